@@ -1,0 +1,8 @@
+//! Stage: wire or file → frames.
+//!
+//! A [`Source`] lends batches of frames: a block of a TPACKET_V3 ring, a read buffer of a capture file. The bytes stay where the
+//! kernel put them as long as a [`Lease`] on them is held. With [`prefilter`] the kernel rejects what no rule asks for.
+
+pub mod source;
+
+pub use source::{Batch, CaptureError, FilterLevel, Interface, Lease, Source, SourceCounters};

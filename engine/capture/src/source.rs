@@ -1,0 +1,154 @@
+//! The source of frames: the trait that the engine reads from, and the lease on a batch's memory.
+
+use core::time::Duration;
+use std::io;
+use std::path::PathBuf;
+
+use sniff_x_flow::LinkType;
+use thiserror::Error;
+
+/// A source of frames. Owned and called by one reader thread.
+pub trait Source: Send {
+    /// The next batch; waits up to `wait` for one (a file never waits).
+    ///
+    /// # Errors
+    /// The source can't go on. What it delivered before is whole.
+    fn next(&mut self, wait: Duration) -> Result<Batch, CaptureError>;
+
+    /// The interfaces seen so far; a frame's `interface` is found by `Interface::id`.
+    fn interfaces(&self) -> Vec<Interface>;
+
+    /// What was counted since the source was opened. May call the kernel: not per frame.
+    fn counters(&mut self) -> SourceCounters;
+
+    /// Who applies the filters: below `Kernel` the engine evaluates them on every frame.
+    fn filter_level(&self) -> FilterLevel;
+
+    /// How far a file was read and how long it is, in bytes, where that is known.
+    fn progress(&self) -> Option<(u64, u64)>;
+}
+
+/// What [`Source::next`] gives.
+#[derive(Debug)]
+pub enum Batch {
+    /// Frames to read.
+    Frames(Lease),
+    /// Nothing came in time.
+    Idle,
+    /// There is no more.
+    End,
+}
+
+/// An interface that frames come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// What a frame's `interface` says.
+    pub id: u32,
+    /// Its name: `eth0`; empty where a file has none.
+    pub name: String,
+    /// The link type of its frames.
+    pub link_type: LinkType,
+    /// The most bytes of a frame that are kept; 0 is no limit.
+    pub snaplen: u32,
+}
+
+/// Where the filters are applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilterLevel {
+    /// In the kernel, by eBPF.
+    Ebpf,
+    /// By the engine.
+    UserSpace,
+}
+
+/// What a source counted. None: this source can't know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceCounters {
+    /// Frames that reached the source, those that were filtered or dropped included.
+    pub received: Option<u64>,
+    /// Frames that the kernel dropped for want of room in the ring.
+    pub dropped: Option<u64>,
+    /// Frames that the kernel's filter rejected.
+    pub filtered: Option<u64>,
+    /// Second sights of frames on a loopback interface, and copies on further interfaces.
+    pub duplicates: u64,
+    /// Times that the interface went down.
+    pub interface_down: u64,
+    /// Frames or records that could not be read (a file cut short, a broken record).
+    pub unreadable: u64,
+}
+
+/// A source failed.
+#[derive(Debug, Error)]
+pub enum CaptureError {
+    /// The process lacks a capability.
+    #[error("{call}: permission denied (needs {capabilities})")]
+    Permission {
+        /// The system call.
+        call: &'static str,
+        /// The missing capabilities, as `setcap` names them.
+        capabilities: &'static str,
+    },
+    /// There is no such interface.
+    #[error("no interface '{name}'; there are: {}", existing.join(", "))]
+    UnknownInterface {
+        /// What was asked for.
+        name: String,
+        /// What exists.
+        existing: Vec<String>,
+    },
+    /// A system call failed.
+    #[error("{call}: {error}")]
+    System {
+        /// The system call and its argument: `setsockopt(PACKET_RX_RING)`.
+        call: &'static str,
+        /// What it said.
+        error: io::Error,
+    },
+    /// The interface is gone.
+    #[error("interface '{0}' is gone")]
+    InterfaceGone(String),
+    /// A file could not be opened or read.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        error: io::Error,
+    },
+    /// Not a capture file.
+    #[error("{}: not a capture file: {found}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What was found instead: `begins with 7f 45 4c 46 (an ELF program)`.
+        found: String,
+    },
+    /// The prefilter could not be loaded.
+    #[error("eBPF prefilter: {0}")]
+    Prefilter(String),
+    /// An option of the source has a value that can't be used.
+    #[error("{0}")]
+    Config(String),
+    /// libpcap said no.
+    #[error("libpcap: {0}")]
+    Libpcap(String),
+}
+
+/// The right to read a batch's frames until its last clone drops; then the memory goes back to the kernel or the reader.
+#[derive(Clone, Debug)]
+pub struct Lease {}
+
+impl Lease {
+    /// The frames, in the order in which they were captured.
+    pub fn frames(&self) -> impl Iterator<Item = sniff_x_flow::Frame<'_>> {
+        core::iter::empty()
+    }
+
+    /// `len` bytes at `offset` of the batch's memory, as [`sniff_x_flow::Frame::offset`] and payload spans name them; empty when that is
+    /// not inside.
+    #[must_use]
+    pub fn bytes(&self, _offset: u32, _len: u32) -> &[u8] {
+        &[]
+    }
+}

@@ -1,0 +1,119 @@
+//! The decoder's side of the plugin interface: one flow, one worker.
+
+use sniff_x_flow::{Direction, End, Nanos};
+
+use crate::{Out, Window};
+
+/// Bytes that a decoder will never see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// So many bytes are missing (never captured, or cut by the snap length).
+    Bytes(u64),
+    /// The flow was joined in the middle: nobody knows how many.
+    Unknown,
+    /// The host discarded so many bytes because a message was longer than the limit of kept bytes.
+    Limit(u64),
+}
+
+/// Why a connection is not looked at any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BypassReason {
+    /// It is encrypted.
+    Encrypted,
+    /// It is not the plugin's protocol.
+    NotThisProtocol,
+    /// It is beyond repair: out of step, with no boundary to look for.
+    Undecodable,
+    /// A limit was reached.
+    Limit,
+}
+
+/// What a decoder wants next in the direction that it was called for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// `used` bytes of the window are done with. The rest is kept, and `data` is not called again in this direction before
+    /// `need` bytes (counted from the first kept one) are there; 0 or less than what is kept means one byte more.
+    More {
+        /// Bytes consumed from the window's start.
+        used: usize,
+        /// Length in bytes of the message that begins behind them, as far as it is known.
+        need: usize,
+    },
+    /// `used` bytes are done with and the `then` bytes that follow them are thrown away unseen (bodies, rows).
+    Skip {
+        /// Bytes consumed from the window's start.
+        used: usize,
+        /// Bytes to pass over behind them; may reach far beyond the window.
+        then: u64,
+    },
+    /// Nothing more of this connection matters.
+    Bypass(BypassReason),
+}
+
+/// Decodes one connection. Never blocks, never panics, never reads past the window.
+pub trait Decode: Send {
+    /// Bytes in order: what was kept and what is new, contiguous.
+    fn data(&mut self, direction: Direction, window: Window<'_>, out: &mut Out<'_>) -> Next;
+
+    /// Bytes are missing behind `tail`, which is what was kept and is now thrown away. Data goes on behind the gap.
+    fn gap(&mut self, direction: Direction, tail: Window<'_>, lost: Lost, out: &mut Out<'_>) -> Next;
+
+    /// One UDP datagram.
+    fn datagram(&mut self, direction: Direction, window: Window<'_>, out: &mut Out<'_>) -> Next;
+
+    /// Packet time is `now` and nothing came for a while: time for exchange time-outs. True while an exchange is pending, which
+    /// keeps the connection from being closed as idle.
+    fn tick(&mut self, now: Nanos, out: &mut Out<'_>) -> bool;
+
+    /// The connection is over. `tails` is what was kept of each direction (to server, to client). Nothing is called after it.
+    fn end(&mut self, why: End, tails: [Window<'_>; 2], out: &mut Out<'_>);
+
+    /// Bytes of memory that the decoder holds beyond its own size; charged to the memory cap.
+    fn retained(&self) -> usize;
+}
+
+/// A decoder of a built-in protocol, or one from outside.
+pub enum Decoder {
+    /// Any stream: sizes, gaps, optional dump.
+    Tcp(crate::tcp::TcpDecoder),
+    /// MySQL and MariaDB.
+    Mysql(Box<crate::mysql::MysqlDecoder>),
+    /// From a plugin that is not built in.
+    External(Box<dyn Decode>),
+}
+
+macro_rules! each {
+    ($self:ident, $decoder:ident => $call:expr) => {
+        match $self {
+            Decoder::Tcp($decoder) => $call,
+            Decoder::Mysql($decoder) => $call,
+            Decoder::External($decoder) => $call,
+        }
+    };
+}
+
+impl Decode for Decoder {
+    fn data(&mut self, direction: Direction, window: Window<'_>, out: &mut Out<'_>) -> Next {
+        each!(self, d => d.data(direction, window, out))
+    }
+
+    fn gap(&mut self, direction: Direction, tail: Window<'_>, lost: Lost, out: &mut Out<'_>) -> Next {
+        each!(self, d => d.gap(direction, tail, lost, out))
+    }
+
+    fn datagram(&mut self, direction: Direction, window: Window<'_>, out: &mut Out<'_>) -> Next {
+        each!(self, d => d.datagram(direction, window, out))
+    }
+
+    fn tick(&mut self, now: Nanos, out: &mut Out<'_>) -> bool {
+        each!(self, d => d.tick(now, out))
+    }
+
+    fn end(&mut self, why: End, tails: [Window<'_>; 2], out: &mut Out<'_>) {
+        each!(self, d => d.end(why, tails, out))
+    }
+
+    fn retained(&self) -> usize {
+        each!(self, d => d.retained())
+    }
+}

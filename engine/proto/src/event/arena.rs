@@ -1,0 +1,335 @@
+//! The worker's arena: event records and their bytes, reused batch after batch.
+
+use sniff_x_flow::{Direction, Endpoint, Nanos};
+
+use super::Key;
+
+/// What kind of thing an event tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A request with its response.
+    Exchange,
+    /// A one-way message, or a further reply.
+    Message,
+    /// A handshake, a login, an encrypted connection.
+    Session,
+    /// Something odd: not understood, resynchronised.
+    Notice,
+    /// The sums of a connection.
+    Summary,
+}
+
+impl Kind {
+    /// The word for it in `sniffx.kind`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exchange => "exchange",
+            Self::Message => "message",
+            Self::Session => "session",
+            Self::Notice => "notice",
+            Self::Summary => "summary",
+        }
+    }
+}
+
+/// Why an event does not tell everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IncompleteReason {
+    /// Bytes were never seen.
+    Gap,
+    /// The connection was joined in the middle.
+    Midstream,
+    /// The snap length cut frames.
+    Truncated,
+    /// A limit was reached.
+    Limit,
+    /// No response came in time.
+    Timeout,
+    /// The connection was given up to make room.
+    Evicted,
+    /// The input or the connection ended first.
+    Eof,
+}
+
+impl IncompleteReason {
+    /// The word for it in `sniffx.incomplete.reason`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gap => "gap",
+            Self::Midstream => "midstream",
+            Self::Truncated => "truncated",
+            Self::Limit => "limit",
+            Self::Timeout => "timeout",
+            Self::Evicted => "evicted",
+            Self::Eof => "eof",
+        }
+    }
+}
+
+/// How it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Everything was seen and the peer said yes.
+    Ok,
+    /// The peer said no.
+    Error,
+    /// Something of it was not seen.
+    Incomplete(IncompleteReason),
+}
+
+impl Status {
+    /// The word for it in `status`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Incomplete(_) => "incomplete",
+        }
+    }
+}
+
+/// What every event has.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    /// When the request, message or connection began.
+    pub timestamp: Nanos,
+    /// The plugin's name.
+    pub protocol: &'static str,
+    /// What it tells of.
+    pub kind: Kind,
+    /// The client's end.
+    pub client: Endpoint,
+    /// The server's end.
+    pub server: Endpoint,
+    /// How long it took, in nanoseconds, where there is a beginning and an end.
+    pub duration: Option<u64>,
+    /// How it went, where that can be said.
+    pub status: Option<Status>,
+}
+
+/// What stands behind the name of a key that is a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suffix {
+    /// The key is no family.
+    None,
+    /// A number: `db.query.parameter.0`.
+    Index(u32),
+}
+
+/// A field's value; text lies in the arena's bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value {
+    /// A whole number.
+    U64(u64),
+    /// A whole number that may be negative.
+    I64(i64),
+    /// A number.
+    F64(f64),
+    /// A truth value.
+    Bool(bool),
+    /// Bytes of the arena that are meant to be UTF-8, already cut.
+    Text {
+        /// Offset of the first byte in the arena.
+        start: u32,
+        /// Bytes kept.
+        len: u32,
+    },
+}
+
+/// A value with its text at hand.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ValueRef<'a> {
+    /// A whole number.
+    U64(u64),
+    /// A whole number that may be negative.
+    I64(i64),
+    /// A number.
+    F64(f64),
+    /// A truth value.
+    Bool(bool),
+    /// Bytes that are meant to be UTF-8; a sink escapes those that are not.
+    Text(&'a [u8]),
+}
+
+/// A key with its value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Field {
+    /// The key.
+    pub key: Key,
+    /// Its suffix, if it is a family.
+    pub suffix: Suffix,
+    /// The value.
+    pub value: Value,
+}
+
+/// One event: its head and where its fields lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Event {
+    /// What every event has.
+    pub head: Head,
+    start: u32,
+    end: u32,
+}
+
+/// Stream bytes that a plugin wants in a file (`tcp --dump`).
+#[derive(Clone, Copy, Debug)]
+pub struct Content<'a> {
+    /// The connection's serial number.
+    pub serial: u64,
+    /// Which way the bytes go.
+    pub direction: Direction,
+    /// The bytes.
+    pub bytes: &'a [u8],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct ContentSpan {
+    serial: u64,
+    direction: Direction,
+    start: u32,
+    len: u32,
+}
+
+/// Event records of one batch of a worker. Cleared, not freed, between batches.
+#[derive(Debug)]
+pub struct Arena {
+    events: Vec<Event>,
+    fields: Vec<Field>,
+    bytes: Vec<u8>,
+    content: Vec<ContentSpan>,
+    max_text: usize,
+    refused: u64,
+}
+
+/// Bytes of records and content that one batch may hold; above it events are refused and counted (offsets are 32 bits).
+const MAX_BYTES: usize = 1 << 30;
+
+impl Arena {
+    /// An empty arena that cuts texts at `max_text` bytes.
+    #[must_use]
+    pub fn new(max_text: usize) -> Self {
+        Self {
+            events: Vec::new(),
+            fields: Vec::new(),
+            bytes: Vec::new(),
+            content: Vec::new(),
+            max_text,
+            refused: 0,
+        }
+    }
+
+    /// The events in the order in which they were emitted.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter()
+    }
+
+    /// The fields of one event, in the order in which they were put.
+    pub fn fields(&self, event: &Event) -> impl Iterator<Item = (Key, Suffix, ValueRef<'_>)> {
+        self.fields.get(event.start as usize..event.end as usize).unwrap_or_default().iter().map(|f| {
+            let value = match f.value {
+                Value::U64(v) => ValueRef::U64(v),
+                Value::I64(v) => ValueRef::I64(v),
+                Value::F64(v) => ValueRef::F64(v),
+                Value::Bool(v) => ValueRef::Bool(v),
+                Value::Text { start, len } => ValueRef::Text(self.slice(start, len)),
+            };
+            (f.key, f.suffix, value)
+        })
+    }
+
+    /// Stream content in the order in which it came.
+    pub fn content(&self) -> impl Iterator<Item = Content<'_>> {
+        self.content.iter().map(|c| Content {
+            serial: c.serial,
+            direction: c.direction,
+            bytes: self.slice(c.start, c.len),
+        })
+    }
+
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.content.is_empty()
+    }
+
+    /// Bytes of text and content held.
+    #[must_use]
+    pub fn len_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Events that did not fit (a batch never comes near the limit).
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// The length at which texts are cut, in bytes.
+    #[must_use]
+    pub fn max_text(&self) -> usize {
+        self.max_text
+    }
+
+    /// Forgets everything and keeps the memory, unless a spike left far too much of it.
+    pub fn clear(&mut self) {
+        const KEEP: usize = 4 << 20;
+        self.events.clear();
+        self.fields.clear();
+        self.content.clear();
+        self.bytes.clear();
+        if self.bytes.capacity() > KEEP {
+            self.bytes.shrink_to(KEEP);
+        }
+    }
+
+    /// Opens an event; fields are put until [`Arena::close`] ends it.
+    pub(super) fn open(&self) -> u32 {
+        index(self.fields.len())
+    }
+
+    pub(super) fn close(&mut self, head: Head, start: u32) {
+        if self.bytes.len() > MAX_BYTES {
+            self.fields.truncate(start as usize);
+            self.refused += 1;
+            return;
+        }
+        self.events.push(Event { head, start, end: index(self.fields.len()) });
+    }
+
+    pub(super) fn put(&mut self, key: Key, suffix: Suffix, value: Value) {
+        self.fields.push(Field { key, suffix, value });
+    }
+
+    /// Copies `text`, at most `max_text` of it.
+    pub(super) fn text(&mut self, text: &[u8]) -> Value {
+        let kept = text.get(..self.max_text).unwrap_or(text);
+        let start = self.copy(kept);
+        Value::Text { start, len: index(self.bytes.len()) - start }
+    }
+
+    pub(super) fn push_content(&mut self, serial: u64, direction: Direction, bytes: &[u8]) {
+        let start = self.copy(bytes);
+        self.content.push(ContentSpan { serial, direction, start, len: index(self.bytes.len()) - start });
+    }
+
+    fn copy(&mut self, bytes: &[u8]) -> u32 {
+        let start = index(self.bytes.len());
+        if self.bytes.len() <= MAX_BYTES {
+            self.bytes.extend_from_slice(bytes);
+        }
+        start
+    }
+
+    fn slice(&self, start: u32, len: u32) -> &[u8] {
+        let start = start as usize;
+        self.bytes.get(start..start + len as usize).unwrap_or_default()
+    }
+}
+
+/// Lengths stay below [`MAX_BYTES`] plus one text, far from 2³².
+fn index(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,197 @@
+//! The one table of event keys.
+
+/// The schema's version: raised when a key changes its name, type or meaning.
+pub const SCHEMA_VERSION: &str = "1.0";
+
+/// The type of a key's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueType {
+    /// A string.
+    Text,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Float,
+    /// `true` or `false`.
+    Boolean,
+}
+
+/// What is known of a key.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyInfo {
+    /// The name in JSON. A name that ends in a dot is a family: a suffix follows.
+    pub name: &'static str,
+    /// The type of its values.
+    pub value_type: ValueType,
+    /// The unit, empty where there is none.
+    pub unit: &'static str,
+    /// One line for the documentation.
+    pub about: &'static str,
+}
+
+/// A key of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(u16);
+
+macro_rules! keys {
+    ($($(#[doc = $doc:literal])+ $id:ident = $name:literal: $ty:ident $unit:literal;)+) => {
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "one variant a key, named as its constant")]
+        #[repr(u16)]
+        enum Index { $($id),+ }
+
+        impl Key {
+            $($(#[doc = $doc])+ pub const $id: Self = Self(Index::$id as u16);)+
+        }
+
+        const TABLE: &[KeyInfo] = &[
+            $(KeyInfo { name: $name, value_type: ValueType::$ty, unit: $unit, about: concat!($($doc),+) }),+
+        ];
+    };
+}
+
+keys! {
+    // Every event has these; they are written from the head, in this order.
+    /// When the request, message or connection began: RFC 3339 with nanoseconds, UTC.
+    TIMESTAMP = "timestamp": Text "";
+    /// The plugin that made the event.
+    PROTOCOL = "protocol": Text "";
+    /// `exchange`, `message`, `session`, `notice` or `summary`.
+    KIND = "sniffx.kind": Text "";
+    /// The client's address.
+    CLIENT_ADDRESS = "client.address": Text "";
+    /// The client's port.
+    CLIENT_PORT = "client.port": Integer "";
+    /// The server's address.
+    SERVER_ADDRESS = "server.address": Text "";
+    /// The server's port.
+    SERVER_PORT = "server.port": Integer "";
+    /// From the request's first byte to the response's last, as captured.
+    DURATION = "duration_ns": Integer "ns";
+    /// `ok`, `error` or `incomplete`.
+    STATUS = "status": Text "";
+    /// Why the event is incomplete: `gap`, `midstream`, `truncated`, `limit`, `timeout`, `evicted` or `eof`.
+    INCOMPLETE_REASON = "sniffx.incomplete.reason": Text "";
+
+    // Any protocol.
+    /// Bytes missing in what the event tells of.
+    GAP_BYTES = "sniffx.gap_bytes": Integer "By";
+    /// Length of a text before it was cut at `--max-text`.
+    TEXT_LENGTH = "sniffx.text.length": Integer "By";
+    /// What is odd, for people.
+    NOTICE = "sniffx.notice": Text "";
+    /// What happened in a session: `connected`, `encrypted`, `rejected`, …
+    SESSION_STATE = "sniffx.session.state": Text "";
+    /// The error's text as the server sent it.
+    ERROR_MESSAGE = "error.message": Text "";
+
+    // Databases.
+    /// The database product: `mysql`, `mariadb`, …
+    DB_SYSTEM_NAME = "db.system.name": Text "";
+    /// The database in use.
+    DB_NAMESPACE = "db.namespace": Text "";
+    /// What is done: `SELECT`, `PREPARE`, `PING`, …
+    DB_OPERATION_NAME = "db.operation.name": Text "";
+    /// The statement as it was sent.
+    DB_QUERY_TEXT = "db.query.text": Text "";
+    /// A parameter of a prepared statement, by its number from 0.
+    DB_QUERY_PARAMETER = "db.query.parameter.": Text "";
+    /// Rows that the server returned.
+    DB_RETURNED_ROWS = "db.response.returned_rows": Integer "{row}";
+    /// The error's code.
+    DB_STATUS_CODE = "db.response.status_code": Text "";
+    /// SQLSTATE of an error.
+    DB_SQLSTATE = "sniffx.db.sqlstate": Text "";
+    /// Rows that the statement changed.
+    DB_AFFECTED_ROWS = "sniffx.db.affected_rows": Integer "{row}";
+    /// The id that the server gave the last inserted row.
+    DB_LAST_INSERT_ID = "sniffx.db.last_insert_id": Integer "";
+    /// Columns of a result set.
+    DB_COLUMNS = "sniffx.db.columns": Integer "{column}";
+    /// Which result of a statement that has several, from 0.
+    DB_RESULT_INDEX = "sniffx.db.result_index": Integer "";
+    /// Warnings that the server counted.
+    DB_WARNINGS = "sniffx.db.warnings": Integer "{warning}";
+    /// The prepared statement's id.
+    DB_STATEMENT_ID = "sniffx.db.statement_id": Integer "";
+    /// The user who logs in.
+    DB_USER = "sniffx.db.user": Text "";
+    /// The server's version as it says.
+    DB_SERVER_VERSION = "sniffx.db.server_version": Text "";
+    /// The server's number of the connection.
+    DB_CONNECTION_ID = "sniffx.db.connection_id": Integer "";
+    /// Bytes of the response, headers included.
+    DB_RESPONSE_SIZE = "sniffx.db.response.size": Integer "By";
+    /// The authentication method.
+    DB_AUTH_METHOD = "sniffx.db.auth_method": Text "";
+
+    // The tcp plugin.
+    /// How the connection ended: `fin`, `rst`, `reused`, `idle`, `evicted` or `eof`.
+    TCP_END = "sniffx.tcp.end": Text "";
+    /// The connection was joined in the middle.
+    TCP_MIDSTREAM = "sniffx.tcp.midstream": Boolean "";
+    /// Bytes delivered in order to the server.
+    TO_SERVER_BYTES = "sniffx.to_server.bytes": Integer "By";
+    /// Segments to the server.
+    TO_SERVER_PACKETS = "sniffx.to_server.packets": Integer "{packet}";
+    /// Bytes to the server that were never seen.
+    TO_SERVER_GAP_BYTES = "sniffx.to_server.gap_bytes": Integer "By";
+    /// Payload bytes to the server that had been seen before.
+    TO_SERVER_RETRANSMITTED_BYTES = "sniffx.to_server.retransmitted_bytes": Integer "By";
+    /// Segments to the server that came after a hole.
+    TO_SERVER_OUT_OF_ORDER_PACKETS = "sniffx.to_server.out_of_order_packets": Integer "{packet}";
+    /// Segments to the server whose bytes contradict those seen first.
+    TO_SERVER_OVERLAP_CONFLICTS = "sniffx.to_server.overlap_conflicts": Integer "{packet}";
+    /// The file that holds the bytes to the server.
+    TO_SERVER_FILE = "sniffx.to_server.file": Text "";
+    /// Bytes delivered in order to the client.
+    TO_CLIENT_BYTES = "sniffx.to_client.bytes": Integer "By";
+    /// Segments to the client.
+    TO_CLIENT_PACKETS = "sniffx.to_client.packets": Integer "{packet}";
+    /// Bytes to the client that were never seen.
+    TO_CLIENT_GAP_BYTES = "sniffx.to_client.gap_bytes": Integer "By";
+    /// Payload bytes to the client that had been seen before.
+    TO_CLIENT_RETRANSMITTED_BYTES = "sniffx.to_client.retransmitted_bytes": Integer "By";
+    /// Segments to the client that came after a hole.
+    TO_CLIENT_OUT_OF_ORDER_PACKETS = "sniffx.to_client.out_of_order_packets": Integer "{packet}";
+    /// Segments to the client whose bytes contradict those seen first.
+    TO_CLIENT_OVERLAP_CONFLICTS = "sniffx.to_client.overlap_conflicts": Integer "{packet}";
+    /// The file that holds the bytes to the client.
+    TO_CLIENT_FILE = "sniffx.to_client.file": Text "";
+}
+
+/// All keys of a run: the static table, and what external plugins add when they are loaded.
+#[derive(Clone, Debug, Default)]
+pub struct KeyTable {
+    joined: Vec<KeyInfo>,
+}
+
+impl KeyTable {
+    /// What is known of `key`; none for a key of another table.
+    #[must_use]
+    pub fn info(&self, key: Key) -> Option<&KeyInfo> {
+        let index = usize::from(key.0);
+        TABLE.get(index).or_else(|| self.joined.get(index.checked_sub(TABLE.len())?))
+    }
+
+    /// The name of `key` in JSON.
+    #[must_use]
+    pub fn name(&self, key: Key) -> &'static str {
+        self.info(key).map_or("sniffx.unknown", |i| i.name)
+    }
+
+    /// Adds a key, or finds the one that has its name; none when the table is full (65,536 keys).
+    pub fn join(&mut self, info: KeyInfo) -> Option<Key> {
+        let known = self.iter().position(|(_, i)| i.name == info.name);
+        let index = known.unwrap_or(TABLE.len() + self.joined.len());
+        let key = u16::try_from(index).ok().map(Key)?;
+        if known.is_none() {
+            self.joined.push(info);
+        }
+        Some(key)
+    }
+
+    /// Every key with what is known of it.
+    pub fn iter(&self) -> impl Iterator<Item = (Key, &KeyInfo)> {
+        (0u16..).map(Key).zip(TABLE.iter().chain(&self.joined))
+    }
+}

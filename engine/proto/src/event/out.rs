@@ -1,0 +1,168 @@
+//! Where a decoder writes its events.
+
+use sniff_x_flow::assembler::Totals;
+use sniff_x_flow::{Direction, FlowInfo, Nanos};
+
+use super::{Arena, Head, Key, Kind, Status, Suffix, Value};
+
+/// How much a value gives away. Redaction goes by it, in one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sensitivity {
+    /// Names, numbers, states.
+    Public,
+    /// What users put in: statements with their literals, values, bodies.
+    Literal,
+    /// Passwords and tokens: never enters a record.
+    Secret,
+}
+
+/// The way out of a decoder: opens events, gives the flow and its totals.
+#[derive(Debug)]
+pub struct Out<'a> {
+    arena: &'a mut Arena,
+    flow: &'a FlowInfo,
+    totals: &'a [Totals; 2],
+    now: Nanos,
+    reversed: bool,
+}
+
+impl<'a> Out<'a> {
+    /// The way out for one call into a decoder of `flow` at packet time `now`; `reversed` when a probe found that client and server
+    /// are the other way round than `flow` says.
+    #[must_use]
+    pub fn new(
+        arena: &'a mut Arena,
+        flow: &'a FlowInfo,
+        totals: &'a [Totals; 2],
+        now: Nanos,
+        reversed: bool,
+    ) -> Self {
+        Self { arena, flow, totals, now, reversed }
+    }
+
+    /// The flow.
+    #[must_use]
+    pub fn flow(&self) -> &FlowInfo {
+        self.flow
+    }
+
+    /// What `direction` amounted to so far.
+    #[must_use]
+    pub fn totals(&self, direction: Direction) -> Totals {
+        let direction = if self.reversed { direction.reverse() } else { direction };
+        let [to_server, to_client] = self.totals;
+        match direction {
+            Direction::ToServer => *to_server,
+            Direction::ToClient => *to_client,
+        }
+    }
+
+    /// Packet time of what is being decoded.
+    #[must_use]
+    pub fn now(&self) -> Nanos {
+        self.now
+    }
+
+    /// The length at which texts are cut; a decoder need not keep more of one.
+    #[must_use]
+    pub fn max_text(&self) -> usize {
+        self.arena.max_text()
+    }
+
+    /// Begins an event that happened at `timestamp`; nothing is kept until [`EventBuilder::emit`].
+    pub fn event(&mut self, protocol: &'static str, kind: Kind, timestamp: Nanos) -> EventBuilder<'_> {
+        let (mut client, mut server) = (self.flow.client(), self.flow.server());
+        if self.reversed {
+            core::mem::swap(&mut client, &mut server);
+        }
+        let start = self.arena.open();
+        let head = Head { timestamp, protocol, kind, client, server, duration: None, status: None };
+        EventBuilder { arena: self.arena, head, start, cut: 0 }
+    }
+
+    /// Hands stream bytes on to a file.
+    pub fn content(&mut self, direction: Direction, bytes: &[u8]) {
+        self.arena.push_content(self.flow.serial, direction, bytes);
+    }
+}
+
+/// An event in the making.
+#[derive(Debug)]
+#[must_use = "an event that is not emitted is lost"]
+pub struct EventBuilder<'a> {
+    arena: &'a mut Arena,
+    head: Head,
+    start: u32,
+    /// Length of the longest text that was cut.
+    cut: u64,
+}
+
+impl EventBuilder<'_> {
+    /// How it went.
+    pub fn status(mut self, status: Status) -> Self {
+        self.head.status = Some(status);
+        self
+    }
+
+    /// How long it took: from the event's timestamp to `end`.
+    pub fn until(mut self, end: Nanos) -> Self {
+        self.head.duration = Some(end.since(self.head.timestamp));
+        self
+    }
+
+    /// A text, cut at `--max-text`. A secret is not put.
+    pub fn text(self, key: Key, text: &[u8], sensitivity: Sensitivity) -> Self {
+        let len = text.len() as u64;
+        self.cut_text(key, text, len, sensitivity)
+    }
+
+    /// A text of which only a part was kept; `full_len` is its whole length in bytes.
+    pub fn cut_text(mut self, key: Key, text: &[u8], full_len: u64, sensitivity: Sensitivity) -> Self {
+        if sensitivity == Sensitivity::Secret {
+            return self;
+        }
+        let value = self.arena.text(text);
+        if full_len > text.len().min(self.arena.max_text()) as u64 {
+            self.cut = self.cut.max(full_len);
+        }
+        self.arena.put(key, Suffix::None, value);
+        self
+    }
+
+    /// A text of a key family.
+    pub fn indexed_text(self, key: Key, index: u32, text: &[u8], sensitivity: Sensitivity) -> Self {
+        if sensitivity != Sensitivity::Secret {
+            let value = self.arena.text(text);
+            self.arena.put(key, Suffix::Index(index), value);
+        }
+        self
+    }
+
+    /// A whole number.
+    pub fn number(self, key: Key, value: u64) -> Self {
+        self.arena.put(key, Suffix::None, Value::U64(value));
+        self
+    }
+
+    /// A truth value.
+    pub fn flag(self, key: Key, value: bool) -> Self {
+        self.arena.put(key, Suffix::None, Value::Bool(value));
+        self
+    }
+
+    /// Applies `put` when there is a value.
+    pub fn maybe<T>(self, value: Option<T>, put: impl FnOnce(Self, T) -> Self) -> Self {
+        match value {
+            Some(value) => put(self, value),
+            None => self,
+        }
+    }
+
+    /// Ends the event: it will be written.
+    pub fn emit(self) {
+        if self.cut > 0 {
+            self.arena.put(Key::TEXT_LENGTH, Suffix::None, Value::U64(self.cut));
+        }
+        self.arena.close(self.head, self.start);
+    }
+}

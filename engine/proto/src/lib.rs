@@ -1,0 +1,23 @@
+//! Stage: bytes in order → message → event.
+//!
+//! The plugin interface ([`Plugin`], [`Decode`]), the host that feeds a decoder ([`host`]), the event record ([`event`])
+//! and the built-in protocols with their registry. Pure: no I/O, no threads, no clock; time is the frame's timestamp.
+#![forbid(unsafe_code)]
+
+pub mod event;
+pub mod host;
+pub mod mysql;
+pub mod tcp;
+
+mod decode;
+mod options;
+mod plugin;
+mod registry;
+mod window;
+
+pub use decode::{BypassReason, Decode, Decoder, Lost, Next};
+pub use event::out::{EventBuilder, Out, Sensitivity};
+pub use options::{OptionError, OptionSpec, Options};
+pub use plugin::{About, OpensAt, Plugin, Probe};
+pub use registry::{builtin, names};
+pub use window::Window;

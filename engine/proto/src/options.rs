@@ -1,0 +1,93 @@
+//! Options of plugins: what a plugin declares, and the values that the command line gives it.
+
+use thiserror::Error;
+
+/// One option that a plugin declares. The command line, its help and its completions are made from it.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionSpec {
+    /// The long name without dashes: `port`.
+    pub long: &'static str,
+    /// The short name: `p`.
+    pub short: Option<char>,
+    /// What the value is called in the help; none for a switch.
+    pub value: Option<&'static str>,
+    /// May be given more than once.
+    pub repeatable: bool,
+    /// One line for the help.
+    pub help: &'static str,
+    /// The default as the help shows it.
+    pub default: Option<&'static str>,
+}
+
+/// The values given to one plugin, in the order of the command line; a switch has an empty value.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    values: Vec<(String, String)>,
+}
+
+impl Options {
+    /// Adds a value of the option with the long name `name`.
+    pub fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.values.push((name.into(), value.into()));
+    }
+
+    /// All values of an option.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.values.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// The last value of an option.
+    #[must_use]
+    pub fn last(&self, name: &str) -> Option<&str> {
+        self.values.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// Whether a switch was given.
+    #[must_use]
+    pub fn switch(&self, name: &str) -> bool {
+        self.last(name).is_some()
+    }
+
+    /// All pairs of name and value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.values.iter().map(|(n, v)| (n.as_str(), v.as_str()))
+    }
+
+    /// The values of `--port`, or `default` when none was given.
+    ///
+    /// # Errors
+    /// A value that is not a port from 1 to 65535.
+    pub fn ports(&self, default: u16) -> Result<Vec<u16>, OptionError> {
+        let mut ports = Vec::new();
+        for value in self.all("port") {
+            match value.parse::<u16>() {
+                Ok(port) if port > 0 => ports.push(port),
+                _ => return Err(OptionError::new("port", value, "a port from 1 to 65535")),
+            }
+        }
+        if ports.is_empty() {
+            ports.push(default);
+        }
+        Ok(ports)
+    }
+}
+
+/// A plugin's option has a value that it can't use.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("--{option}: '{value}' is not {expected}")]
+pub struct OptionError {
+    /// The option's long name.
+    pub option: &'static str,
+    /// What was given.
+    pub value: String,
+    /// What would have been right: `a port from 1 to 65535`.
+    pub expected: &'static str,
+}
+
+impl OptionError {
+    /// An error for `--option value`, where `expected` would have been right.
+    #[must_use]
+    pub fn new(option: &'static str, value: impl Into<String>, expected: &'static str) -> Self {
+        Self { option, value: value.into(), expected }
+    }
+}
