@@ -1,1 +1,9 @@
-//! Placeholder.
+//! The engine: puts sources, filters, assemblers, plugins and sinks together and runs them.
+//!
+//! In goes a checked [`Config`]; out come events on the configured output and a [`Summary`] of all counters.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod sink;
+
+pub use config::{Config, Format, Input, Output};

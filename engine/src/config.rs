@@ -1,0 +1,139 @@
+//! What a run is to do: the checked configuration that the command line (or another program) makes.
+
+use core::time::Duration;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use sniff_x_filter::Expression;
+use sniff_x_proto::Plugin;
+use sniff_x_proto::event::KeyTable;
+
+/// Where frames come from.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Live interfaces.
+    Live {
+        /// Interface names; `any` alone is all of them.
+        interfaces: Vec<String>,
+        /// Which backend captures.
+        backend: Backend,
+        /// Bytes of one ring.
+        ring_size: usize,
+        /// Bytes of one block of the ring.
+        block_size: usize,
+        /// Bytes of a frame that are kept; 0 is all.
+        snaplen: u32,
+        /// How long a block that isn't full waits before the kernel hands it over.
+        retire: Duration,
+        /// Whether the interface is put into promiscuous mode.
+        promiscuous: bool,
+    },
+    /// A capture file; `-` is standard input.
+    File(PathBuf),
+}
+
+/// How live frames are captured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// AF_PACKET where it exists, else libpcap.
+    #[default]
+    Auto,
+    /// AF_PACKET with a TPACKET_V3 ring.
+    AfPacket,
+    /// libpcap.
+    Libpcap,
+}
+
+/// How events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A line for people.
+    Text {
+        /// With ANSI colours.
+        color: bool,
+    },
+    /// JSON Lines.
+    Json,
+}
+
+/// Where events go.
+pub struct Output {
+    /// How they are written.
+    pub format: Format,
+    /// The writer; owned by the writer thread.
+    pub to: Box<dyn Write + Send>,
+    /// Stop after so many events.
+    pub count: Option<u64>,
+}
+
+/// Bounds on memory and time, each with a counter.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of an event's text that are kept.
+    pub max_text: usize,
+    /// Bytes of an unfinished message that are kept for a decoder, per direction of a connection.
+    pub max_message: usize,
+    /// Connections followed at once, all workers together.
+    pub max_connections: usize,
+    /// Out-of-order pages per connection.
+    pub max_pages_per_connection: usize,
+    /// Out-of-order pages, all workers together.
+    pub max_pages: usize,
+    /// A connection without packets for so long is closed.
+    pub idle_timeout: Duration,
+    /// An exchange without a response for so long is given up.
+    pub exchange_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_text: 64 << 10,
+            max_message: 128 << 10,
+            max_connections: 1 << 20,
+            max_pages_per_connection: 512,
+            max_pages: 32 << 10,
+            idle_timeout: Duration::from_secs(300),
+            exchange_timeout: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// A run.
+pub struct Config {
+    /// Where frames come from.
+    pub input: Input,
+    /// The plugins, configured; may be empty when frames are only written.
+    pub plugins: Vec<Box<dyn Plugin>>,
+    /// The keys of events, those of external plugins joined.
+    pub keys: KeyTable,
+    /// `--filter`, frame mode.
+    pub filter: Option<Expression>,
+    /// Workers; 1 reads, decodes and formats in one thread.
+    pub threads: usize,
+    /// Where events go.
+    pub output: Output,
+    /// A pcapng file for the frames that passed.
+    pub write: Option<PathBuf>,
+    /// The folder of `tcp --dump`.
+    pub dump: Option<PathBuf>,
+    /// Stop after so long (live).
+    pub duration: Option<Duration>,
+    /// Log the counters so often (live).
+    pub stats_interval: Option<Duration>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// What another thread may do to, and see of, a running engine.
+#[derive(Clone, Debug, Default)]
+pub struct Control {
+    /// Set to stop the intake; what was taken in is still decoded and written.
+    pub stop: Arc<AtomicBool>,
+    /// Bytes of the file that were read.
+    pub bytes_read: Arc<AtomicU64>,
+    /// Bytes that the file has; 0 while unknown.
+    pub bytes_total: Arc<AtomicU64>,
+}
