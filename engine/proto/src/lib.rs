@@ -7,6 +7,7 @@
 pub mod event;
 pub mod host;
 pub mod mysql;
+pub mod replay;
 pub mod tcp;
 
 mod decode;
