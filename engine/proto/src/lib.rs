@@ -18,7 +18,7 @@ mod window;
 
 pub use decode::{BypassReason, Decode, Decoder, Lost, Next};
 pub use event::out::{EventBuilder, Out, Sensitivity};
-pub use options::{OptionError, OptionSpec, Options};
+pub use options::{OptionError, OptionSpec, Options, port_rule};
 pub use plugin::{About, OpensAt, Plugin, Probe};
 pub use registry::{builtin, names};
 pub use window::Window;

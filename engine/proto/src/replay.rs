@@ -54,6 +54,7 @@ impl Replay {
             client_side,
             oriented_by: if midstream { OrientedBy::LowerPort } else { OrientedBy::Syn },
             first_seen: now,
+            last_seen: now,
             interface: 0,
             midstream,
             serial: 1,
