@@ -150,17 +150,12 @@ impl Decode for TcpDecoder {
         let whole = server.gap_bytes + client.gap_bytes == 0 && !flow.midstream;
         let [server_file, client_file] = [Direction::ToServer, Direction::ToClient]
             .map(|d| self.dumped.get(d.index()).is_some_and(|w| *w).then(|| dump_name(&flow, d)));
-        let file = |event: crate::EventBuilder<'_>, key, name: Option<String>| match name {
-            Some(name) => event.text(key, name.as_bytes(), Sensitivity::Public),
-            None => event,
-        };
         let status = match (whole, flow.midstream) {
             (true, _) => Status::Ok,
             (false, true) => Status::Incomplete(crate::event::IncompleteReason::Midstream),
             (false, false) => Status::Incomplete(crate::event::IncompleteReason::Gap),
         };
-        let event = out
-            .event(ABOUT.name, Kind::Summary, flow.first_seen)
+        out.event(ABOUT.name, Kind::Summary, flow.first_seen)
             .until(flow.last_seen)
             .status(status)
             .text(Key::TCP_END, why.as_str().as_bytes(), Sensitivity::Public)
@@ -170,15 +165,16 @@ impl Decode for TcpDecoder {
             .number(Key::TO_SERVER_GAP_BYTES, server.gap_bytes)
             .number(Key::TO_SERVER_RETRANSMITTED_BYTES, server.retransmitted_bytes)
             .number(Key::TO_SERVER_OUT_OF_ORDER_PACKETS, server.out_of_order_packets)
-            .number(Key::TO_SERVER_OVERLAP_CONFLICTS, server.overlap_conflicts);
-        let event = file(event, Key::TO_SERVER_FILE, server_file)
+            .number(Key::TO_SERVER_OVERLAP_CONFLICTS, server.overlap_conflicts)
+            .maybe(server_file, |e, f| e.text(Key::TO_SERVER_FILE, f.as_bytes(), Sensitivity::Public))
             .number(Key::TO_CLIENT_BYTES, client.bytes)
             .number(Key::TO_CLIENT_PACKETS, client.packets)
             .number(Key::TO_CLIENT_GAP_BYTES, client.gap_bytes)
             .number(Key::TO_CLIENT_RETRANSMITTED_BYTES, client.retransmitted_bytes)
             .number(Key::TO_CLIENT_OUT_OF_ORDER_PACKETS, client.out_of_order_packets)
-            .number(Key::TO_CLIENT_OVERLAP_CONFLICTS, client.overlap_conflicts);
-        file(event, Key::TO_CLIENT_FILE, client_file).emit();
+            .number(Key::TO_CLIENT_OVERLAP_CONFLICTS, client.overlap_conflicts)
+            .maybe(client_file, |e, f| e.text(Key::TO_CLIENT_FILE, f.as_bytes(), Sensitivity::Public))
+            .emit();
     }
 
     fn retained(&self) -> usize {
