@@ -80,9 +80,9 @@ impl<'a> Out<'a> {
         EventBuilder { arena: self.arena, head, start, cut: 0 }
     }
 
-    /// Hands stream bytes on to a file.
-    pub fn content(&mut self, direction: Direction, bytes: &[u8]) {
-        self.arena.push_content(self.flow.serial, direction, bytes);
+    /// Hands stream bytes on to a file; `first` when none of the direction went there before.
+    pub fn content(&mut self, direction: Direction, first: bool, bytes: &[u8]) {
+        self.arena.push_content(*self.flow, direction, first, bytes);
     }
 }
 
