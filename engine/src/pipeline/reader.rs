@@ -138,7 +138,7 @@ impl Reader<'_> {
                 Parsed::Tcp(segment) => passes(&segment.packet),
                 Parsed::Udp(datagram) => passes(&datagram.packet),
                 Parsed::Fragment => true,
-                Parsed::Other | Parsed::Malformed => !judge || self.rules.passes_undecided(),
+                Parsed::Other | Parsed::Malformed => !judge || self.rules.rules.is_empty(),
             };
             if !passed {
                 self.counters.filtered += 1;
