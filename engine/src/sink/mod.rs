@@ -1,3 +1,2 @@
 //! Stage: event → output. Text and JSON are written from the event record, with no value tree in between; frames go to pcapng.
 
-pub(crate) mod dump;
