@@ -26,7 +26,12 @@ impl MariaDb {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let data = folder.path().join("data");
         let install = Command::new("mariadb-install-db")
-            .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--user=root"])
+            .args([
+                "--no-defaults",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+                "--user=root",
+            ])
             .arg(format!("--datadir={}", data.display()))
             .output()
             .expect("mariadb-install-db");
@@ -42,7 +47,13 @@ impl MariaDb {
         .expect("init.sql");
         let child = net
             .on_server("mariadbd")
-            .args(["--no-defaults", "--user=root", "--bind-address=0.0.0.0", "--port=3306", "--skip-name-resolve"])
+            .args([
+                "--no-defaults",
+                "--user=root",
+                "--bind-address=0.0.0.0",
+                "--port=3306",
+                "--skip-name-resolve",
+            ])
             .args(["--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M", "--max-allowed-packet=64M"])
             .args(["--general-log=1", "--log-output=FILE"])
             .arg(format!("--general-log-file={}", folder.path().join("general.log").display()))

@@ -29,7 +29,20 @@ impl Net {
             ip(&["netns", "add", ns]);
             ip(&["-n", ns, "link", "set", "lo", "up"]);
         }
-        ip(&["-n", &net.server, "link", "add", IFACE, "type", "veth", "peer", "name", IFACE, "netns", &net.client]);
+        ip(&[
+            "-n",
+            &net.server,
+            "link",
+            "add",
+            IFACE,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            IFACE,
+            "netns",
+            &net.client,
+        ]);
         for (ns, address) in [(&net.server, SERVER), (&net.client, CLIENT)] {
             ip(&["-n", ns, "addr", "add", &format!("{address}/24"), "dev", IFACE]);
             ip(&["-n", ns, "link", "set", IFACE, "up"]);

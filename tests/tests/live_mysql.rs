@@ -31,7 +31,11 @@ fn can_run() -> Option<PathBuf> {
         ("mariadb", "mariadb-client"),
         ("tcpdump", "tcpdump"),
     ];
-    if is_root() && programs.iter().all(|(name, package)| has_program(name, package)) { python() } else { None }
+    if is_root() && programs.iter().all(|(name, package)| has_program(name, package)) {
+        python()
+    } else {
+        None
+    }
 }
 
 fn script(net: &Net, python: &Path, name: &str) -> Vec<Value> {
@@ -48,7 +52,9 @@ fn script(net: &Net, python: &Path, name: &str) -> Vec<Value> {
 /// The events that tell of statements, as (text, outcome): comparable with what clients say and between runs.
 fn statements(events: &[Value]) -> Vec<Value> {
     let is_statement = |e: &&Value| {
-        e["sniffx.kind"] == "exchange" && e.get("db.query.text").is_some() && e["db.operation.name"] != "PREPARE"
+        e["sniffx.kind"] == "exchange"
+            && e.get("db.query.text").is_some()
+            && e["db.operation.name"] != "PREPARE"
     };
     events.iter().filter(is_statement).cloned().collect()
 }
@@ -132,7 +138,17 @@ fn every_statement_is_seen_once_with_its_outcome() {
     let connector = script(&net, &python, "connector_client.py");
     let tool = net
         .on_client("mariadb")
-        .args(["--no-defaults", "-h", SERVER, "-uapp", &format!("-p{PASSWORD}"), "--skip-ssl", "-vvv", "shop", "-e"])
+        .args([
+            "--no-defaults",
+            "-h",
+            SERVER,
+            "-uapp",
+            &format!("-p{PASSWORD}"),
+            "--skip-ssl",
+            "-vvv",
+            "shop",
+            "-e",
+        ])
         .arg("SELECT id FROM item ORDER BY id; SHOW TABLES; SELECT * FROM nowhere")
         .output()
         .unwrap();
@@ -155,16 +171,26 @@ fn every_statement_is_seen_once_with_its_outcome() {
     let prepared = events.iter().filter(|e| e["db.operation.name"] == "PREPARE").count();
     assert_eq!(prepared, server.general_log().matches("Prepare\t").count());
     // The mariadb tool sends the batch statement by statement and stops at the error.
-    let third: Vec<_> = third.iter().filter(|e| e["db.query.text"] != "select @@version_comment limit 1").collect();
-    let shown: Vec<_> = third.iter().map(|e| (e["db.query.text"].as_str().unwrap(), e["status"].as_str().unwrap())).collect();
+    let third: Vec<_> =
+        third.iter().filter(|e| e["db.query.text"] != "select @@version_comment limit 1").collect();
+    let shown: Vec<_> =
+        third.iter().map(|e| (e["db.query.text"].as_str().unwrap(), e["status"].as_str().unwrap())).collect();
     assert_eq!(
         shown,
-        [("SELECT id FROM item ORDER BY id", "ok"), ("SHOW TABLES", "ok"), ("SELECT * FROM nowhere", "error")]
+        [
+            ("SELECT id FROM item ORDER BY id", "ok"),
+            ("SHOW TABLES", "ok"),
+            ("SELECT * FROM nowhere", "error")
+        ]
     );
     assert_eq!(third[0]["db.response.returned_rows"], 3);
-    let logins: Vec<_> = events.iter().filter(|e| e["sniffx.kind"] == "session" && e["sniffx.db.user"] == "app").collect();
+    let logins: Vec<_> =
+        events.iter().filter(|e| e["sniffx.kind"] == "session" && e["sniffx.db.user"] == "app").collect();
     assert_eq!(logins.len(), 3, "{events:#?}");
-    assert!(logins.iter().all(|l| l["db.system.name"] == "mariadb" && l["db.namespace"] == "shop"), "{logins:#?}");
+    assert!(
+        logins.iter().all(|l| l["db.system.name"] == "mariadb" && l["db.namespace"] == "shop"),
+        "{logins:#?}"
+    );
     let everything = format!("{events:?}{said}");
     assert!(!everything.contains(PASSWORD), "a password is shown");
     // Reported, not asserted: a busy machine may drop frames.

@@ -66,7 +66,8 @@ impl Input {
         let metadata = file.metadata()?;
         let length = metadata.is_file().then_some(metadata.len());
         #[cfg(target_os = "linux")]
-        let pipe = if metadata.is_file() { None } else { Some(std::os::fd::OwnedFd::from(file.try_clone()?)) };
+        let pipe =
+            if metadata.is_file() { None } else { Some(std::os::fd::OwnedFd::from(file.try_clone()?)) };
 
         let mut head = [0; HEAD];
         let mut got = 0;
@@ -79,8 +80,7 @@ impl Input {
             }
         }
         let state = Arc::new(State::default());
-        let raw =
-            Raw { head: io::Cursor::new(head).take(got as u64), file, state: Arc::clone(&state) };
+        let raw = Raw { head: io::Cursor::new(head).take(got as u64), file, state: Arc::clone(&state) };
         let buffered = |raw| BufReader::with_capacity(COMPRESSED, raw);
         let (bytes, compression) = match head {
             _ if got < HEAD => (Bytes::Plain(raw), None),
@@ -175,7 +175,8 @@ impl Zstd {
             match self.decoder.reset(&mut self.source) {
                 Ok(()) => return Ok(true),
                 Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
-                    length, ..
+                    length,
+                    ..
                 })) => {
                     let length = u64::from(length);
                     if io::copy(&mut (&mut self.source).take(length), &mut io::sink())? < length {

@@ -144,6 +144,18 @@ impl EventBuilder<'_> {
         self
     }
 
+    /// A whole number that may be negative.
+    pub fn signed(self, key: Key, value: i64) -> Self {
+        self.arena.put(key, Suffix::None, Value::I64(value));
+        self
+    }
+
+    /// A number.
+    pub fn float(self, key: Key, value: f64) -> Self {
+        self.arena.put(key, Suffix::None, Value::F64(value));
+        self
+    }
+
     /// A truth value.
     pub fn flag(self, key: Key, value: bool) -> Self {
         self.arena.put(key, Suffix::None, Value::Bool(value));
