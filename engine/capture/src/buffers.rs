@@ -3,7 +3,10 @@
 //! A pool has a fixed number of slots. The reader takes a free slot, has it to itself while it fills it, then publishes it; from
 //! then on the memory is only read, by any number of holders. The last holder puts the slot on a lock-free free list. Nothing is
 //! allocated per buffer after each slot was used once.
-#![expect(unsafe_code, reason = "a slot is written by one owner, then read by many: the holder count proves which")]
+#![expect(
+    unsafe_code,
+    reason = "a slot is written by one owner, then read by many: the holder count proves which"
+)]
 
 use core::cell::UnsafeCell;
 use core::fmt;
@@ -104,7 +107,10 @@ impl Pool {
         }
     }
 
-    #[expect(clippy::indexing_slicing, reason = "slot numbers come from `take` alone, which gives 0 to slots.len()")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "slot numbers come from `take` alone, which gives 0 to slots.len()"
+    )]
     fn slot(&self, slot: u32) -> &Slot {
         &self.slots[slot as usize]
     }
@@ -215,7 +221,8 @@ mod tests {
         let readers = thread::spawn(move || {
             for (round, buffer) in receive {
                 let copy = buffer.clone();
-                let other = thread::spawn(move || assert!(copy.bytes().iter().all(|b| u64::from(*b) == round % 251)));
+                let other =
+                    thread::spawn(move || assert!(copy.bytes().iter().all(|b| u64::from(*b) == round % 251)));
                 assert!(buffer.bytes().iter().all(|b| u64::from(*b) == round % 251));
                 drop(buffer);
                 other.join().unwrap();

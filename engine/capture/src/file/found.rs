@@ -41,7 +41,9 @@ fn text(head: &[u8]) -> Option<String> {
     // The head may end within a character.
     let text = match core::str::from_utf8(head) {
         Ok(text) => text,
-        Err(error) if error.error_len().is_none() => core::str::from_utf8(head.get(..error.valid_up_to())?).ok()?,
+        Err(error) if error.error_len().is_none() => {
+            core::str::from_utf8(head.get(..error.valid_up_to())?).ok()?
+        }
         Err(_) => return None,
     };
     let printable = |c: char| !c.is_control() || c.is_ascii_whitespace();
@@ -60,7 +62,10 @@ mod tests {
         assert_eq!(describe(b"", None), "an empty file");
         assert_eq!(describe(b"\x7fELF\x02\x01", None), "begins with 7f 45 4c 46 (an ELF program)");
         assert_eq!(describe(b"#!/bin/sh\necho", None), "text that begins with \"#!/bin/sh\"");
-        assert_eq!(describe("gr\u{fc}n".as_bytes(), Some("gzip")), "gzip of text that begins with \"gr\u{fc}n\"");
+        assert_eq!(
+            describe("gr\u{fc}n".as_bytes(), Some("gzip")),
+            "gzip of text that begins with \"gr\u{fc}n\""
+        );
         assert_eq!(describe(&"gr\u{fc}".as_bytes()[..3], None), "text that begins with \"gr\"");
         assert_eq!(describe(b"\0\x01\x02", None), "begins with 00 01 02 (unknown)");
         assert!(describe(b"\xd4\xc3\xb2\xa1\x02", None).contains("after 5"));

@@ -119,7 +119,9 @@ impl FileSource {
     /// Finds the format from the first bytes.
     fn recognise(&mut self) -> Result<(), CaptureError> {
         let head = self.buffer.bytes();
-        if let Some(format) = head.first_chunk::<{ pcap::HEADER }>().and_then(|head| pcap::Format::from_header(head)) {
+        if let Some(format) =
+            head.first_chunk::<{ pcap::HEADER }>().and_then(|head| pcap::Format::from_header(head))
+        {
             self.scanner = Scanner::Pcap(format);
             self.position = pcap::HEADER;
             return Ok(());
@@ -198,7 +200,9 @@ impl FileSource {
     fn finish(&mut self, broken: Option<&str>) -> Batch {
         let left = self.buffer.bytes().len() - self.position;
         let damage = self.end.take().flatten();
-        let cut = || (left > 0 || self.skip > 0).then(|| "it was cut short: its last record is not whole".to_owned());
+        let cut = || {
+            (left > 0 || self.skip > 0).then(|| "it was cut short: its last record is not whole".to_owned())
+        };
         if let Some(reason) = broken.map(str::to_owned).or(damage).or_else(cut) {
             self.unreadable += 1;
             log::warn!("{}: {reason}; {} whole packets were read", self.path.display(), self.received);
@@ -298,3 +302,6 @@ impl Source for FileSource {
         self.input.length.map(|length| (self.input.position().min(length), length))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,9 +103,8 @@ impl Format {
             Lengths::OriginalFirst => (second, first),
             Lengths::Either => (first.min(second), first.max(second)),
         };
-        let timestamp = Nanos(
-            u64::from(number(0)?) * Nanos::SECOND + u64::from(number(4)?) * u64::from(self.unit),
-        );
+        let timestamp =
+            Nanos(u64::from(number(0)?) * Nanos::SECOND + u64::from(number(4)?) * u64::from(self.unit));
         // ifindex (4), protocol (2), packet type (1): 4 is outgoing.
         let outgoing = self.record == 24 && header.get(22) == Some(&4);
         Some(Record { timestamp, captured, original, outgoing })
@@ -151,7 +150,11 @@ impl View {
 
     #[inline]
     pub(crate) fn frames<'a>(&self, buffer: &'a [u8]) -> Frames<'a> {
-        Frames { format: self.format, bytes: buffer.get(..self.range.end).unwrap_or_default(), at: self.range.start }
+        Frames {
+            format: self.format,
+            bytes: buffer.get(..self.range.end).unwrap_or_default(),
+            at: self.range.start,
+        }
     }
 }
 

@@ -193,7 +193,14 @@ impl Section {
             let data = 4..4 + limit as usize;
             body.get(data.clone())?;
             let link_type = described.link_type;
-            return Some(Packet { interface, link_type, timestamp: Nanos(0), data, original, outgoing: false });
+            return Some(Packet {
+                interface,
+                link_type,
+                timestamp: Nanos(0),
+                data,
+                original,
+                outgoing: false,
+            });
         }
         let id = if kind == PACKET { u32::from(self.order.u16(body, 0)?) } else { number(0)? };
         let (interface, described) = of_section(id)?;
