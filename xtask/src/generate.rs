@@ -29,6 +29,11 @@ const FRAME_GAP: u64 = 3_333;
 const SEGMENT: usize = 1448;
 
 impl Generate {
+    /// A capture of so many packets and connections.
+    pub(crate) fn of(packets: u64, connections: u32, file: PathBuf) -> Self {
+        Self { packets, connections, file }
+    }
+
     pub(crate) fn run(&self) -> Result<()> {
         let file = File::create(&self.file).with_context(|| self.file.display().to_string())?;
         let mut capture = Capture { out: BufWriter::with_capacity(1 << 20, file), time: 1_767_225_600_000_000_000, frames: 0 };
