@@ -8,5 +8,8 @@ fn main() {
     let file = Path::new(&root).join("../ebpf/prebuilt/TOOLCHAIN");
     println!("cargo::rerun-if-changed={}", file.display());
     let toolchain = fs::read_to_string(&file).unwrap_or_default();
-    println!("cargo::rustc-env=SNIFF_X_EBPF_TOOLCHAIN={}", toolchain.split_whitespace().collect::<Vec<_>>().join(" "));
+    println!(
+        "cargo::rustc-env=SNIFF_X_EBPF_TOOLCHAIN={}",
+        toolchain.split_whitespace().collect::<Vec<_>>().join(" ")
+    );
 }

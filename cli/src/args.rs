@@ -36,9 +36,9 @@ pub(crate) fn own() -> Command {
         .max_term_width(120)
         .disable_version_flag(true)
         .arg(
-            Arg::new("plugin")
-                .value_name("PLUGIN")
-                .help("What to decode, separated by commas; `all` is every protocol, without tcp (see --list)"),
+            Arg::new("plugin").value_name("PLUGIN").help(
+                "What to decode, separated by commas; `all` is every protocol, without tcp (see --list)",
+            ),
         )
         .args(under("Input", input()))
         .args(under("Output", output()))
@@ -67,7 +67,11 @@ fn input() -> Vec<Arg> {
             .conflicts_with("read"),
         value("read", "FILE", "Read a capture file (pcap, pcapng, also compressed); `-` is standard input")
             .value_parser(value_parser!(PathBuf)),
-        value("filter", "EXPR", "Only frames that match, in pcap-filter syntax: 'host 10.0.0.1 and not port 22'"),
+        value(
+            "filter",
+            "EXPR",
+            "Only frames that match, in pcap-filter syntax: 'host 10.0.0.1 and not port 22'",
+        ),
         value("backend", "BACKEND", "How to capture")
             .value_parser(PossibleValuesParser::new(["auto", "afpacket", "libpcap"]))
             .default_value("auto"),
@@ -77,7 +81,9 @@ fn input() -> Vec<Arg> {
         value("block-size", "SIZE", "Memory of one block of the ring")
             .value_parser(size)
             .default_value(show_size(BLOCK_SIZE)),
-        value("snaplen", "SIZE", "Bytes of each frame that are kept; 0 is all").value_parser(size).default_value("0"),
+        value("snaplen", "SIZE", "Bytes of each frame that are kept; 0 is all")
+            .value_parser(size)
+            .default_value("0"),
         switch("no-promiscuous", "Don't put interfaces into promiscuous mode"),
         value("duration", "SECS", "Stop after so many seconds").value_parser(seconds),
         value("threads", "N", "Workers; 1 reads, decodes and writes in one thread")
@@ -135,15 +141,21 @@ fn limits() -> Vec<Arg> {
 
 fn program() -> Vec<Arg> {
     vec![
-        value("plugin-dir", "DIR", "Look for external plugins here, before SNIFF_X_PLUGIN_DIR; may be repeated")
-            .value_parser(value_parser!(PathBuf))
-            .action(ArgAction::Append),
+        value(
+            "plugin-dir",
+            "DIR",
+            "Look for external plugins here, before SNIFF_X_PLUGIN_DIR; may be repeated",
+        )
+        .value_parser(value_parser!(PathBuf))
+        .action(ArgAction::Append),
         Arg::new("verbose")
             .long("verbose")
             .short('v')
             .help("Log more; twice: much more (RUST_LOG is understood)")
             .action(ArgAction::Count),
-        switch("quiet", "Only events and errors: no warnings, progress or summary").short('q').conflicts_with("verbose"),
+        switch("quiet", "Only events and errors: no warnings, progress or summary")
+            .short('q')
+            .conflicts_with("verbose"),
     ]
 }
 

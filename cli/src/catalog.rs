@@ -91,13 +91,13 @@ impl Catalog {
     }
 
     fn unknown(&mut self, name: &str) -> String {
-        let external = self.external().iter().map(|e| e.plugin.about().name.to_owned()).collect::<Vec<_>>();
-        let names = || sniff_x_proto::names().chain(external.iter().map(String::as_str)).chain([ALL]);
+        let external = self.external().iter().map(|e| e.plugin.about().name);
+        let names: Vec<&str> = sniff_x_proto::names().chain(external).chain([ALL]).collect();
         let mut message = format!("no plugin '{name}'");
-        if let Some(near) = nearest(name, names()) {
+        if let Some(near) = nearest(name, names.iter().copied()) {
             message += &format!("; did you mean '{near}'?");
         }
-        message += &format!("\nPlugins: {}", names().collect::<Vec<_>>().join(", "));
+        message += &format!("\nPlugins: {}", names.join(", "));
         for problem in &self.problems {
             message += &format!("\n{problem}");
         }
@@ -119,7 +119,10 @@ pub(crate) fn abouts(plugins: &[Box<dyn Plugin>]) -> Vec<&About> {
 pub(crate) fn check_names(own: &Command, plugins: &[&About]) -> Result<(), Failure> {
     for about in plugins {
         if let Some(name) = options::clash(own, about) {
-            return Err(Failure::Usage(format!("plugin {} has the option {name}, which is sniff-x's own", about.name)));
+            return Err(Failure::Usage(format!(
+                "plugin {} has the option {name}, which is sniff-x's own",
+                about.name
+            )));
         }
     }
     Ok(())

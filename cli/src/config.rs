@@ -101,7 +101,8 @@ fn input(matches: &ArgMatches) -> Result<Input, Failure> {
         },
         ring_size: number(matches, "ring-size", crate::args::RING_SIZE),
         block_size: number(matches, "block-size", crate::args::BLOCK_SIZE),
-        snaplen: u32::try_from(snaplen).map_err(|_| Failure::Usage(format!("--snaplen {snaplen} is too large")))?,
+        snaplen: u32::try_from(snaplen)
+            .map_err(|_| Failure::Usage(format!("--snaplen {snaplen} is too large")))?,
         retire: RETIRE,
         promiscuous: !matches.get_flag("no-promiscuous"),
     })
@@ -172,7 +173,9 @@ fn write_target(matches: &ArgMatches, has_plugins: bool) -> Result<Option<PathBu
         ));
     }
     if io::stdout().is_terminal() {
-        return Err(Failure::Usage("--write - would write a capture file to the terminal: send it to a pipe".into()));
+        return Err(Failure::Usage(
+            "--write - would write a capture file to the terminal: send it to a pipe".into(),
+        ));
     }
     Ok(Some("/dev/stdout".into()))
 }
@@ -184,7 +187,11 @@ fn limits(matches: &ArgMatches) -> Limits {
         max_text: number(matches, "max-text", default.max_text),
         max_message: number(matches, "max-message", default.max_message),
         max_connections: number(matches, "max-connections", default.max_connections),
-        max_pages_per_connection: number(matches, "max-pages-per-connection", default.max_pages_per_connection),
+        max_pages_per_connection: number(
+            matches,
+            "max-pages-per-connection",
+            default.max_pages_per_connection,
+        ),
         max_pages: number(matches, "max-pages", default.max_pages),
         idle_timeout: time("idle-timeout", default.idle_timeout),
         exchange_timeout: time("exchange-timeout", default.exchange_timeout),
@@ -216,7 +223,9 @@ mod tests {
     #[test]
     fn others_are_not() {
         let existing = names(&["lo", "eth0"]);
-        let Err(Failure::Usage(message)) = check_interfaces(&names(&["lo", "eht0"]), &existing) else { panic!() };
+        let Err(Failure::Usage(message)) = check_interfaces(&names(&["lo", "eht0"]), &existing) else {
+            panic!()
+        };
         assert_eq!(message, "no interface 'eht0'; did you mean 'eth0'?\nInterfaces: lo, eth0, any");
         let Err(Failure::Usage(message)) = check_interfaces(&names(&["wlan7"]), &existing) else { panic!() };
         assert_eq!(message, "no interface 'wlan7'\nInterfaces: lo, eth0, any");

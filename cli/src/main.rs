@@ -9,6 +9,7 @@ mod catalog;
 mod config;
 mod failure;
 mod information;
+mod joint;
 mod logging;
 mod options;
 mod privileges;

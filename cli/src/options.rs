@@ -63,7 +63,8 @@ fn declared(about: &About, spec: &OptionSpec) -> Arg {
 
 /// Stands for a name that several of the plugins have: whoever uses it is told how to say which.
 fn ambiguous_option(spec: &OptionSpec, short: bool) -> Arg {
-    let arg = Arg::new(format!("ambiguous.{}", spec.long)).long(spec.long).hide(true).action(ArgAction::Append);
+    let arg =
+        Arg::new(format!("ambiguous.{}", spec.long)).long(spec.long).hide(true).action(ArgAction::Append);
     // Anything may follow; the use alone is wrong.
     let arg = arg.num_args(0..=1).default_missing_value("");
     match spec.short.filter(|_| short) {
@@ -86,7 +87,8 @@ pub(crate) fn given(matches: &ArgMatches, plugins: &[&About], about: &About) -> 
                 options.push(spec.long, value);
             }
         } else {
-            let times = if spec.repeatable { matches.get_count(&id) } else { u8::from(matches.get_flag(&id)) };
+            let times =
+                if spec.repeatable { matches.get_count(&id) } else { u8::from(matches.get_flag(&id)) };
             (0..times).for_each(|_| options.push(spec.long, ""));
         }
     }
@@ -159,7 +161,8 @@ mod tests {
 
     const ONE: About =
         plugin("one", &[option("port", Some('p'), Some("PORT")), option("deep", Some('d'), None)]);
-    const TWO: About = plugin("two", &[option("port", Some('p'), Some("PORT")), option("dir", None, Some("DIR"))]);
+    const TWO: About =
+        plugin("two", &[option("port", Some('p'), Some("PORT")), option("dir", None, Some("DIR"))]);
 
     fn values(plugins: &[&About], about: &About, line: &str) -> Result<Vec<(String, String)>, Failure> {
         let command = with_plugins(own(), plugins);
@@ -182,9 +185,12 @@ mod tests {
             let plugin = sniff_x_proto::builtin(name).unwrap();
             assert_eq!(clash(&own(), plugin.about()), None, "{name}");
         }
-        assert_eq!(clash(&own(), &plugin("bad", &[option("read", None, None)])), Some("--read".into()));
-        assert_eq!(clash(&own(), &plugin("bad", &[option("other", Some('i'), None)])), Some("-i".into()));
-        assert_eq!(clash(&own(), &plugin("bad", &[option("version", None, None)])), Some("--version".into()));
+        const READ: About = plugin("bad", &[option("read", None, None)]);
+        const SHORT: About = plugin("bad", &[option("other", Some('i'), None)]);
+        const ALIAS: About = plugin("bad", &[option("version", None, None)]);
+        assert_eq!(clash(&own(), &READ), Some("--read".into()));
+        assert_eq!(clash(&own(), &SHORT), Some("-i".into()));
+        assert_eq!(clash(&own(), &ALIAS), Some("--version".into()));
     }
 
     #[test]

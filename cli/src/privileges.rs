@@ -25,7 +25,8 @@ pub(crate) fn drop_capabilities() {
 /// How to let this very program capture without root.
 pub(crate) fn how_to_grant() -> String {
     let program = std::env::current_exe().and_then(|path| path.canonicalize());
-    let program = program.map_or_else(|_: io::Error| "$(command -v sniff-x)".into(), |p| p.display().to_string());
+    let program =
+        program.map_or_else(|_: io::Error| "$(command -v sniff-x)".into(), |p| p.display().to_string());
     format!("grant it once:  sudo setcap {NEEDED} {program}\n  or run sniff-x with sudo")
 }
 
@@ -47,6 +48,8 @@ mod tests {
     #[test]
     fn the_line_names_this_program() {
         let program = std::env::current_exe().unwrap().canonicalize().unwrap();
-        assert!(how_to_grant().contains(&format!("sudo setcap cap_net_raw,cap_bpf=ep {}", program.display())));
+        assert!(
+            how_to_grant().contains(&format!("sudo setcap cap_net_raw,cap_bpf=ep {}", program.display()))
+        );
     }
 }

@@ -58,6 +58,7 @@ impl Drop for Progress {
 }
 
 fn style() -> ProgressStyle {
-    let style = ProgressStyle::with_template("{bar:40} {percent}% of {total_bytes}  {bytes_per_sec}  {eta} left");
+    let style =
+        ProgressStyle::with_template("{bar:40} {percent}% of {total_bytes}  {bytes_per_sec}  {eta} left");
     style.unwrap_or_else(|_| ProgressStyle::default_bar())
 }

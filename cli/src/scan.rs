@@ -74,7 +74,8 @@ fn option<'a>(own: &'a Command, text: &'a str) -> Word<'a> {
             None => (long, None),
         };
         let is_named = |arg: &&Arg| {
-            arg.get_long() == Some(name) || arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&name))
+            arg.get_long() == Some(name)
+                || arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&name))
         };
         return match own.get_arguments().find(is_named) {
             Some(arg) if takes_value(arg) => Word::Option { arg, value },

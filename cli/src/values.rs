@@ -12,7 +12,8 @@ pub(crate) fn size(text: &str) -> Result<usize, String> {
         "G" | "GB" | "GIB" => 30,
         _ => return Err("expected a number of bytes such as 65536, 64K, 64M or 1G".into()),
     };
-    let number: usize = digits.parse().map_err(|_| "expected a number of bytes such as 65536, 64K, 64M or 1G")?;
+    let number: usize =
+        digits.parse().map_err(|_| "expected a number of bytes such as 65536, 64K, 64M or 1G")?;
     number.checked_mul(1 << shift).ok_or_else(|| "too large".into())
 }
 

@@ -131,7 +131,9 @@ impl Folder {
         let entries = match fs::read_dir(&self.path) {
             Ok(entries) => entries,
             // Only what somebody asked for must be there.
-            Err(e) if e.kind() == io::ErrorKind::NotFound && self.origin == Origin::Default => return Ok(Vec::new()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.origin == Origin::Default => {
+                return Ok(Vec::new());
+            }
             Err(error) => return Err(read_error(error)),
         };
         let mut found = Vec::new();
@@ -194,7 +196,8 @@ mod tests {
             Some(OsStr::new("/c::/a:/d")),
             Some(Path::new("/home/me/.local/share")),
         );
-        let folders: Vec<_> = path.folders().iter().map(|f| (f.path.to_str().unwrap(), f.origin.as_str())).collect();
+        let folders: Vec<_> =
+            path.folders().iter().map(|f| (f.path.to_str().unwrap(), f.origin.as_str())).collect();
         let expected = [
             ("/a", "--plugin-dir"),
             ("/b", "--plugin-dir"),
