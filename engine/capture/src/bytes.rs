@@ -9,10 +9,7 @@ pub(crate) enum ByteOrder {
 
 impl ByteOrder {
     /// The order of this machine.
-    #[cfg_attr(
-        not(any(target_os = "linux", feature = "libpcap")),
-        expect(dead_code, reason = "live sources only")
-    )]
+    #[cfg(any(test, target_os = "linux", feature = "libpcap"))]
     pub(crate) const NATIVE: Self = if cfg!(target_endian = "little") { Self::Little } else { Self::Big };
 
     /// 16 bits at `at`; none when they aren't inside.

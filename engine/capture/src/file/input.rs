@@ -8,14 +8,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 use lz4_flex::frame::FrameDecoder as Lz4Decoder;
-use ruzstd::decoding::FrameDecoder as ZstdDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder as ZstdDecoder};
 
 /// Compressed bytes read at once.
 const COMPRESSED: usize = 128 << 10;
 
 /// Bytes that tell a compression.
 const HEAD: usize = 4;
+
+/// Bytes that tell whether an LZ4 frame ended: its end mark and a checksum.
+const TAIL: usize = 8;
 
 /// An open file with what it takes to read and to judge it.
 pub(crate) struct Input {
@@ -41,7 +44,7 @@ enum Bytes {
     Plain(Raw),
     Gzip(MultiGzDecoder<BufReader<Raw>>),
     Zstd(Box<Zstd>),
-    Lz4(Box<Lz4Decoder<BufReader<Raw>>>),
+    Lz4(Box<Lz4>),
 }
 
 /// The file itself, behind the first bytes, which were read to look at them.
@@ -49,6 +52,8 @@ struct Raw {
     head: io::Take<io::Cursor<[u8; HEAD]>>,
     file: File,
     state: Arc<State>,
+    /// The last bytes that were read.
+    tail: [u8; TAIL],
 }
 
 /// Why a read failed.
@@ -80,7 +85,8 @@ impl Input {
             }
         }
         let state = Arc::new(State::default());
-        let raw = Raw { head: io::Cursor::new(head).take(got as u64), file, state: Arc::clone(&state) };
+        let first = io::Cursor::new(head).take(got as u64);
+        let raw = Raw { head: first, file, state: Arc::clone(&state), tail: [0; TAIL] };
         let buffered = |raw| BufReader::with_capacity(COMPRESSED, raw);
         let (bytes, compression) = match head {
             _ if got < HEAD => (Bytes::Plain(raw), None),
@@ -89,7 +95,8 @@ impl Input {
                 (Bytes::Zstd(Box::new(Zstd::new(buffered(raw)))), Some("zstd"))
             }
             [0x04, 0x22, 0x4d, 0x18] | [0x02, 0x21, 0x4c, 0x18] => {
-                (Bytes::Lz4(Box::new(Lz4Decoder::new(buffered(raw)))), Some("lz4"))
+                let marked = head.starts_with(&[0x04]);
+                (Bytes::Lz4(Box::new(Lz4 { decoder: Lz4Decoder::new(buffered(raw)), marked })), Some("lz4"))
             }
             _ => (Bytes::Plain(raw), None),
         };
@@ -149,6 +156,11 @@ impl Read for Raw {
         match &got {
             Ok(got) => {
                 self.state.read.fetch_add(*got as u64, Ordering::Relaxed);
+                let new = into.get(got.saturating_sub(TAIL)..*got).unwrap_or_default();
+                self.tail.rotate_left(new.len());
+                if let Some(end) = self.tail.get_mut(TAIL - new.len()..) {
+                    end.copy_from_slice(new);
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => self.state.failed.store(true, Ordering::Relaxed),
@@ -162,11 +174,24 @@ struct Zstd {
     decoder: ZstdDecoder,
     source: BufReader<Raw>,
     in_frame: bool,
+    /// What ended the input; reported after what could be decoded was read.
+    damage: Option<io::Error>,
 }
 
 impl Zstd {
     fn new(source: BufReader<Raw>) -> Self {
-        Self { decoder: ZstdDecoder::new(), source, in_frame: false }
+        Self { decoder: ZstdDecoder::new(), source, in_frame: false, damage: None }
+    }
+
+    /// Decodes one block. After a damaged one the decoder is given an empty last block (and a checksum, if it wants one): else it
+    /// would keep a window of up to 8 MiB of good bytes for references that don't come.
+    fn decode(&mut self) -> io::Result<()> {
+        let one = BlockDecodingStrategy::UptoBlocks(1);
+        let Err(error) = self.decoder.decode_blocks(&mut self.source, one) else { return Ok(()) };
+        self.damage = Some(io::Error::other(error));
+        let one = BlockDecodingStrategy::UptoBlocks(1);
+        let last: &[u8] = &[1, 0, 0, 0, 0, 0, 0];
+        self.decoder.decode_blocks(last, one).map(drop).map_err(io::Error::other)
     }
 
     /// Goes to the next frame with content; false at the end of the file.
@@ -192,21 +217,48 @@ impl Zstd {
 
 impl Read for Zstd {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        use ruzstd::decoding::BlockDecodingStrategy::UptoBlocks;
         loop {
             if !self.in_frame {
+                if let Some(damage) = self.damage.take() {
+                    return Err(damage);
+                }
                 self.in_frame = self.next_frame()?;
                 if !self.in_frame {
                     return Ok(0);
                 }
             }
             while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
-                self.decoder.decode_blocks(&mut self.source, UptoBlocks(1)).map_err(io::Error::other)?;
+                self.decode()?;
             }
             if self.decoder.can_collect() > 0 {
                 return self.decoder.read(into);
             }
             self.in_frame = false;
+        }
+    }
+}
+
+/// LZ4 frames, one after the other.
+struct Lz4 {
+    decoder: Lz4Decoder<BufReader<Raw>>,
+    /// The frames end with a mark (the old format's don't).
+    marked: bool,
+}
+
+impl Read for Lz4 {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            // The decoder reports the end of each frame, and the end of a file in the middle of one, in the same way.
+            let got = self.decoder.read(into)?;
+            if got > 0 || into.is_empty() {
+                return Ok(got);
+            }
+            if self.decoder.get_mut().fill_buf()?.is_empty() {
+                let [a, b, c, d, e, f, g, h] = self.decoder.get_ref().get_ref().tail;
+                // The mark is four zeros, in front of the content's checksum if there is one.
+                let ended = [a, b, c, d] == [0; 4] || [e, f, g, h] == [0; 4];
+                return if ended || !self.marked { Ok(0) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+            }
         }
     }
 }

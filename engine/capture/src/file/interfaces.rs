@@ -86,6 +86,7 @@ enum Scale {
 
 impl Clock {
     /// Microseconds, what an interface has that doesn't say.
+    #[cfg(test)]
     pub(crate) const DEFAULT: Self = Self { scale: Scale::Times(1000), offset: 0 };
 
     /// From `if_tsresol`: a negative power of 10, or with the highest bit of 2. None for a resolution beyond 64 bits.

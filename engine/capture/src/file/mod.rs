@@ -302,3 +302,6 @@ impl Source for FileSource {
         self.input.length.map(|length| (self.input.position().min(length), length))
     }
 }
+
+#[cfg(test)]
+mod tests;
