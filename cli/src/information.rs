@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Write};
 
-use clap::{ArgMatches, Command};
+use clap::ArgMatches;
 use clap_complete::Shell;
 use sniff_x_proto::About;
 use sniff_x_proto::event::SCHEMA_VERSION;
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::options::with_all_plugins;
 
 /// Shows what the arguments ask for; false when they ask for a run.
-pub(crate) fn show(matches: &ArgMatches, own: Command, catalog: &mut Catalog) -> Result<bool, Failure> {
+pub(crate) fn show(matches: &ArgMatches, catalog: &mut Catalog) -> Result<bool, Failure> {
     let mut text = Vec::new();
     if matches.get_flag("ver") {
         version(&mut text)?;
@@ -25,10 +25,10 @@ pub(crate) fn show(matches: &ArgMatches, own: Command, catalog: &mut Catalog) ->
         devices(&mut text)?;
     } else if matches.get_flag("man") {
         let plugins = builtin();
-        clap_mangen::Man::new(with_all_plugins(own, &abouts(&plugins))).render(&mut text)?;
+        clap_mangen::Man::new(with_all_plugins(&abouts(&plugins))).render(&mut text)?;
     } else if let Some(shell) = matches.get_one::<Shell>("completions") {
         let plugins = builtin();
-        let mut command = with_all_plugins(own, &abouts(&plugins));
+        let mut command = with_all_plugins(&abouts(&plugins));
         clap_complete::generate(*shell, &mut command, "sniff-x", &mut text);
     } else {
         return Ok(false);
@@ -51,14 +51,20 @@ fn version(text: &mut Vec<u8>) -> io::Result<()> {
 }
 
 fn list(catalog: &mut Catalog, text: &mut Vec<u8>) -> io::Result<()> {
-    let mut line = |about: &About, origin: &str| {
-        writeln!(text, "{:<12} {:<8} {:<60} {origin}", about.name, about.version, about.summary)
-    };
-    for plugin in builtin() {
-        line(plugin.about(), "built in")?;
-    }
-    for external in catalog.external().iter() {
-        line(external.plugin.about(), &external.library.display().to_string())?;
+    let builtin = builtin();
+    let external = catalog.external();
+    let mut rows: Vec<(&About, String)> =
+        builtin.iter().map(|p| (p.about(), "built in".to_owned())).collect();
+    rows.extend(external.iter().map(|e| (e.plugin.about(), e.library.display().to_string())));
+    let width =
+        |column: fn(&About) -> &str| rows.iter().map(|(about, _)| column(about).len()).max().unwrap_or(0);
+    let (name, version, summary) = (width(|a| a.name), width(|a| a.version), width(|a| a.summary));
+    for (about, origin) in &rows {
+        writeln!(
+            text,
+            "{:<name$}  {:<version$}  {:<summary$}  {origin}",
+            about.name, about.version, about.summary
+        )?;
     }
     Ok(())
 }

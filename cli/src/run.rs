@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::joint::EngineError;
 use anyhow::Context;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use sniff_x_capture::CaptureError;
 use sniff_x_engine::{Config, Control, Input};
 use sniff_x_plugin::PluginPath;
@@ -31,12 +31,12 @@ pub(crate) fn program(arguments: Vec<OsString>) -> Result<(), Failure> {
     };
     check_names(&own, &abouts(&plugins))?;
 
-    let command = options::with_plugins(own.clone(), &abouts(&plugins));
+    let command = options::with_plugins(&abouts(&plugins));
     let matches = command.try_get_matches_from(arguments).map_err(|e| wrong(e, &abouts(&plugins)))?;
     let quiet = matches.get_flag("quiet");
     logging::start(matches.get_count("verbose"), quiet);
 
-    let shown = information::show(&matches, own, &mut catalog)?;
+    let shown = information::show(&matches, &mut catalog)?;
     for problem in &catalog.problems {
         log::error!("{problem}");
     }
@@ -49,7 +49,9 @@ pub(crate) fn program(arguments: Vec<OsString>) -> Result<(), Failure> {
 }
 
 /// clap's error with what it can't know: the options of the plugins.
-fn wrong(error: clap::Error, plugins: &[&About]) -> Failure {
+fn wrong(mut error: clap::Error, plugins: &[&About]) -> Failure {
+    // "To pass it as a value, use --": no plugin has a name with a dash in front.
+    error.remove(ContextKind::Suggested);
     let more = match error.kind() {
         ErrorKind::UnknownArgument if plugins.is_empty() => {
             "Options of a plugin stand behind its name: sniff-x --iface eth0 mysql -p 3307".into()
