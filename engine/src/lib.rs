@@ -6,4 +6,4 @@
 pub mod config;
 pub mod sink;
 
-pub use config::{Config, Format, Input, Output};
+pub use config::{Backend, Config, Control, Format, Input, Limits, Output};

@@ -1,8 +1,14 @@
 //! Stage: wire or file → frames.
 //!
 //! A [`Source`] lends batches of frames: a block of a TPACKET_V3 ring, a read buffer of a capture file. The bytes stay where the
-//! kernel put them as long as a [`Lease`] on them is held. With [`prefilter`] the kernel rejects what no rule asks for.
+//! kernel put them as long as a [`Lease`] on them is held. With a prefilter the kernel rejects what no rule asks for.
 
+mod buffers;
+mod bytes;
+mod file;
+mod lease;
 pub mod source;
 
-pub use source::{Batch, CaptureError, FilterLevel, Interface, Lease, Source, SourceCounters};
+pub use file::open_file;
+pub use lease::{Frames, Lease};
+pub use source::{Batch, CaptureError, FilterLevel, Interface, Source, SourceCounters};

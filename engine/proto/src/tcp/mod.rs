@@ -123,11 +123,12 @@ impl Decode for TcpDecoder {
     fn data(&mut self, direction: Direction, window: Window<'_>, out: &mut Out<'_>) -> Next {
         if self.dump {
             let [to_server, to_client] = &mut self.dumped;
-            *match direction {
+            let dumped = match direction {
                 Direction::ToServer => to_server,
                 Direction::ToClient => to_client,
-            } = true;
-            out.content(direction, window.bytes);
+            };
+            out.content(direction, !*dumped, window.bytes);
+            *dumped = true;
         }
         Next::More { used: window.bytes.len(), need: 0 }
     }
