@@ -31,6 +31,7 @@ pub struct Device {
 /// [`CaptureError::System`] when the system doesn't tell.
 #[cfg(target_os = "linux")]
 pub fn devices() -> Result<Vec<Device>, CaptureError> {
+    use crate::afpacket::{block, socket};
     use nix::ifaddrs::getifaddrs;
     use nix::net::if_::InterfaceFlags;
 
@@ -54,12 +55,17 @@ pub fn devices() -> Result<Vec<Device>, CaptureError> {
         let (Some(device), Some(address)) = (devices.get_mut(at), entry.address) else { continue };
         if let Some(link) = address.as_link_addr() {
             device.index = u32::try_from(link.ifindex()).unwrap_or(0);
-            device.link_type = crate::afpacket::block::link_type(link.hatype());
+            device.link_type = block::link_type(link.hatype());
         } else if let Some(v4) = address.as_sockaddr_in() {
             device.addresses.push(v4.ip().into());
         } else if let Some(v6) = address.as_sockaddr_in6() {
             device.addresses.push(v6.ip().into());
         }
+    }
+    for device in devices.iter_mut().filter(|device| device.index == 0) {
+        // A link without addresses of its own (a tun device) has no entry that tells.
+        device.index = nix::net::if_::if_nametoindex(device.name.as_str()).unwrap_or(0);
+        device.link_type = socket::hardware(&device.name).and_then(block::link_type);
     }
     // A name that has addresses but no link is an alias (eth0:1): nothing to capture from.
     devices.retain(|device| device.index != 0);

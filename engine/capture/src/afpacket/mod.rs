@@ -7,7 +7,7 @@
 pub(crate) mod block;
 mod filtering;
 pub(crate) mod ring;
-mod socket;
+pub(crate) mod socket;
 #[cfg(test)]
 mod tests;
 

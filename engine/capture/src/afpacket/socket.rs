@@ -131,6 +131,29 @@ impl AsFd for Socket {
     }
 }
 
+/// The `ARPHRD_` number of an interface, asked for with SIOCGIFHWADDR (netdevice(7)).
+pub(crate) fn hardware(name: &str) -> Option<u16> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+    let any = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).ok()?;
+    // SAFETY: all zeros is a valid `ifreq`: numbers and arrays of them.
+    let mut request: libc::ifreq = unsafe { core::mem::zeroed() };
+    let (last, front) = request.ifr_name.split_last_mut()?;
+    *last = 0;
+    if name.len() > front.len() {
+        return None;
+    }
+    for (to, from) in front.iter_mut().zip(name.bytes()) {
+        *to = libc::c_char::from_ne_bytes([from]);
+    }
+    // SAFETY: the request lives during the call, which reads the name and writes the address.
+    let result = unsafe { libc::ioctl(any.as_raw_fd(), libc::SIOCGIFHWADDR, &raw mut request) };
+    if result != 0 {
+        return None;
+    }
+    // SAFETY: the call succeeded, so the union holds the hardware address.
+    Some(unsafe { request.ifr_ifru.ifru_hwaddr.sa_family })
+}
+
 fn socklen(size: usize) -> socklen_t {
     socklen_t::try_from(size).unwrap_or(socklen_t::MAX)
 }

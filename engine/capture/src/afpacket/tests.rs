@@ -239,9 +239,10 @@ fn several_interfaces_and_the_snap_length() {
     ip("link set other up");
     let mut source = open_live(LiveOptions { snaplen: 96, ..options(&["here", "second", "here"]) }).unwrap();
     assert_eq!(source.interfaces().len(), 2, "one that is named twice is captured once");
+    let (mut there, mut other) = (sender("there"), sender("second"));
     for number in 0..50 {
-        sender("there").write_all(&frame(number, 200)).unwrap();
-        sender("second").write_all(&frame(number, 90)).unwrap();
+        there.write_all(&frame(number, 200)).unwrap();
+        other.write_all(&frame(number, 90)).unwrap();
     }
     let seen = finish(source.as_mut());
     for (name, captured, original) in [("here", 96, 200), ("second", 90, 90)] {
@@ -447,13 +448,16 @@ fn devices_of_a_network() {
     veth();
     ip("addr add 10.9.8.7/24 dev here");
     ip("link set there down");
+    ip("tuntap add dev raw mode tun");
     let devices = devices().unwrap();
     let names: Vec<_> = devices.iter().map(|device| device.name.as_str()).collect();
-    assert_eq!(names, ["lo", "there", "here"]);
+    assert_eq!(names, ["lo", "there", "here", "raw"]);
     assert_eq!(devices[0].addresses, [std::net::IpAddr::from([127, 0, 0, 1])]);
     assert!(devices[0].loopback && devices[0].up && devices[0].index == 1);
     assert!(!devices[1].up && devices[1].addresses.is_empty());
     assert_eq!(devices[2].addresses, [std::net::IpAddr::from([10, 9, 8, 7])]);
     assert!(devices[2].up && !devices[2].loopback && !devices[1].running);
-    assert!(devices.iter().all(|device| device.link_type == Some(LinkType::ETHERNET)));
+    assert!(devices[..3].iter().all(|device| device.link_type == Some(LinkType::ETHERNET)));
+    assert_eq!(devices[3].link_type, Some(LinkType::RAW));
+    assert!(devices.iter().all(|device| device.index > 0));
 }
