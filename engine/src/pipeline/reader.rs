@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use sniff_x_capture::{Batch, FilterLevel, Lease, Source};
 use sniff_x_filter::RuleSet;
 use sniff_x_flow::Nanos;
-use sniff_x_flow::packet::{self, FlowHasher, Packet, Parsed, Segment};
+use sniff_x_flow::packet::{self, FlowHasher, Parsed, Segment};
 
 use super::EngineError;
 use super::batch::WorkerQueue;
@@ -133,14 +133,7 @@ impl Reader<'_> {
                 continue;
             }
             let parsed = packet::parse(&frame, &self.hasher);
-            let passes = |packet: &Packet| !judge || self.rules.matches_packet(packet);
-            let passed = match &parsed {
-                Parsed::Tcp(segment) => passes(&segment.packet),
-                Parsed::Udp(datagram) => passes(&datagram.packet),
-                Parsed::Fragment => true,
-                Parsed::Other | Parsed::Malformed => !judge || self.rules.rules.is_empty(),
-            };
-            if !passed {
+            if judge && !self.rules.matches_parsed(&parsed) {
                 self.counters.filtered += 1;
                 continue;
             }

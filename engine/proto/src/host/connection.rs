@@ -315,8 +315,13 @@ impl Connection {
     fn first_data(&mut self, call: &mut Call<'_>, last: Direction) {
         let last = self.direction(last);
         if call.flow.midstream {
+            // The gap lies before what was kept, not behind it.
+            let kept = self.halves.each_mut().map(|h| h.tail.take());
             self.lost(call, Direction::ToServer, Lost::Unknown);
             self.lost(call, Direction::ToClient, Lost::Unknown);
+            for (half, tail) in self.halves.iter_mut().zip(kept) {
+                half.tail = tail;
+            }
         }
         for direction in [last.reverse(), last] {
             let State::Decoding(decoder) = &mut self.state else { return };
