@@ -56,30 +56,11 @@ pub(super) fn simplify(graph: &Graph<Test>, links: &impl Links, whole: bool) -> 
             *edge = (yes, no);
         }
     }
-    // Number the steps that are left.
-    let mut numbers = vec![None; graph.steps.len()];
-    let mut steps = Vec::new();
-    for ((step, known), number) in graph.steps.iter().zip(&known).zip(&mut numbers) {
-        if let Some(known) = known {
-            *number = Some(steps.len());
-            let protocol = protocols.only(known.protocols);
-            steps.push(Step {
-                test: Located { test: step.test.clone(), protocol },
-                yes: Next::Reject,
-                no: Next::Reject,
-            });
-        }
-    }
-    let turn = |next: Next| match next {
-        Next::Step(index) => numbers.get(index).copied().flatten().map_or(Next::Reject, Next::Step),
-        verdict => verdict,
-    };
-    for (number, (yes, no)) in numbers.iter().zip(&edges) {
-        if let Some(step) = number.and_then(|n| steps.get_mut(n)) {
-            (step.yes, step.no) = (turn(*yes), turn(*no));
-        }
-    }
-    Graph { steps, entry: turn(entry) }
+    let steps = graph.steps.iter().zip(known).zip(edges).map(|((step, known), (yes, no))| {
+        let protocol = known.and_then(|known| protocols.only(known.protocols));
+        Step { test: Located { test: step.test.clone(), protocol }, yes, no }
+    });
+    Graph { steps: steps.collect(), entry }.reached()
 }
 
 /// The network protocols that a graph asks for. Bit `n` of a mask stands for the `n`th, the highest bit for all others.
