@@ -1,0 +1,56 @@
+//! Hand-written rule programs, independent of the generator.
+
+use std::os::fd::RawFd;
+
+use sniff_x_ebpf_common::counter;
+
+/// An instruction: opcode, destination and source registers, offset, immediate.
+/// Source: <https://www.kernel.org/doc/html/latest/bpf/standardization/instruction-set.html>.
+fn insn(opcode: u8, dst: u8, src: u8, offset: i16, imm: i32) -> [u8; 8] {
+    let [o0, o1] = offset.to_le_bytes();
+    let [i0, i1, i2, i3] = imm.to_le_bytes();
+    [opcode, src << 4 | dst, o0, o1, i0, i1, i2, i3]
+}
+
+/// `dst = imm`
+fn set(dst: u8, imm: i32) -> [u8; 8] {
+    insn(0xb7, dst, 0, 0, imm)
+}
+
+/// `exit`
+fn exit() -> [u8; 8] {
+    insn(0x95, 0, 0, 0, 0)
+}
+
+/// Returns the same for every frame.
+pub(super) fn constant(keep: i32) -> Vec<u8> {
+    [set(0, keep), exit()].concat()
+}
+
+/// Reads a register that nothing was put into.
+pub(super) fn uninitialised() -> Vec<u8> {
+    // r0 = r2
+    [insn(0xbf, 0, 2, 0, 0), exit()].concat()
+}
+
+/// Rejects every frame and counts that.
+pub(super) fn reject_and_count(counters: RawFd) -> Vec<u8> {
+    [
+        // *(u32 *)(r10 - 4) = FILTERED; r2 = r10 - 4
+        insn(0x62, 10, 0, -4, i32::try_from(counter::FILTERED).unwrap()),
+        insn(0xbf, 2, 10, 0, 0),
+        insn(0x07, 2, 0, 0, -4),
+        // r1 = the map; call bpf_map_lookup_elem
+        insn(0x18, 1, 1, 0, counters),
+        insn(0, 0, 0, 0, 0),
+        insn(0x85, 0, 0, 0, 1),
+        // if r0 == 0 goto +3; r1 = *(u64 *)r0; r1 += 1; *(u64 *)r0 = r1
+        insn(0x15, 0, 0, 3, 0),
+        insn(0x79, 1, 0, 0, 0),
+        insn(0x07, 1, 0, 0, 1),
+        insn(0x7b, 0, 1, 0, 0),
+        set(0, 0),
+        exit(),
+    ]
+    .concat()
+}
