@@ -14,7 +14,7 @@ use sniff_x_engine::{Config, Control, Input};
 use sniff_x_plugin::PluginPath;
 use sniff_x_proto::About;
 
-use crate::catalog::{Catalog, abouts, check_names};
+use crate::catalog::{Catalog, abouts};
 use crate::failure::{Failure, say};
 use crate::progress::{self, Progress};
 use crate::scan::scan;
@@ -24,12 +24,11 @@ use crate::{args, config, information, logging, options, privileges, summary};
 pub(crate) fn program(arguments: Vec<OsString>) -> Result<(), Failure> {
     let own = args::own();
     let first_look = scan(&own, arguments.get(1..).unwrap_or_default());
-    let mut catalog = Catalog::new(PluginPath::from_environment(&first_look.plugin_dirs));
+    let mut catalog = Catalog::new(own, PluginPath::from_environment(&first_look.plugin_dirs));
     let plugins = match &first_look.plugins {
         Some(named) => catalog.choose(named)?,
         None => Vec::new(),
     };
-    check_names(&own, &abouts(&plugins))?;
 
     let command = options::with_plugins(&abouts(&plugins));
     let matches = command.try_get_matches_from(arguments).map_err(|e| wrong(e, &abouts(&plugins)))?;
