@@ -7,13 +7,21 @@ use std::path::PathBuf;
 use sniff_x_flow::LinkType;
 use thiserror::Error;
 
+use crate::Lease;
+
 /// A source of frames. Owned and called by one reader thread.
 pub trait Source: Send {
-    /// The next batch; waits up to `wait` for one (a file never waits).
+    /// The next batch; waits up to `wait` for one. A regular file never waits, except for a read buffer when all of them are
+    /// still leased.
     ///
     /// # Errors
     /// The source can't go on. What it delivered before is whole.
     fn next(&mut self, wait: Duration) -> Result<Batch, CaptureError>;
+
+    /// Ends the intake. What was captured before still comes out of [`Source::next`], then [`Batch::End`]: so the engine drains a
+    /// live source by calling `stop` once and then `next` until `End`. That takes no longer than the ring's retire time-out, in
+    /// which the kernel hands over the block that it was filling. A file ends at once.
+    fn stop(&mut self);
 
     /// The interfaces seen so far; a frame's `interface` is found by `Interface::id`.
     fn interfaces(&self) -> Vec<Interface>;
@@ -133,22 +141,4 @@ pub enum CaptureError {
     /// libpcap said no.
     #[error("libpcap: {0}")]
     Libpcap(String),
-}
-
-/// The right to read a batch's frames until its last clone drops; then the memory goes back to the kernel or the reader.
-#[derive(Clone, Debug)]
-pub struct Lease {}
-
-impl Lease {
-    /// The frames, in the order in which they were captured.
-    pub fn frames(&self) -> impl Iterator<Item = sniff_x_flow::Frame<'_>> {
-        core::iter::empty()
-    }
-
-    /// `len` bytes at `offset` of the batch's memory, as [`sniff_x_flow::Frame::offset`] and payload spans name them; empty when that is
-    /// not inside.
-    #[must_use]
-    pub fn bytes(&self, _offset: u32, _len: u32) -> &[u8] {
-        &[]
-    }
 }

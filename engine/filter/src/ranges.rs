@@ -1,0 +1,40 @@
+//! A set of numbers as sorted ranges.
+
+use std::sync::Arc;
+
+/// Ranges with both ends inside, in order, with at least one number missing between two of them. Clones share the list.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Ranges(Arc<[(u32, u32)]>);
+
+impl Ranges {
+    pub(crate) fn new(ranges: impl IntoIterator<Item = (u32, u32)>) -> Self {
+        let mut list: Vec<(u32, u32)> = ranges.into_iter().collect();
+        list.sort_unstable();
+        let mut merged: Vec<(u32, u32)> = Vec::with_capacity(list.len());
+        for (first, last) in list {
+            match merged.last_mut() {
+                Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
+                _ => merged.push((first, last)),
+            }
+        }
+        Self(merged.into())
+    }
+
+    pub(crate) fn one(number: u32) -> Self {
+        Self(Arc::new([(number, number)]))
+    }
+
+    pub(crate) fn contains(&self, number: u32) -> bool {
+        match *self.0 {
+            [(first, last)] => (first..=last).contains(&number),
+            _ => {
+                let behind = self.0.partition_point(|(first, _)| *first <= number);
+                behind.checked_sub(1).and_then(|i| self.0.get(i)).is_some_and(|(_, last)| number <= *last)
+            }
+        }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[(u32, u32)] {
+        &self.0
+    }
+}
