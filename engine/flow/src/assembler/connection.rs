@@ -7,7 +7,7 @@ use super::half_stream::HalfStream;
 use super::list::{Linked, Links};
 use super::pool::NONE;
 use super::{LRU, Totals};
-use crate::{Direction, FlowInfo, Nanos};
+use crate::{Direction, FlowInfo};
 
 /// How far a connection is; each state has its own list, the oldest in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +25,6 @@ pub(super) enum State {
 pub(super) struct Connection<S> {
     pub(super) flow: FlowInfo,
     pub(super) hash: u64,
-    /// When its last segment was captured.
-    pub(super) last_seen: Nanos,
     pub(super) lru: Links,
     /// Its [`Active`] part, or `NONE`.
     pub(super) active: u32,
@@ -60,11 +58,10 @@ impl<S> Linked<LRU> for Connection<S> {
 
 impl<S> Connection<S> {
     /// An embryonic connection without a stream.
-    pub(super) fn new(flow: FlowInfo, hash: u64, last_seen: Nanos) -> Self {
+    pub(super) fn new(flow: FlowInfo, hash: u64) -> Self {
         Self {
             flow,
             hash,
-            last_seen,
             lru: Links::NONE,
             active: NONE,
             holes: [NONE; 2],

@@ -94,7 +94,7 @@ impl<F: StreamFactory> Assembler<F> {
                 let Some(connection) = self.pool.connections.get(index) else { break };
                 let waits =
                     connection.holes.iter().any(|&hole| self.holes.get(hole).is_some_and(|h| h.pages > 0));
-                if connection.last_seen < time && !waits {
+                if connection.flow.last_seen < time && !waits {
                     result.flushed += usize::from(flushed.binary_search(&index).is_err());
                     result.closed += 1;
                     self.finish(factory, index, End::Idle, None);
@@ -251,7 +251,7 @@ impl<F: StreamFactory> Assembler<F> {
     fn oldest_due(&self, state: State, timeout: Duration) -> Option<u32> {
         let index = self.pool.oldest(state)?;
         let connection = self.pool.connections.get(index)?;
-        self.is_due(connection.last_seen, timeout).then_some(index)
+        self.is_due(connection.flow.last_seen, timeout).then_some(index)
     }
 
     /// Closes the connections of a state that had no segment for `timeout`, unless their streams keep them.

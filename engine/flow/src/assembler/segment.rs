@@ -81,6 +81,7 @@ impl<F: StreamFactory> Assembler<F> {
             client_side,
             oriented_by,
             first_seen: timestamp,
+            last_seen: self.now,
             interface: packet.interface,
             midstream: !syn,
             serial: self.next_serial,
@@ -89,7 +90,7 @@ impl<F: StreamFactory> Assembler<F> {
         self.counters.opened += 1;
         self.counters.midstream += u64::from(!syn);
         let stream = factory.new_stream(&mut flow);
-        let mut connection = Connection::new(flow, packet.hash, self.now);
+        let mut connection = Connection::new(flow, packet.hash);
         connection.stream = Some(stream);
         if let Some(index) = self.pool.insert(connection) {
             self.take(factory, index, segment, payload, timestamp);

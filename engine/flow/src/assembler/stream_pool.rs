@@ -28,7 +28,7 @@ impl<S> StreamPool<S> {
     pub(super) fn new() -> Self {
         Self {
             table: HashTable::new(),
-            connections: Pool::new(|| Connection::new(nobody(), 0, Nanos(0))),
+            connections: Pool::new(|| Connection::new(nobody(), 0)),
             actives: Pool::new(Active::default),
             embryonic: List::EMPTY,
             open: List::EMPTY,
@@ -80,7 +80,7 @@ impl<S> StreamPool<S> {
     #[inline]
     pub(super) fn touch(&mut self, index: u32, now: Nanos) {
         let Some(connection) = self.connections.get_mut(index) else { return };
-        let before = core::mem::replace(&mut connection.last_seen, now);
+        let before = core::mem::replace(&mut connection.flow.last_seen, now);
         if now.0 >> EPOCH != before.0 >> EPOCH {
             let state = connection.state;
             self.list(state).touch(index);
@@ -197,6 +197,7 @@ fn nobody() -> FlowInfo {
         client_side,
         oriented_by: OrientedBy::LowerPort,
         first_seen: Nanos(0),
+        last_seen: Nanos(0),
         interface: 0,
         midstream: false,
         serial: 0,
