@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::joint::EngineError;
+use sniff_x_engine::EngineError;
 use anyhow::Context;
 use clap::error::{ContextKind, ErrorKind};
 use sniff_x_capture::CaptureError;
@@ -78,7 +78,7 @@ fn run(config: Config, stats_file: Option<PathBuf>, quiet: bool) -> Result<(), F
     let progress = (is_file && !quiet && progress::is_wanted()).then(|| Progress::of(&control));
 
     let mut counters = Vec::new();
-    let result = crate::joint::run(config, &control, |summary| counters = summary.counters());
+    let result = sniff_x_engine::run(config, &control, |summary| counters = summary.counters());
     drop(progress);
     if !quiet && !counters.is_empty() {
         say(&summary::block(&counters));
