@@ -85,7 +85,7 @@ impl AfPacket {
         let mut filtering = Filtering::load(&chosen, options.snaplen);
         let mut captures = open(&filtering)?;
         // Until now nothing passed: all rings have joined before the rules go in.
-        if filtering.start(&options.rules).is_err() {
+        if !filtering.start(&options.rules) {
             // The sockets' filter is the one without rules: start again without it.
             drop(captures);
             captures = open(&filtering)?;
