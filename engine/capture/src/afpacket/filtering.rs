@@ -46,6 +46,13 @@ impl Filtering {
         Self { level, keep }
     }
 
+    /// User space, whatever the kernel can do.
+    #[cfg(test)]
+    pub(super) fn user_space(_: &[Option<Device>], snaplen: u32) -> Self {
+        let keep = if snaplen == 0 { u32::MAX } else { snaplen };
+        Self { level: Level::UserSpace { why: "a test wants it so".to_owned() }, keep }
+    }
+
     /// Gives a socket its filter, before it is bound.
     pub(super) fn attach(&self, socket: &mut Socket) -> Result<(), CaptureError> {
         match &self.level {
