@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::joint::EngineError;
+use sniff_x_engine::EngineError;
 use anyhow::Context;
 use clap::error::{ContextKind, ErrorKind};
 use sniff_x_capture::CaptureError;
@@ -14,7 +14,7 @@ use sniff_x_engine::{Config, Control, Input};
 use sniff_x_plugin::PluginPath;
 use sniff_x_proto::About;
 
-use crate::catalog::{Catalog, abouts, check_names};
+use crate::catalog::{Catalog, abouts};
 use crate::failure::{Failure, say};
 use crate::progress::{self, Progress};
 use crate::scan::scan;
@@ -24,12 +24,11 @@ use crate::{args, config, information, logging, options, privileges, summary};
 pub(crate) fn program(arguments: Vec<OsString>) -> Result<(), Failure> {
     let own = args::own();
     let first_look = scan(&own, arguments.get(1..).unwrap_or_default());
-    let mut catalog = Catalog::new(PluginPath::from_environment(&first_look.plugin_dirs));
+    let mut catalog = Catalog::new(own, PluginPath::from_environment(&first_look.plugin_dirs));
     let plugins = match &first_look.plugins {
         Some(named) => catalog.choose(named)?,
         None => Vec::new(),
     };
-    check_names(&own, &abouts(&plugins))?;
 
     let command = options::with_plugins(&abouts(&plugins));
     let matches = command.try_get_matches_from(arguments).map_err(|e| wrong(e, &abouts(&plugins)))?;
@@ -79,7 +78,7 @@ fn run(config: Config, stats_file: Option<PathBuf>, quiet: bool) -> Result<(), F
     let progress = (is_file && !quiet && progress::is_wanted()).then(|| Progress::of(&control));
 
     let mut counters = Vec::new();
-    let result = crate::joint::run(config, &control, |summary| counters = summary.counters());
+    let result = sniff_x_engine::run(config, &control, |summary| counters = summary.counters());
     drop(progress);
     if !quiet && !counters.is_empty() {
         say(&summary::block(&counters));
