@@ -10,6 +10,7 @@
 mod asm;
 mod flow;
 mod frame;
+mod known;
 mod set;
 mod simplify;
 mod walk;

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part of this")]
 
 pub(crate) mod frames;
+pub(crate) mod verifier;
 pub(crate) mod vm;
 
 use pcap::{BpfProgram, Capture, Dead, Linktype};
