@@ -255,7 +255,7 @@ fn compare(
         // One number: it is turned around here instead of the field there.
         let turned = |number: u32| match load.size {
             1 => number & max,
-            2 => u32::from((number as u16).swap_bytes()),
+            2 => (number & max).swap_bytes() >> 16,
             _ => number.swap_bytes(),
         };
         if mask & max != max {
@@ -265,8 +265,8 @@ fn compare(
     }
     match load.size {
         1 => {}
-        2 => asm.from_be(R0, 16),
-        _ => asm.from_be(R0, 32),
+        2 => asm.network_order(R0, 16),
+        _ => asm.network_order(R0, 32),
     }
     if mask & max != max {
         asm.alu(Alu::And, R0, mask);

@@ -1,14 +1,12 @@
 //! Flow mode in eBPF against the evaluator, and the evaluator against what the expression says.
 
-mod support;
-
+use crate::support::vm::{Skb, Vm, filtered, loads};
+use crate::support::{expressions, frame, frames};
 use proptest::prelude::*;
 use sniff_x_ebpf_common::{cb, found};
 use sniff_x_filter::{EbpfOptions, Expression, Link, Listing, RuleSet};
 use sniff_x_flow::packet::{Packet, Parsed, Segment, Span, TcpFlags};
 use sniff_x_flow::{Endpoint, FlowKey, LinkType, Nanos, Place, Transport};
-use support::vm::{Skb, Vm, filtered, loads};
-use support::{expressions, frame, frames};
 
 /// A TCP or UDP packet somewhere in a frame: what the prefilter and what the worker know of it.
 #[derive(Clone, Debug)]

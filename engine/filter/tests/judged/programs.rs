@@ -1,10 +1,8 @@
 //! Every program keeps the kernel verifier's rules.
 
-mod support;
-
+use crate::support::expressions;
+use crate::support::verifier::verify;
 use sniff_x_filter::{CompileError, EbpfOptions, Expression, Link, Listing, RuleSet};
-use support::expressions;
-use support::verifier::verify;
 
 fn rule(text: &str) -> Expression {
     sniff_x_filter::parse(text).unwrap_or_else(|e| panic!("{e}"))
