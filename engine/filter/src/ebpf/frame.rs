@@ -39,7 +39,7 @@ pub(super) fn write(asm: &mut Assembler, graph: &Graph<Test>, link: Link, verdic
     let code = Code { link, past_the_end: exact };
     let asked = Protocols::of(graph);
     let possible = |protocol| link.test(protocol) != LinkTest::Constant(false);
-    let simple = simplify(graph, Known::new(&asked, possible, true));
+    let simple = simplify(graph, Known::new(&asked, possible));
     let mut present = Present::default();
     // Every term first asks the link layer, so a graph that is no verdict by now starts with that.
     if matches!(simple.entry, Next::Step(_)) {
@@ -52,7 +52,6 @@ pub(super) fn write(asm: &mut Assembler, graph: &Graph<Test>, link: Link, verdic
         asm.bind(exact);
         let code = Code { link, past_the_end: end };
         code.exact_link_header(asm);
-        let simple = simplify(graph, Known::new(&asked, possible, false));
         walk(asm, &simple, verdicts, Present::default(), |asm, (test, _), _, to| {
             code.exact_test(asm, test, to);
         });

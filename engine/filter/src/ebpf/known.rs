@@ -48,14 +48,12 @@ pub(super) struct Known<'p> {
     protocols: u64,
     /// For each byte that was read, the values that are still possible.
     bytes: Vec<(Load, [u64; 4])>,
-    /// Every field lies inside the frame, so a test of no bits needs no load.
-    whole: bool,
 }
 
 impl<'p> Known<'p> {
     /// What is known before the first test, on a link that can announce the `possible` protocols.
-    pub(super) fn new(asked: &'p Protocols, possible: impl Fn(u16) -> bool, whole: bool) -> Self {
-        Self { asked, protocols: asked.all(possible), bytes: Vec::new(), whole }
+    pub(super) fn new(asked: &'p Protocols, possible: impl Fn(u16) -> bool) -> Self {
+        Self { asked, protocols: asked.all(possible), bytes: Vec::new() }
     }
 
     /// The protocol, if there is only one left.
@@ -76,7 +74,6 @@ impl Knowledge<Test> for Known<'_> {
                     _ => None,
                 }
             }
-            Test::Field { mask: 0, set, .. } if self.whole => Some(set.contains(0)),
             Test::Field { load, mask, set } => {
                 let (_, possible) = self.bytes.iter().find(|(known, _)| known == load)?;
                 let set = byte_set(*mask, set);
