@@ -6,11 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::joint::EngineError;
 use anyhow::Context;
 use clap::error::{ContextKind, ErrorKind};
 use sniff_x_capture::CaptureError;
-use sniff_x_engine::{Config, Control, Input};
+use sniff_x_engine::{Config, Control, EngineError, Input};
 use sniff_x_plugin::PluginPath;
 use sniff_x_proto::About;
 
@@ -78,7 +77,7 @@ fn run(config: Config, stats_file: Option<PathBuf>, quiet: bool) -> Result<(), F
     let progress = (is_file && !quiet && progress::is_wanted()).then(|| Progress::of(&control));
 
     let mut counters = Vec::new();
-    let result = crate::joint::run(config, &control, |summary| counters = summary.counters());
+    let result = sniff_x_engine::run(config, &control, |summary| counters = summary.counters());
     drop(progress);
     if !quiet && !counters.is_empty() {
         say(&summary::block(&counters));
