@@ -7,10 +7,11 @@
 //! `ah`, `esp`; `proto` behind `ip`, `ip6`, `ether` or alone; `port`, `portrange`, `host`, `net` with all of their qualifiers and lists; `and`,
 //! `or`, `not` and parentheses. The rest of the language is refused with an error that says so.
 //!
-//! The way of a rule: [`lex`] → [`parse`](mod@parse) → [`ast`] → [`graph`] of [`frame`] or [`flow`] tests → evaluator.
+//! The way of a rule: [`lex`] → [`parse`](mod@parse) → [`ast`] → [`graph`] of [`frame`] or [`flow`] tests → evaluator, or [`ebpf`] instructions.
 #![forbid(unsafe_code)]
 
 mod ast;
+mod ebpf;
 mod error;
 mod flow;
 mod frame;
@@ -25,6 +26,7 @@ use core::fmt;
 use sniff_x_flow::packet::Packet;
 use sniff_x_flow::{FlowKey, Frame};
 
+pub use ebpf::{CompileError, EbpfOptions, Link, Listing};
 pub use error::ParseError;
 pub use rules::RuleSet;
 
@@ -72,6 +74,10 @@ impl Expression {
     #[must_use]
     pub fn matches_flow(&self, flow: &FlowKey) -> bool {
         flow::accepts_flow(&self.flow, flow)
+    }
+
+    const fn frame_graph(&self) -> &graph::Graph<frame::Test> {
+        &self.frame
     }
 
     /// Whether this is the empty expression, which matches everything.

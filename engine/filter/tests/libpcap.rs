@@ -2,14 +2,7 @@
 
 mod support;
 
-use sniff_x_flow::LinkType;
-use support::{Judge, frame, frames};
-
-const EXPRESSIONS: &str = include_str!("support/expressions.txt");
-
-fn expressions() -> impl Iterator<Item = &'static str> {
-    EXPRESSIONS.lines().filter(|line| !line.starts_with('#'))
-}
+use support::{Judge, expressions, frame, frames};
 
 #[test]
 fn same_verdicts_on_made_frames() {

@@ -3,6 +3,7 @@
 mod address;
 pub(crate) mod dump;
 pub mod json;
+pub(crate) mod pcapng;
 #[cfg(test)]
 mod sample;
 pub mod text;

@@ -1,5 +1,10 @@
 //! What each situation of TCP comes to, told by hand-made segments.
 
+mod handshake;
+mod limits;
+mod oracle;
+mod order;
+
 use std::fmt::Write as _;
 
 use super::{Assembler, AssemblerOptions, Chunks, Sequence, Stream, StreamFactory, Totals};

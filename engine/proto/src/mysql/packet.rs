@@ -193,7 +193,8 @@ mod tests {
         assert_eq!(okay(&plain[..6], true), None, "cut short");
         let tracked =
             [0x00, 0, 0, 0x02, 0x40, 0, 0, 0x00, 0x08, 0x05, 0x00, 0x01, 0x04, 0x03, b'a', b'b', b'c'];
-        assert_eq!(okay(&tracked, true).unwrap().schema, None, "its length is one too large");
+        assert_eq!(okay(&tracked, true).unwrap().schema, Some(&b"abc"[..]), "behind an empty change");
+        assert_eq!(okay(&tracked[..16], true).unwrap().schema, None, "cut short");
         let tracked = [0x00, 0, 0, 0x02, 0x40, 0, 0, 0x00, 0x06, 0x01, 0x04, 0x03, b'a', b'b', b'c'];
         assert_eq!(okay(&tracked, true).unwrap().schema, Some(&b"abc"[..]));
     }

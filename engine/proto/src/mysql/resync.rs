@@ -55,12 +55,12 @@ pub(super) fn request(bytes: &[u8], joining: bool) -> Look {
         // What no client sends.
         Command(0x00 | 0x0b | 0x0f | 0x10 | 0x14 | 0x1d) => false,
         Command::QUERY if attributes::are_there(body) => true,
-        Command::QUERY
-        | Command::STMT_PREPARE
-        | Command::INIT_DB
-        | Command::CREATE_DB
-        | Command::DROP_DB
-        | Command::CHANGE_USER => is_text(body.split(|b| *b == 0).next().unwrap_or_default()),
+        Command::QUERY | Command::STMT_PREPARE | Command::INIT_DB | Command::CREATE_DB | Command::DROP_DB => {
+            is_text(body)
+        }
+        Command::CHANGE_USER | Command::FIELD_LIST => {
+            is_text(body.split(|b| *b == 0).next().unwrap_or_default())
+        }
         // Id, flags, and a number of iterations that is always 1.
         Command::STMT_EXECUTE => {
             body.get(4).is_some_and(|flags| *flags < 0x10) && body.get(5..9) == Some(&[1, 0, 0, 0][..])

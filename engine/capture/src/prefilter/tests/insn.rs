@@ -54,3 +54,43 @@ pub(super) fn reject_and_count(counters: RawFd) -> Vec<u8> {
     ]
     .concat()
 }
+
+/// Writes `cb` words 0 to 2 into the map's value, 1 into its fourth word, and keeps the frame.
+pub(super) fn report(value: RawFd) -> Vec<u8> {
+    let mut program = [
+        // r2 = the map's value (BPF_PSEUDO_MAP_VALUE)
+        insn(0x18, 2, 2, 0, value),
+        insn(0, 0, 0, 0, 0),
+    ]
+    .concat();
+    for word in 0..3 {
+        // r3 = *(u32 *)(r1 + cb); *(u32 *)(r2 + word) = r3
+        program.extend(insn(0x61, 3, 1, 48 + 4 * word, 0));
+        program.extend(insn(0x63, 2, 3, 4 * word, 0));
+    }
+    // *(u32 *)(r2 + 12) = 1
+    program.extend(insn(0x62, 2, 0, 12, 1));
+    program.extend([set(0, i32::MAX), exit()].concat());
+    program
+}
+
+/// Keeps frames of TCP whose destination is the port, and all that the static program did not decide.
+pub(super) fn tcp_to(port: u16) -> Vec<u8> {
+    [
+        // r2 = cb[0]; if r2 & (FRAGMENT | UNDECIDED) goto keep
+        insn(0x61, 2, 1, 48, 0),
+        insn(0x45, 2, 0, 5, (1 << 11) | (1 << 12)),
+        // r2 &= 0xff; if r2 != 6 goto reject
+        insn(0x57, 2, 0, 0, 0xff),
+        insn(0x55, 2, 0, 5, 6),
+        // r2 = cb[2] & 0xffff; if r2 != port goto reject
+        insn(0x61, 2, 1, 56, 0),
+        insn(0x57, 2, 0, 0, 0xffff),
+        insn(0x55, 2, 0, 2, i32::from(port)),
+        set(0, i32::MAX),
+        exit(),
+        set(0, 0),
+        exit(),
+    ]
+    .concat()
+}

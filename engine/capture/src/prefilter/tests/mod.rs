@@ -1,7 +1,11 @@
 //! Tests of the prefilter. They need root, and say so when they are skipped; with SNIFFX_REQUIRE=all that is a failure.
 
+mod bpf;
+mod frames;
 mod insn;
 mod ordinary_user;
+mod parse;
+mod wire;
 
 use super::{Link, Prefilter};
 use crate::CaptureError;

@@ -1,0 +1,119 @@
+//! Flow mode in eBPF: what the prefilter parsed comes in `skb->cb`, so most rules touch no byte of the frame.
+
+use sniff_x_ebpf_common::{cb, found};
+
+use super::asm::{Alu, Assembler, Branch, FP, Helper, If, Label, R0, R1, R2, R3, R4, R6, R8, R9, Size};
+use super::walk::{Present, Verdicts, walk};
+use super::{set, skb};
+use crate::ast::Family;
+use crate::flow::{End, Test};
+use crate::graph::Graph;
+
+/// Source and destination address of the innermost IP header, on the stack.
+#[derive(Clone, Copy, Debug)]
+struct Addresses {
+    id: u8,
+    stack: i16,
+    /// Where they lie in the header, and the bytes of one.
+    offset: u32,
+    len: i16,
+}
+
+const V4: Addresses = Addresses { id: 0, stack: -144, offset: 12, len: 4 };
+const V6: Addresses = Addresses { id: 1, stack: -176, offset: 8, len: 16 };
+
+/// Writes the rules' tests. R6 holds the context. What the prefilter could not decide is accepted.
+pub(super) fn write(asm: &mut Assembler, graph: &Graph<Test>, verdicts: Verdicts) {
+    asm.load(Size::Word, R8, R6, skb::cb(cb::FOUND));
+    asm.jump_if(If::Set, R8, found::FRAGMENT | found::UNDECIDED, verdicts.accept);
+    let asked = asm.label();
+    asm.jump_if(If::Set, R8, found::PORTS, asked);
+    asm.jump(verdicts.reject);
+    asm.bind(asked);
+    if graph.steps.iter().any(|step| matches!(step.test, Test::Port { .. })) {
+        asm.load(Size::Word, R9, R6, skb::cb(cb::PORTS));
+    }
+    walk(asm, graph, verdicts, Present::default(), |asm, test, present, to| {
+        write_test(asm, test, present, to, verdicts.accept);
+    });
+}
+
+fn write_test(asm: &mut Assembler, test: &Test, present: &mut Present, to: Branch, undecided: Label) {
+    match test {
+        Test::Family(Family::V4) => asm.branch(If::Set, R8, found::IPV4, to),
+        Test::Family(Family::V6) => asm.branch(If::Set, R8, found::IPV6, to),
+        Test::Protocol(number) => {
+            asm.mov(R0, R8);
+            asm.alu(Alu::And, R0, 0xff);
+            asm.branch(If::Eq, R0, u32::from(*number), to);
+        }
+        Test::Port { end, set } => {
+            asm.mov(R0, R9);
+            match end {
+                End::Source => asm.alu(Alu::Shr, R0, 16),
+                End::Destination => asm.alu(Alu::And, R0, 0xffff),
+            }
+            set::branch(asm, R0, set.as_slice(), 0xffff, to);
+        }
+        Test::V4 { end, address, mask } => {
+            let ask = Ask { addresses: V4, family: found::IPV4, end: *end, undecided };
+            ask.write(asm, &[(*address, *mask)], present, to);
+        }
+        Test::V6 { end, address, mask } => {
+            let words = [96, 64, 32, 0].map(|shift| (word(*address, shift), word(*mask, shift)));
+            Ask { addresses: V6, family: found::IPV6, end: *end, undecided }.write(asm, &words, present, to);
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "one word of four")]
+const fn word(number: u128, shift: u32) -> u32 {
+    (number >> shift) as u32
+}
+
+/// A question about an address.
+struct Ask {
+    addresses: Addresses,
+    family: u32,
+    end: End,
+    undecided: Label,
+}
+
+impl Ask {
+    /// Goes to `to.yes` when each word of the address is as given under its mask.
+    fn write(&self, asm: &mut Assembler, words: &[(u32, u32)], present: &mut Present, to: Branch) {
+        let family = asm.label();
+        asm.jump_if(If::Set, R8, self.family, family);
+        asm.jump(to.no);
+        asm.bind(family);
+        let Addresses { id, stack, offset, len } = self.addresses;
+        if !present.has(id) {
+            let loaded = Self::load(asm, self.addresses, offset);
+            asm.jump_if_64(If::Ne, loaded, 0, self.undecided);
+        }
+        let start = if self.end == End::Source { stack } else { stack + len };
+        for (at, (value, mask)) in (start..).step_by(4).zip(words).filter(|(_, (_, mask))| *mask != 0) {
+            asm.load(Size::Word, R0, FP, at);
+            if *mask != u32::MAX {
+                asm.alu(Alu::And, R0, mask.swap_bytes());
+            }
+            asm.jump_if(If::Ne, R0, value.swap_bytes(), to.no);
+        }
+        if to.next != Some(to.yes) {
+            asm.jump(to.yes);
+        }
+    }
+
+    /// Both addresses; R0 says whether the frame holds them.
+    fn load(asm: &mut Assembler, addresses: Addresses, offset: u32) -> super::asm::Reg {
+        asm.mov(R1, R6);
+        asm.load(Size::Word, R2, R6, skb::cb(cb::OFFSETS));
+        asm.alu(Alu::And, R2, 0xffff);
+        asm.alu(Alu::Add, R2, offset);
+        asm.mov(R3, FP);
+        asm.add_pointer(R3, i32::from(addresses.stack));
+        asm.set(R4, u32::from(addresses.len.unsigned_abs()) * 2);
+        asm.call(Helper::SkbLoadBytes);
+        R0
+    }
+}

@@ -1,0 +1,21 @@
+//! Real captures.
+
+mod mysql_support;
+
+use mysql_support::{capture_files, captures, conversations};
+
+const SERVERS: &[u16] = &[3306, 12345, 12347, 2883, 20130, 30130, 6033];
+
+#[test]
+fn dump() {
+    let Some(folder) = captures() else { return };
+    for path in capture_files(&folder) {
+        println!("=== {}", path.file_name().unwrap().to_string_lossy());
+        for c in conversations(&path, SERVERS) {
+            println!("-- stream {} port {} midstream {}", c.stream, c.server_port, c.midstream);
+            for line in c.play() {
+                println!("{}", line.chars().take(400).collect::<String>());
+            }
+        }
+    }
+}
