@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use anyhow::Context;
 use clap::ArgMatches;
 use clap_complete::Shell;
+use sniff_x_flow::LinkType;
 use sniff_x_proto::About;
 use sniff_x_proto::event::SCHEMA_VERSION;
 
@@ -90,7 +91,7 @@ fn devices(text: &mut Vec<u8>) -> Result<(), Failure> {
     for device in devices {
         let states = [(device.up, "up"), (device.running, "running"), (device.loopback, "loopback")];
         let states: Vec<_> = states.into_iter().filter(|(is, _)| *is).map(|(_, word)| word).collect();
-        let link = device.link_type.map_or_else(|| "unknown".to_owned(), |link| format!("{link:?}").to_lowercase());
+        let link = device.link_type.map_or("unknown", link_name);
         let addresses: Vec<_> = device.addresses.iter().map(ToString::to_string).collect();
         writeln!(
             text,
@@ -102,6 +103,16 @@ fn devices(text: &mut Vec<u8>) -> Result<(), Failure> {
         )?;
     }
     Ok(())
+}
+
+const fn link_name(link_type: LinkType) -> &'static str {
+    match link_type {
+        LinkType::ETHERNET => "ethernet",
+        LinkType::RAW | LinkType::IPV4 | LinkType::IPV6 => "ip",
+        LinkType::NULL | LinkType::LOOP => "loopback",
+        LinkType::LINUX_SLL | LinkType::LINUX_SLL2 => "cooked",
+        _ => "other",
+    }
 }
 
 /// The names of the interfaces; empty where the system does not say.
