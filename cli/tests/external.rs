@@ -37,7 +37,6 @@ fn sniff_x(folder: &TempDir, arguments: &[&str]) -> (Option<i32>, String, String
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "says why it is skipped")]
 fn plugins_of_the_path_are_like_those_built_in() {
     let Some(folder) = folder() else { return println!("skipped: there is no C compiler (cc)") };
     let library = folder.path().join("lines.so");
@@ -67,7 +66,6 @@ fn plugins_of_the_path_are_like_those_built_in() {
 
 /// Built-in plugins need no code of others: a broken folder does not matter to them.
 #[test]
-#[expect(clippy::print_stdout, reason = "says why it is skipped")]
 fn the_path_is_not_looked_at_for_builtin_plugins() {
     let Some(folder) = folder() else { return println!("skipped: there is no C compiler (cc)") };
     let (code, _, errors) = sniff_x(&folder, &["tcp", "--help"]);

@@ -89,6 +89,16 @@ pub enum FilterLevel {
     UserSpace,
 }
 
+impl core::fmt::Display for FilterLevel {
+    /// Where it happens, for people: `in the kernel (eBPF)`.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Ebpf => "in the kernel (eBPF)",
+            Self::UserSpace => "in user space",
+        })
+    }
+}
+
 /// What a source counted. None: this source can't know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SourceCounters {
