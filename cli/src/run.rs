@@ -6,10 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-<<<<<<< HEAD
-=======
-use sniff_x_engine::EngineError;
->>>>>>> main
 use anyhow::Context;
 use clap::error::{ContextKind, ErrorKind};
 use sniff_x_capture::CaptureError;

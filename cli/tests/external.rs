@@ -45,7 +45,10 @@ fn plugins_of_the_path_are_like_those_built_in() {
     assert_eq!(code, Some(0));
     let line = list.lines().find(|l| l.starts_with("lines ")).unwrap();
     assert!(line.contains(" 1.2 ") && line.ends_with(library.to_str().unwrap()), "{list}");
-    assert!(errors.contains("broken.so: can't be loaded"), "what can't be loaded is told, the rest goes on: {errors}");
+    assert!(
+        errors.contains("broken.so: can't be loaded"),
+        "what can't be loaded is told, the rest goes on: {errors}"
+    );
 
     let (code, help, _) = sniff_x(&folder, &["lines", "--help"]);
     assert_eq!(code, Some(0));
