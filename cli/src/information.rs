@@ -3,8 +3,10 @@
 use std::fs;
 use std::io::{self, Write};
 
+use anyhow::Context;
 use clap::ArgMatches;
 use clap_complete::Shell;
+use sniff_x_flow::LinkType;
 use sniff_x_proto::About;
 use sniff_x_proto::event::SCHEMA_VERSION;
 
@@ -83,17 +85,37 @@ fn environment(catalog: &Catalog, text: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-fn devices(text: &mut Vec<u8>) -> io::Result<()> {
-    for name in interfaces() {
-        writeln!(text, "{name}")?;
+fn devices(text: &mut Vec<u8>) -> Result<(), Failure> {
+    let devices = sniff_x_capture::devices().context("listing devices")?;
+    let name_width = devices.iter().map(|device| device.name.len()).max().unwrap_or(0);
+    for device in devices {
+        let states = [(device.up, "up"), (device.running, "running"), (device.loopback, "loopback")];
+        let states: Vec<_> = states.into_iter().filter(|(is, _)| *is).map(|(_, word)| word).collect();
+        let link = device.link_type.map_or("unknown", link_name);
+        let addresses: Vec<_> = device.addresses.iter().map(ToString::to_string).collect();
+        writeln!(
+            text,
+            "{:>4}  {:<name_width$}  {:<20}  {link:<12}  {}",
+            device.index,
+            device.name,
+            states.join(","),
+            addresses.join(" ")
+        )?;
     }
     Ok(())
 }
 
-/// The names of the interfaces, sorted; empty where the system does not say.
+const fn link_name(link_type: LinkType) -> &'static str {
+    match link_type {
+        LinkType::ETHERNET => "ethernet",
+        LinkType::RAW | LinkType::IPV4 | LinkType::IPV6 => "ip",
+        LinkType::NULL | LinkType::LOOP => "loopback",
+        LinkType::LINUX_SLL | LinkType::LINUX_SLL2 => "cooked",
+        _ => "other",
+    }
+}
+
+/// The names of the interfaces; empty where the system does not say.
 pub(crate) fn interfaces() -> Vec<String> {
-    let entries = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-    let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    names.sort();
-    names
+    sniff_x_capture::devices().unwrap_or_default().into_iter().map(|device| device.name).collect()
 }

@@ -6,11 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use sniff_x_engine::EngineError;
 use anyhow::Context;
 use clap::error::{ContextKind, ErrorKind};
 use sniff_x_capture::CaptureError;
-use sniff_x_engine::{Config, Control, Input};
+use sniff_x_engine::{Config, Control, EngineError, Input};
 use sniff_x_plugin::PluginPath;
 use sniff_x_proto::About;
 

@@ -1,5 +1,4 @@
 //! docs/events.md says of every key what the table says. `UPDATE_DOCS=1 cargo test -p sniff-x --test events` writes it anew.
-#![expect(clippy::expect_used, reason = "a test may panic, and its small functions with it")]
 
 use std::fs;
 use std::path::Path;

@@ -37,7 +37,6 @@ fn sniff_x(folder: &TempDir, arguments: &[&str]) -> (Option<i32>, String, String
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "says why it is skipped")]
 fn plugins_of_the_path_are_like_those_built_in() {
     let Some(folder) = folder() else { return println!("skipped: there is no C compiler (cc)") };
     let library = folder.path().join("lines.so");
@@ -46,7 +45,10 @@ fn plugins_of_the_path_are_like_those_built_in() {
     assert_eq!(code, Some(0));
     let line = list.lines().find(|l| l.starts_with("lines ")).unwrap();
     assert!(line.contains(" 1.2 ") && line.ends_with(library.to_str().unwrap()), "{list}");
-    assert!(errors.contains("broken.so: can't be loaded"), "what can't be loaded is told, the rest goes on: {errors}");
+    assert!(
+        errors.contains("broken.so: can't be loaded"),
+        "what can't be loaded is told, the rest goes on: {errors}"
+    );
 
     let (code, help, _) = sniff_x(&folder, &["lines", "--help"]);
     assert_eq!(code, Some(0));
@@ -67,7 +69,6 @@ fn plugins_of_the_path_are_like_those_built_in() {
 
 /// Built-in plugins need no code of others: a broken folder does not matter to them.
 #[test]
-#[expect(clippy::print_stdout, reason = "says why it is skipped")]
 fn the_path_is_not_looked_at_for_builtin_plugins() {
     let Some(folder) = folder() else { return println!("skipped: there is no C compiler (cc)") };
     let (code, _, errors) = sniff_x(&folder, &["tcp", "--help"]);

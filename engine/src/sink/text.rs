@@ -111,7 +111,8 @@ impl Line<'_> {
             self.painted(Some(Paint::Dim), |out| out.extend_from_slice(kind.as_str().as_bytes()));
         }
         let paint = Paint::of(status);
-        for text in [parts.state, parts.operation_to_show(), parts.text, parts.notice].into_iter().flatten() {
+        let texts = [parts.end, parts.state, parts.operation_to_show(), parts.text, parts.notice];
+        for text in texts.into_iter().flatten() {
             self.out.push(b' ');
             self.painted(paint, |out| write_clean(text, out));
         }
@@ -162,10 +163,6 @@ impl Line<'_> {
                 write_bytes(missing, out);
                 out.extend_from_slice(b" missing");
             });
-        }
-        if let Some(end) = parts.end {
-            self.out.push(b' ');
-            write_clean(end, self.out);
         }
     }
 
