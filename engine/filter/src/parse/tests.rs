@@ -10,7 +10,7 @@ fn refused(text: &str) -> (usize, usize, String) {
 }
 
 /// The text that the error points at, and its message.
-fn points_at<'t>(text: &'t str, part: &str, message: &str) {
+fn points_at(text: &str, part: &str, message: &str) {
     let (offset, len, said) = refused(text);
     assert_eq!(&text[offset..offset + len], part, "'{text}': {said}");
     assert!(said.contains(message), "'{text}': {said}");
