@@ -1,6 +1,7 @@
-//! Developer tasks: `cargo xtask TASK`.
+//! Developer tasks: `cargo xtask TASK`, one module each.
 
 mod bench;
+mod build_ebpf;
 mod generate;
 
 use anyhow::Result;
@@ -8,10 +9,11 @@ use clap::Parser;
 
 /// Developer tasks of sniff-x
 #[derive(Parser)]
-#[command(bin_name = "cargo xtask")]
 enum Task {
     /// Measure what each stage of the data path costs on a capture
     Bench(bench::Bench),
+    /// Build the eBPF programs into ebpf/prebuilt/
+    BuildEbpf(build_ebpf::BuildEbpf),
     /// Write a MySQL capture of any size
     Generate(generate::Generate),
 }
@@ -19,6 +21,7 @@ enum Task {
 fn main() -> Result<()> {
     match Task::parse() {
         Task::Bench(bench) => bench.run(),
+        Task::BuildEbpf(build) => build.run(),
         Task::Generate(generate) => generate.run(),
     }
 }

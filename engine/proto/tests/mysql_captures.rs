@@ -2,9 +2,7 @@
 
 mod mysql_support;
 
-use mysql_support::{capture_files, captures, conversations};
-
-const SERVERS: &[u16] = &[3306, 12345, 12347, 2883, 20130, 30130, 6033];
+use mysql_support::{SERVERS, capture_files, captures, conversations};
 
 #[test]
 fn dump() {

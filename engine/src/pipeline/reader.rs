@@ -111,6 +111,7 @@ impl Reader<'_> {
         if !self.live {
             return Ok(());
         }
+        self.source.stop();
         for _ in 0..DRAIN_BLOCKS {
             match self.source.next(Duration::ZERO)? {
                 Batch::Frames(lease) => self.block(&lease)?,

@@ -71,21 +71,25 @@ struct Capture {
 /// [`CaptureError::Permission`] without CAP_NET_RAW, [`CaptureError::UnknownInterface`], [`CaptureError::Config`] for sizes that
 /// make no ring, [`CaptureError::System`] when the kernel refuses something.
 pub fn open_live(options: LiveOptions) -> Result<Box<dyn Source>, CaptureError> {
-    Ok(Box::new(AfPacket::open(&options)?))
+    Ok(Box::new(AfPacket::open(&options, Filtering::load)?))
 }
 
 impl AfPacket {
-    fn open(options: &LiveOptions) -> Result<Self, CaptureError> {
+    /// Opens with the level of filtering that `load` chooses for these interfaces and this snap length.
+    fn open(
+        options: &LiveOptions,
+        load: impl Fn(&[Option<Device>], u32) -> Filtering,
+    ) -> Result<Self, CaptureError> {
         let devices = devices()?;
         let chosen = choose(&options.interfaces, &devices)?;
         let blocks = blocks(options)?;
         let open = |filtering: &Filtering| -> Result<Vec<Capture>, CaptureError> {
             chosen.iter().map(|device| Capture::open(device.clone(), options, blocks, filtering)).collect()
         };
-        let mut filtering = Filtering::load(&chosen, options.snaplen);
+        let mut filtering = load(&chosen, options.snaplen);
         let mut captures = open(&filtering)?;
         // Until now nothing passed: all rings have joined before the rules go in.
-        if filtering.start(&options.rules).is_err() {
+        if !filtering.start(&options.rules) {
             // The sockets' filter is the one without rules: start again without it.
             drop(captures);
             captures = open(&filtering)?;

@@ -99,7 +99,8 @@ impl Prefilter {
         Self::load_object(OBJECT, link)
     }
 
-    /// As [`Prefilter::load`], from another build of the static program: an ELF file, aligned to 8 bytes.
+    /// As [`Prefilter::load`], from another build of the static program: an ELF file, aligned to 8 bytes as
+    /// what `std::fs::read` gives.
     ///
     /// # Errors
     /// As [`Prefilter::load`].

@@ -205,8 +205,8 @@ impl Assembler {
         self.push(0x07, dst, R0, 0, 1);
     }
 
-    /// From network order: 16 or 32 bits.
-    pub(crate) fn from_be(&mut self, dst: Reg, bits: u8) {
+    /// Turns a number of 16 or 32 bits from network order.
+    pub(crate) fn network_order(&mut self, dst: Reg, bits: u8) {
         self.push(0xdc, dst, R0, 0, i32::from(bits));
     }
 

@@ -3,9 +3,10 @@
 use sniff_x_ebpf_common::{cb, found};
 
 use super::asm::{Alu, Assembler, Branch, FP, Helper, If, Label, R0, R1, R2, R3, R4, R6, R8, R9, Size};
+use super::simplify::{Knowledge, simplify};
 use super::walk::{Present, Verdicts, walk};
 use super::{set, skb};
-use crate::ast::Family;
+use crate::ast::{Family, ip};
 use crate::flow::{End, Test};
 use crate::graph::Graph;
 
@@ -33,7 +34,8 @@ pub(super) fn write(asm: &mut Assembler, graph: &Graph<Test>, verdicts: Verdicts
     if graph.steps.iter().any(|step| matches!(step.test, Test::Port { .. })) {
         asm.load(Size::Word, R9, R6, skb::cb(cb::PORTS));
     }
-    walk(asm, graph, verdicts, Present::default(), |asm, test, present, to| {
+    let graph = simplify(graph, Known { families: [true; 2], transports: [true; 2] });
+    walk(asm, &graph, verdicts, Present::default(), |asm, (test, _), present, to| {
         write_test(asm, test, present, to, verdicts.accept);
     });
 }
@@ -56,12 +58,12 @@ fn write_test(asm: &mut Assembler, test: &Test, present: &mut Present, to: Branc
             set::branch(asm, R0, set.as_slice(), 0xffff, to);
         }
         Test::V4 { end, address, mask } => {
-            let ask = Ask { addresses: V4, family: found::IPV4, end: *end, undecided };
+            let ask = Ask { addresses: V4, end: *end, undecided };
             ask.write(asm, &[(*address, *mask)], present, to);
         }
         Test::V6 { end, address, mask } => {
             let words = [96, 64, 32, 0].map(|shift| (word(*address, shift), word(*mask, shift)));
-            Ask { addresses: V6, family: found::IPV6, end: *end, undecided }.write(asm, &words, present, to);
+            Ask { addresses: V6, end: *end, undecided }.write(asm, &words, present, to);
         }
     }
 }
@@ -74,7 +76,6 @@ const fn word(number: u128, shift: u32) -> u32 {
 /// A question about an address.
 struct Ask {
     addresses: Addresses,
-    family: u32,
     end: End,
     undecided: Label,
 }
@@ -82,14 +83,11 @@ struct Ask {
 impl Ask {
     /// Goes to `to.yes` when each word of the address is as given under its mask.
     fn write(&self, asm: &mut Assembler, words: &[(u32, u32)], present: &mut Present, to: Branch) {
-        let family = asm.label();
-        asm.jump_if(If::Set, R8, self.family, family);
-        asm.jump(to.no);
-        asm.bind(family);
         let Addresses { id, stack, offset, len } = self.addresses;
         if !present.has(id) {
             let loaded = Self::load(asm, self.addresses, offset);
             asm.jump_if_64(If::Ne, loaded, 0, self.undecided);
+            present.add(id);
         }
         let start = if self.end == End::Source { stack } else { stack + len };
         for (at, (value, mask)) in (start..).step_by(4).zip(words).filter(|(_, (_, mask))| *mask != 0) {
@@ -115,5 +113,52 @@ impl Ask {
         asm.set(R4, u32::from(addresses.len.unsigned_abs()) * 2);
         asm.call(Helper::SkbLoadBytes);
         R0
+    }
+}
+
+/// What is known of a packet: whether each version of IP, and TCP and UDP, are still possible.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    families: [bool; 2],
+    transports: [bool; 2],
+}
+
+impl Known {
+    /// The possibilities that a test splits, and which of the two it asks for.
+    fn split(&mut self, test: &Test) -> Option<(&mut [bool; 2], usize)> {
+        match test {
+            Test::Family(family) => Some((&mut self.families, usize::from(*family == Family::V6))),
+            Test::Protocol(number) => Some((&mut self.transports, usize::from(*number == ip::UDP))),
+            Test::Port { .. } | Test::V4 { .. } | Test::V6 { .. } => None,
+        }
+    }
+}
+
+impl Knowledge<Test> for Known {
+    fn answer(&self, test: &Test) -> Option<bool> {
+        let mut copy = *self;
+        let (possible, asked) = copy.split(test)?;
+        match (possible.get(asked), possible.get(1 - asked)) {
+            (Some(false), _) => Some(false),
+            (_, Some(false)) => Some(true),
+            _ => None,
+        }
+    }
+
+    fn and(mut self, test: &Test, answer: bool) -> Self {
+        if let Some((possible, asked)) = self.split(test)
+            && let Some(excluded) = possible.get_mut(if answer { 1 - asked } else { asked })
+        {
+            *excluded = false;
+        }
+        self
+    }
+
+    fn or(self, other: Self) -> Self {
+        let either = |a: [bool; 2], b: [bool; 2]| [a[0] || b[0], a[1] || b[1]];
+        Self {
+            families: either(self.families, other.families),
+            transports: either(self.transports, other.transports),
+        }
     }
 }

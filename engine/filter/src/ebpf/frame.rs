@@ -5,7 +5,8 @@
 //! field in libpcap's order, decides. So ordinary frames cost one or two loads and short ones get the exact verdict.
 
 use super::asm::{Alu, Assembler, Branch, FP, Helper, If, Label, R0, R1, R2, R3, R4, R5, R6, R7, Size};
-use super::simplify::{Links, Located, simplify};
+use super::known::{Known, Protocols};
+use super::simplify::simplify;
 use super::walk::{Present, Verdicts, walk};
 use super::{Link, set, skb};
 use crate::frame::{self, Base, LinkTest, Load, Test};
@@ -36,21 +37,23 @@ const SCRATCH: i16 = -136;
 pub(super) fn write(asm: &mut Assembler, graph: &Graph<Test>, link: Link, verdicts: Verdicts, end: Label) {
     let exact = asm.label();
     let code = Code { link, past_the_end: exact };
-    let simple = simplify(graph, &link, true);
+    let asked = Protocols::of(graph);
+    let possible = |protocol| link.test(protocol) != LinkTest::Constant(false);
+    let simple = simplify(graph, Known::new(&asked, possible));
     let mut present = Present::default();
     // Every term first asks the link layer, so a graph that is no verdict by now starts with that.
     if matches!(simple.entry, Next::Step(_)) {
         code.link_header(asm, &mut present);
     }
-    walk(asm, &simple, verdicts, present, |asm, located, present, to| {
-        code.test(asm, located, present, to);
+    walk(asm, &simple, verdicts, present, |asm, (test, known), present, to| {
+        code.test(asm, test, known.protocol(), present, to);
     });
     if asm.is_used(exact) {
         asm.bind(exact);
         let code = Code { link, past_the_end: end };
         code.exact_link_header(asm);
-        walk(asm, &simplify(graph, &link, false), verdicts, Present::default(), |asm, located, _, to| {
-            code.exact_test(asm, located, to);
+        walk(asm, &simple, verdicts, Present::default(), |asm, (test, _), _, to| {
+            code.exact_test(asm, test, to);
         });
     }
 }
@@ -115,15 +118,22 @@ impl Code {
         asm.bind(untagged);
     }
 
-    fn test(&self, asm: &mut Assembler, located: &Located, present: &mut Present, to: Branch) {
-        match &located.test {
+    fn test(
+        &self,
+        asm: &mut Assembler,
+        test: &Test,
+        protocol: Option<u16>,
+        present: &mut Present,
+        to: Branch,
+    ) {
+        match test {
             Test::Link(protocol) => self.link_test(asm, *protocol, to),
             Test::Field { load, mask, set } => {
                 let end = load.offset + load.size;
                 let chunk = match load.base {
                     Base::V4Payload => PORTS,
                     Base::Net if end <= HEAD.len => HEAD,
-                    Base::Net if end <= ARP.len && located.protocol != Some(crate::ast::ether::IPV6) => ARP,
+                    Base::Net if end <= ARP.len && protocol != Some(crate::ast::ether::IPV6) => ARP,
                     Base::Net => V6,
                 };
                 if end <= chunk.len {
@@ -137,8 +147,8 @@ impl Code {
         }
     }
 
-    fn exact_test(&self, asm: &mut Assembler, located: &Located, to: Branch) {
-        match &located.test {
+    fn exact_test(&self, asm: &mut Assembler, test: &Test, to: Branch) {
+        match test {
             Test::Link(protocol) => self.link_test(asm, *protocol, to),
             Test::Field { load, mask, set } => {
                 self.field(asm, *load);
@@ -244,7 +254,7 @@ fn compare(
         // One number: it is turned around here instead of the field there.
         let turned = |number: u32| match load.size {
             1 => number & max,
-            2 => u32::from((number as u16).swap_bytes()),
+            2 => (number & max).swap_bytes() >> 16,
             _ => number.swap_bytes(),
         };
         if mask & max != max {
@@ -254,8 +264,8 @@ fn compare(
     }
     match load.size {
         1 => {}
-        2 => asm.from_be(R0, 16),
-        _ => asm.from_be(R0, 32),
+        2 => asm.network_order(R0, 16),
+        _ => asm.network_order(R0, 32),
     }
     if mask & max != max {
         asm.alu(Alu::And, R0, mask);
@@ -278,11 +288,5 @@ impl Link {
             Self::Ethernet | Self::Any => frame::Link::Ethernet.test(protocol),
             Self::RawIp => frame::Link::Raw.test(protocol),
         }
-    }
-}
-
-impl Links for Link {
-    fn possible(&self, protocol: u16) -> bool {
-        self.test(protocol) != LinkTest::Constant(false)
     }
 }

@@ -10,6 +10,7 @@
 mod asm;
 mod flow;
 mod frame;
+mod known;
 mod set;
 mod simplify;
 mod walk;
@@ -81,6 +82,7 @@ mod skb {
     pub(super) const RELATIVE_TO_NETWORK_HEADER: u32 = 1;
 
     /// One of the five words that programs leave to each other.
+    #[expect(clippy::cast_possible_truncation, reason = "0 to 4")]
     pub(super) const fn cb(word: usize) -> i16 {
         48 + 4 * word as i16
     }

@@ -66,18 +66,23 @@ impl MysqlDecoder {
         }
         self.client.step.last = window.seen_at(bytes.len());
         let fresh = core::mem::take(&mut self.client.step.fresh);
+        let mut at = 0;
         if !self.client.step.in_step {
-            match self.find_request(bytes, fresh) {
+            if self.client.step.trying && fresh {
+                // The server spoke: what was kept is the end of something.
+                at = self.client.step.kept;
+            }
+            let rest = bytes.get(at..).unwrap_or_default();
+            match self.find_request(rest, fresh) {
                 Look::Yes => {}
-                Look::Need(need) => return Next::More { used: 0, need },
+                Look::Need(need) => return Next::More { used: at, need },
                 Look::No => return all,
                 Look::Compressed => {
-                    self.session.report_compressed(window.seen_at(0), out);
+                    self.session.report_compressed(window.seen_at(at), out);
                     return Next::Bypass(BypassReason::Undecodable);
                 }
             }
         }
-        let mut at = 0;
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
             if self.client.left > 0 {
@@ -226,7 +231,8 @@ impl MysqlDecoder {
         }
         self.phase = Phase::Auth;
         // What the server says to the login is the next thing that it says, whether the greeting was seen or not.
-        self.server.in_step = true;
+        self.server_turn();
+        self.server.in_step = self.stale == 0;
         self.pass_over(header)
     }
 
@@ -326,17 +332,27 @@ impl MysqlDecoder {
 
     /// A request comes: earlier ones whose responses will never be recognised are given up.
     fn make_room(&mut self, time: Nanos, out: &mut Out<'_>) {
-        self.client.doubtful &= !self.queue.is_empty();
-        if !self.server.in_step {
+        if core::mem::take(&mut self.client.doubtful) && !self.queue.is_empty() {
+            // The next response may be that of a request in between that was never seen.
+            self.give_up(0, self.reason, out);
+            self.server.lose();
+        } else if !self.server.in_step {
             if let Some(newest) = self.queue.back() {
                 let answered = self.server.last > newest.end || !self.server.fresh;
                 self.ahead = if answered { self.ahead.saturating_sub(4) } else { SENDS_AHEAD };
             }
-            self.stale |= core::mem::take(&mut self.server.trying);
+            self.server_turn();
             self.give_up(0, self.reason, out);
         } else if self.queue.len() >= MAX_PENDING {
             self.lose_server(IncompleteReason::Limit, 0, time, out);
             self.give_up(0, IncompleteReason::Limit, out);
+        }
+    }
+
+    /// What the server says next answers what the client says now; what is kept of it does not.
+    fn server_turn(&mut self) {
+        if core::mem::take(&mut self.server.trying) || self.stale > 0 {
+            self.stale = self.stale.saturating_add(1);
         }
     }
 
@@ -348,6 +364,8 @@ impl MysqlDecoder {
         self.client.step.lose();
         self.client.reset();
         self.client.doubtful = true;
+        self.session.changes_user(&[], &[]);
+        self.statements.clear();
         if let Some(newest) = self.queue.back_mut().filter(|n| !n.complete) {
             newest.complete = true;
             newest.lose(IncompleteReason::Midstream, 0);
@@ -363,6 +381,7 @@ impl MysqlDecoder {
         let joining = !self.session.has_begun() && self.queue.is_empty();
         let look = resync::request(bytes, joining);
         self.client.step.trying = matches!(look, Look::Need(_));
+        self.client.step.kept = bytes.len();
         if look == Look::Yes {
             self.client.step.in_step = true;
             if bytes.get(3) == Some(&1) {
@@ -382,8 +401,7 @@ impl MysqlDecoder {
         out: &mut Out<'_>,
     ) -> Next {
         if !self.client.step.in_step {
-            self.client.step.trying = false;
-            self.client.step.fresh = false;
+            self.client.step.lose();
             return Next::More { used: 0, need: 0 };
         }
         if self.phase == Phase::Command && self.client.left == 0 && !self.client.continues {

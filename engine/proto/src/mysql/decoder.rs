@@ -3,10 +3,11 @@
 use sniff_x_flow::{Direction, End, Nanos};
 
 use super::command::{Command, Shape};
-use super::exchange::Queue;
+use super::exchange::{Exchange, Queue};
 use super::report::{NAME, Outcome, Sources};
-use super::response::Response;
+use super::response::{Response, Stage};
 use super::session::{LoginEnd, Session};
+use super::sql;
 use super::statements::Statements;
 use crate::event::{IncompleteReason, Key, Kind};
 use crate::{Decode, Lost, Next, Out, Sensitivity, Window};
@@ -35,13 +36,17 @@ pub(super) struct Step {
     pub(super) fresh: bool,
     /// The bytes kept may be the beginning of a message; more are needed to tell.
     pub(super) trying: bool,
+    /// How many bytes are kept for it.
+    pub(super) kept: usize,
+    /// Bytes are missing behind its last byte.
+    pub(super) broken: bool,
     /// When its last byte was seen.
     pub(super) last: Nanos,
 }
 
 impl Step {
     fn new(in_step: bool) -> Self {
-        Self { in_step, fresh: true, trying: false, last: Nanos(0) }
+        Self { in_step, fresh: true, trying: false, kept: 0, broken: false, last: Nanos(0) }
     }
 
     /// Out of step: what comes is passed over until a message is recognised.
@@ -49,6 +54,7 @@ impl Step {
         self.in_step = false;
         self.trying = false;
         self.fresh = false;
+        self.broken = true;
     }
 }
 
@@ -66,8 +72,8 @@ pub struct MysqlDecoder {
     pub(super) deprecate_eof: Option<bool>,
     pub(super) client: super::client::Client,
     pub(super) server: Step,
-    /// The server's bytes kept belong to a request that was given up.
-    pub(super) stale: bool,
+    /// Requests that came while the server's bytes were kept: those bytes belong to one that was given up.
+    pub(super) stale: u8,
     /// The sequence id of an EOF packet that may follow a prepare whose event is out.
     pub(super) stray_eof: Option<u8>,
     pub(super) queue: Queue,
@@ -89,7 +95,7 @@ impl MysqlDecoder {
             deprecate_eof: None,
             client: super::client::Client::new(Step::new(!midstream)),
             server: Step::new(!midstream),
-            stale: false,
+            stale: 0,
             stray_eof: None,
             queue: Queue::default(),
             statements: Statements::default(),
@@ -170,13 +176,19 @@ impl MysqlDecoder {
             }
             Some(Command::RESET_CONNECTION) => self.statements.clear(),
             Some(Command::INIT_DB) => self.session.set_namespace(&[]),
-            Some(Command::QUERY)
-                if self.queue.front().is_some_and(|f| super::sql::selects(self.queue.text(f)).is_some()) =>
-            {
+            Some(Command::DROP_DB) => self.session.set_namespace(&[]),
+            Some(Command::QUERY) if self.queue.front().is_some_and(|f| self.may_select(f)) => {
                 self.session.set_namespace(&[]);
             }
             _ => {}
         }
+    }
+
+    /// Whether a query may select another database; one whose text is not whole may.
+    pub(super) fn may_select(&self, query: &Exchange) -> bool {
+        let text = self.queue.text(query);
+        let whole = query.has_text && query.loss.is_none() && query.text_len == text.len() as u64;
+        !whole || (0..).map_while(|index| sql::statement(text, index)).any(|s| sql::selects(s).is_some())
     }
 
     /// The server's stream can't be followed any more; the exchange whose response it was in is incomplete.
@@ -185,7 +197,7 @@ impl MysqlDecoder {
         self.stray_eof = None;
         self.reason = reason;
         if matches!(self.phase, Phase::Greeting | Phase::Login | Phase::Auth) {
-            self.lose_handshake(reason, bytes, at, out);
+            self.lose_handshake(Direction::ToClient, reason, bytes, at, out);
             return;
         }
         let Some(newest) = self.queue.back() else {
@@ -212,16 +224,24 @@ impl MysqlDecoder {
         self.client.step.lose();
         self.client.reset();
         if matches!(self.phase, Phase::Greeting | Phase::Login | Phase::Auth) {
-            self.lose_handshake(reason, bytes, at, out);
+            self.lose_handshake(Direction::ToServer, reason, bytes, at, out);
             return;
         }
-        // Requests that were never seen may have responses: when those that wait now have theirs, the server is out of step too.
+        // Requests that were never seen may have changed anything.
+        self.session.changes_user(&[], &[]);
+        self.statements.clear();
+        // They may have responses: when those that wait now have theirs, the server is out of step too.
         self.client.doubtful = true;
         match self.queue.back_mut() {
             Some(newest) if !newest.complete => {
                 newest.complete = true;
                 newest.lose(reason, bytes);
                 self.settle(out);
+            }
+            _ if self.response.stage == Stage::Infile => {
+                if let Some(front) = self.queue.front_mut() {
+                    front.lose(reason, bytes);
+                }
             }
             _ => Self::notice("bytes of the client are missing", at, Some(bytes), out),
         }
@@ -231,18 +251,42 @@ impl MysqlDecoder {
         self.reason = reason;
     }
 
-    /// Bytes of the handshake are missing: what was agreed on is not known.
-    fn lose_handshake(&mut self, reason: IncompleteReason, bytes: u64, at: Nanos, out: &mut Out<'_>) {
+    /// Bytes of the handshake are missing.
+    fn lose_handshake(
+        &mut self,
+        direction: Direction,
+        reason: IncompleteReason,
+        bytes: u64,
+        at: Nanos,
+        out: &mut Out<'_>,
+    ) {
+        match (self.phase, direction) {
+            (Phase::Greeting, Direction::ToClient) => {
+                // The client's login tells the rest.
+                Self::notice("bytes of the greeting are missing", at, Some(bytes), out);
+                self.phase = Phase::Login;
+                return;
+            }
+            // Only secrets are missing, or the beginning of the first command.
+            (Phase::Auth, Direction::ToServer) => {
+                self.client.doubtful = true;
+                return;
+            }
+            // The login's outcome is.
+            (Phase::Auth, Direction::ToClient) => {}
+            // What was agreed on is.
+            _ => {
+                self.client.step.lose();
+                self.client.reset();
+                self.server.lose();
+            }
+        }
         if self.session.has_begun() {
             self.session.report(LoginEnd::Unknown(reason, bytes), at, out);
         } else {
             Self::notice("bytes of the handshake are missing", at, Some(bytes), out);
         }
         self.phase = Phase::Command;
-        self.client.step.lose();
-        self.client.reset();
-        self.server.lose();
-        self.reason = reason;
     }
 }
 
@@ -282,7 +326,8 @@ impl Decode for MysqlDecoder {
                 if self.server.in_step {
                     self.lose_server(reason, bytes, at, out);
                 } else {
-                    self.server.trying = false;
+                    // The response that is waited for may have begun in the gap.
+                    self.server.lose();
                 }
                 Next::More { used: 0, need: 0 }
             }
@@ -299,7 +344,9 @@ impl Decode for MysqlDecoder {
             if now.since(waits) < self.timeout {
                 return true;
             }
-            self.lose_handshake(IncompleteReason::Timeout, 0, now, out);
+            self.lose_handshake(Direction::ToClient, IncompleteReason::Timeout, 0, now, out);
+            self.server.lose();
+            self.reason = IncompleteReason::Timeout;
             return false;
         }
         if self.queue.is_empty() {

@@ -107,6 +107,9 @@ impl Sources<'_> {
         }
 
         let (user, namespace) = match command {
+            Command::INIT_DB | Command::CREATE_DB | Command::DROP_DB if exchange.loss.is_some() => {
+                (session.user(), &[][..])
+            }
             Command::INIT_DB | Command::CREATE_DB | Command::DROP_DB => (session.user(), own),
             Command::CHANGE_USER => change_user(own),
             _ => (session.user(), session.namespace()),

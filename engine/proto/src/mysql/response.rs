@@ -77,8 +77,8 @@ impl Response {
         *self = Self { started: true, seq: self.seq, index: self.index + 1, ..Self::default() };
     }
 
-    /// Rows of a result set are coming.
+    /// The head of a result set is over: rows may come.
     pub(super) fn in_rows(&self) -> bool {
-        matches!(self.stage, Stage::Rows)
+        matches!(self.stage, Stage::Rows | Stage::AfterDefinitions(Definitions::Result))
     }
 }

@@ -52,8 +52,8 @@ pub(super) fn request(bytes: &[u8], joining: bool) -> Look {
     let command = Command(first);
     let fits = command.name().is_some() && command.lengths().contains(&header.len);
     let content = match command {
-        // What no client sends.
-        Command(0x00 | 0x0b | 0x0f | 0x10 | 0x14 | 0x1d) => false,
+        // What no client sends, and the one that would end it all.
+        Command(0x00 | 0x0b | 0x0f | 0x10 | 0x14 | 0x1d) | Command::QUIT => false,
         Command::QUERY if attributes::are_there(body) => true,
         Command::QUERY | Command::STMT_PREPARE | Command::INIT_DB | Command::CREATE_DB | Command::DROP_DB => {
             is_text(body)
@@ -98,10 +98,16 @@ pub(super) fn response(command: Command, seq: u8, caps: Option<Caps>, bytes: &[u
     if header.seq != seq || !(1..=MAX_FIRST).contains(&header.len) {
         return Look::No;
     }
+    let shape = command.shape();
+    match (bytes.get(HEADER), shape) {
+        (None, _) => return Look::Need(HEADER + 1),
+        // The longest number of columns.
+        (Some(1..=0xfa | 0xfc | 0xfd), Shape::Results) if header.len > 5 => return Look::No,
+        _ => {}
+    }
     let Some(payload) = bytes.get(HEADER..HEADER + header.len) else {
         return Look::Need(HEADER + header.len);
     };
-    let shape = command.shape();
     let yes = |yes| if yes { Look::Yes } else { Look::No };
     let protocol_41 = caps.is_none_or(|c| c.has(Caps::PROTOCOL_41));
     match (payload.first().copied().unwrap_or_default(), shape) {

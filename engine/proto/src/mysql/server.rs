@@ -74,18 +74,31 @@ impl MysqlDecoder {
         let bytes = window.bytes;
         let all = Next::More { used: bytes.len(), need: 0 };
         let before = core::mem::replace(&mut self.server.last, window.seen_at(bytes.len()));
-        let fresh = core::mem::take(&mut self.server.fresh);
+        let mut fresh = core::mem::take(&mut self.server.fresh);
+        let broken = core::mem::take(&mut self.server.broken);
         if self.phase == Phase::Over {
             return all;
         }
+        let mut at = 0;
         if !self.server.in_step {
-            match self.find_response(&window, fresh, before) {
-                Look::Yes => {}
-                Look::Need(need) => return Next::More { used: 0, need },
+            match core::mem::take(&mut self.stale) {
+                0 => {}
+                1 => (at, fresh) = (self.server.kept, true),
+                // Which of the requests it answers can't be told any more.
+                _ => return all,
+            }
+            let rest = bytes.get(at..).unwrap_or_default();
+            let answers_login = self.phase == Phase::Auth && at > 0;
+            let turn = fresh || (!broken && self.is_turn(before, window.seen_at(at)));
+            match if answers_login { Look::Yes } else { self.find_response(rest, turn, before) } {
+                Look::Yes => self.server.in_step = true,
+                Look::Need(need) => {
+                    self.server.kept = rest.len();
+                    return Next::More { used: at, need };
+                }
                 Look::No | Look::Compressed => return all,
             }
         }
-        let mut at = 0;
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
             let Some(header) = Header::parse(rest) else {
@@ -113,35 +126,35 @@ impl MysqlDecoder {
         }
     }
 
-    /// Looks for the response to the newest request where the server begins to speak; `before` is when it spoke last.
-    fn find_response(&mut self, window: &Window<'_>, fresh: bool, before: Nanos) -> Look {
-        if core::mem::take(&mut self.stale) {
-            return Look::No;
-        }
-        let bytes = window.bytes;
-        let Some(newest) = self.queue.back() else {
-            let joining = !self.session.has_begun() && self.client.step.last == Nanos(0);
-            let look = if joining && (fresh || self.server.trying) { greeting(bytes) } else { Look::No };
-            if look == Look::Yes {
-                self.phase = Phase::Greeting;
-                self.server.in_step = true;
-                self.client.step.in_step = true;
-            }
-            self.server.trying = matches!(look, Look::Need(_));
-            return look;
-        };
-        // By capture time the response begins behind the request, even where a hole in front of it held up its delivery.
-        let turn = fresh || (window.seen_at(0) > newest.end && before <= newest.end);
+    /// Whether the newest request was captured between what the server said at `before` and what it says at `now`: it may have been handed on
+    /// earlier, while a hole in front of the response held that up.
+    fn is_turn(&self, before: Nanos, now: Nanos) -> bool {
+        self.queue.back().is_some_and(|newest| before <= newest.end && newest.end < now)
+    }
+
+    /// Looks for the response to the newest request, or for a greeting, where the server may begin to speak (`turn`); `before` is when it
+    /// spoke last.
+    fn find_response(&mut self, bytes: &[u8], turn: bool, before: Nanos) -> Look {
         if !turn && !self.server.trying {
             return Look::No;
         }
-        let sure = self.ahead == 0 || newest.start.since(before) >= SILENCE;
-        let Some(seq) = newest.reply_seq.filter(|_| newest.complete && sure && self.queue.len() == 1) else {
-            return Look::No;
+        let look = match self.queue.back() {
+            None if self.session.has_begun() || self.client.step.last > Nanos(0) => Look::No,
+            None => greeting(bytes),
+            Some(newest) => {
+                let sure = self.ahead == 0 || newest.start.since(before) >= SILENCE;
+                let single = newest.complete && self.queue.len() == 1;
+                match newest.reply_seq.filter(|_| sure && single) {
+                    Some(seq) => resync::response(newest.command, seq, self.session.caps, bytes),
+                    None => Look::No,
+                }
+            }
         };
-        let look = resync::response(newest.command, seq, self.session.caps, bytes);
+        if look == Look::Yes && self.queue.is_empty() {
+            self.phase = Phase::Greeting;
+            self.client.step.in_step = true;
+        }
         self.server.trying = matches!(look, Look::Need(_));
-        self.server.in_step = look == Look::Yes;
         look
     }
 
@@ -479,6 +492,9 @@ impl MysqlDecoder {
         self.pop();
         self.settle(out);
         if self.queue.is_empty() && self.client.doubtful {
+            // What was lost behind this request may have changed the session again.
+            self.session.changes_user(&[], &[]);
+            self.statements.clear();
             self.server.lose();
         }
     }
@@ -488,6 +504,7 @@ impl MysqlDecoder {
         let Some(front) = self.queue.front() else { return };
         let text = self.queue.text(front);
         match front.command {
+            Command::INIT_DB | Command::DROP_DB if front.loss.is_some() => self.session.set_namespace(&[]),
             Command::INIT_DB => self.session.set_namespace(text),
             Command::DROP_DB => self.session.selected(sql::Selects::Drop(text)),
             Command::CHANGE_USER => {
@@ -496,11 +513,18 @@ impl MysqlDecoder {
                 self.statements.clear();
             }
             Command::RESET_CONNECTION => self.statements.clear(),
-            Command::QUERY => {
+            Command::QUERY if ok.schema.is_none() => {
                 let only = self.response.index == 0 && ok.status & STATUS_MORE_RESULTS == 0;
+                let whole = front.has_text && front.loss.is_none();
                 let statement = if only { Some(text) } else { sql::statement(text, self.response.index) };
-                if let Some(selects) = statement.and_then(sql::selects) {
-                    self.session.selected(selects);
+                match statement.filter(|_| whole) {
+                    Some(statement) => {
+                        if let Some(selects) = sql::selects(statement) {
+                            self.session.selected(selects);
+                        }
+                    }
+                    None if self.may_select(front) => self.session.set_namespace(&[]),
+                    None => {}
                 }
             }
             _ => {}
@@ -541,9 +565,15 @@ impl MysqlDecoder {
 
 /// Whether a server's greeting begins here.
 fn greeting(bytes: &[u8]) -> Look {
+    const PROTOCOL: usize = HEADER + 1;
     let Some(header) = Header::parse(bytes) else { return Look::Need(HEADER) };
     if header.seq != 0 || !(20..1024).contains(&header.len) {
         return Look::No;
+    }
+    match bytes.get(HEADER) {
+        None => return Look::Need(PROTOCOL),
+        Some(9 | 10) => {}
+        Some(_) => return Look::No,
     }
     match bytes.get(HEADER..HEADER + header.len) {
         None => Look::Need(HEADER + header.len),

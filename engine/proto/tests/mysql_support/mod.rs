@@ -2,6 +2,8 @@
 //! product's own.
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub(crate) mod generate;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -9,27 +11,30 @@ use sniff_x_flow::{Direction, End};
 use sniff_x_proto::mysql::Mysql;
 use sniff_x_proto::replay::{Replay, Step};
 
+/// Server ports of the captures.
+pub(crate) const SERVERS: &[u16] = &[3306, 12345, 12347, 2883, 20130, 30130, 6033];
+
 /// One TCP connection of a capture.
-pub struct Conversation {
+pub(crate) struct Conversation {
     /// tshark's number of the stream.
-    pub stream: usize,
-    pub server_port: u16,
-    pub midstream: bool,
-    pub steps: Vec<Step>,
+    pub(crate) stream: usize,
+    pub(crate) server_port: u16,
+    pub(crate) midstream: bool,
+    pub(crate) steps: Vec<Step>,
 }
 
 impl Conversation {
-    pub fn play(&self) -> Vec<String> {
+    pub(crate) fn play(&self) -> Vec<String> {
         play(self.midstream, &self.steps)
     }
 }
 
 /// Plays a conversation to its end.
-pub fn play(midstream: bool, steps: &[Step]) -> Vec<String> {
+pub(crate) fn play(midstream: bool, steps: &[Step]) -> Vec<String> {
     play_until(midstream, steps, End::Fin)
 }
 
-pub fn play_until(midstream: bool, steps: &[Step], end: End) -> Vec<String> {
+pub(crate) fn play_until(midstream: bool, steps: &[Step], end: End) -> Vec<String> {
     let mut replay = Replay::new(Box::<Mysql>::default(), 3306, midstream);
     for step in steps {
         replay.step(step);
@@ -38,7 +43,7 @@ pub fn play_until(midstream: bool, steps: &[Step], end: End) -> Vec<String> {
 }
 
 /// The folder of captures, or none with the reason printed.
-pub fn captures() -> Option<PathBuf> {
+pub(crate) fn captures() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/captures/mysql");
     if folder.is_dir() {
         return Some(folder);
@@ -48,7 +53,7 @@ pub fn captures() -> Option<PathBuf> {
 }
 
 /// All captures of the folder, sorted by name.
-pub fn capture_files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn capture_files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -59,7 +64,7 @@ pub fn capture_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The text of `field` in an event line of [`Replay`], escapes undone; numbers as they stand.
-pub fn field(line: &str, name: &str) -> Option<String> {
+pub(crate) fn field(line: &str, name: &str) -> Option<String> {
     let start = line.find(&format!(" {name}="))? + name.len() + 2;
     let rest = &line[start..];
     let Some(rest) = rest.strip_prefix('\'') else {
@@ -204,7 +209,7 @@ struct Connection {
 }
 
 /// The connections of a capture; without a SYN, the server is the side whose port is in `servers`.
-pub fn conversations(path: &Path, servers: &[u16]) -> Vec<Conversation> {
+pub(crate) fn conversations(path: &Path, servers: &[u16]) -> Vec<Conversation> {
     let file = std::fs::read(path).unwrap();
     let mut order: Vec<Connection> = Vec::new();
     let mut open: HashMap<_, usize> = HashMap::new();
@@ -266,10 +271,10 @@ pub fn conversations(path: &Path, servers: &[u16]) -> Vec<Conversation> {
 }
 
 /// The seeded generator of all random tests: xorshift64*.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -277,11 +282,11 @@ impl Random {
     }
 
     /// A number below `n`.
-    pub fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         usize::try_from(self.next() % n as u64).unwrap()
     }
 
-    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
         (0..len).map(|_| self.next().to_le_bytes()[3]).collect()
     }
 }

@@ -132,9 +132,7 @@ fn memory_goes_back_after_a_spike() {
     let mut bed =
         Bed::with(AssemblerOptions { idle_timeout: Some(Duration::from_secs(10)), ..Default::default() });
     bed.open();
-    bed.wait(5000);
-    bed.wait(5000);
-    bed.feed(&[c(A, 102, 501, "b"), c(A, 101, 501, "a")]);
+    assert_eq!(bed.feed(&[c(A, 102, 501, "b"), c(A, 101, 501, "a")]), [">a >b"]);
     let before = bed.assembler.memory();
     for port in 1..20_000 {
         bed.feed(&[at(port, c(A, 100, 0, "ab")), at(port, c(A, 110, 0, "out of order"))]);

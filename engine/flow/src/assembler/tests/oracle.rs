@@ -36,8 +36,11 @@ impl fmt::Debug for Told {
 
 #[derive(Default)]
 struct Record {
-    streams: Vec<([Vec<Told>; 2], Option<End>, [Totals; 2])>,
+    streams: Vec<StreamRecord>,
 }
+
+/// What a stream was told in each direction, how it ended, its last totals.
+type StreamRecord = ([Vec<Told>; 2], Option<End>, [Totals; 2]);
 
 struct Stored(usize);
 

@@ -1,11 +1,9 @@
 //! Frame mode in eBPF against libpcap.
 
-mod support;
-
+use crate::support::vm::{Skb, Vm};
+use crate::support::{Judge, expressions, frame, frames};
 use sniff_x_filter::{EbpfOptions, Link, Listing, RuleSet};
 use sniff_x_flow::{LinkType, VlanTag};
-use support::vm::{Skb, Vm};
-use support::{Judge, expressions, frame, frames};
 
 const ACCEPT: u32 = 0x4_0000;
 

@@ -1,8 +1,6 @@
 //! Frame mode against libpcap: the same expressions on the same frames, the same verdicts.
 
-mod support;
-
-use support::{Judge, expressions, frame, frames};
+use crate::support::{Judge, expressions, frame, frames};
 
 #[test]
 fn same_verdicts_on_made_frames() {

@@ -1,7 +1,6 @@
 //! What the tests share: frames of all kinds, and libpcap's verdict on them.
-#![allow(dead_code, reason = "each test binary uses its part of this")]
-
 pub(crate) mod frames;
+pub(crate) mod verifier;
 pub(crate) mod vm;
 
 use pcap::{BpfProgram, Capture, Dead, Linktype};
