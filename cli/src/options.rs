@@ -31,7 +31,12 @@ pub(crate) fn with_plugins(plugins: &[&About]) -> Command {
             args.push(arg);
         }
     }
-    args::with_first(args)
+    let command = args::with_first(args);
+    if plugins.is_empty() {
+        return command;
+    }
+    let about = plugins.iter().map(|about| format!("{} {}: {}", about.name, about.version, about.summary));
+    command.before_help(about.collect::<Vec<_>>().join("\n"))
 }
 
 /// sniff-x's command line with the options of all `plugins` under their full names, for the man page and completions.

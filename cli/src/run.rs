@@ -32,7 +32,7 @@ pub(crate) fn program(arguments: Vec<OsString>) -> Result<(), Failure> {
     let command = options::with_plugins(&abouts(&plugins));
     let matches = command.try_get_matches_from(arguments).map_err(|e| wrong(e, &abouts(&plugins)))?;
     let quiet = matches.get_flag("quiet");
-    logging::start(matches.get_count("verbose"), quiet);
+    logging::start(matches.get_count("verbose"), quiet, matches.contains_id("stats-interval"));
 
     let shown = information::show(&matches, &mut catalog)?;
     for problem in &catalog.problems {

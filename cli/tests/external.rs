@@ -1,6 +1,8 @@
 //! External plugins through the program: a C plugin in a folder of the plugin path.
 #![expect(clippy::unwrap_used, reason = "a test may panic, and its small functions with it")]
 
+mod pcap;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -73,4 +75,32 @@ fn the_path_is_not_looked_at_for_builtin_plugins() {
     let Some(folder) = folder() else { return println!("skipped: there is no C compiler (cc)") };
     let (code, _, errors) = sniff_x(&folder, &["tcp", "--help"]);
     assert_eq!((code, errors.as_str()), (Some(0), ""));
+}
+
+/// From the capture through the C interface to the output: an event of the external plugin, with its own keys.
+#[test]
+fn an_external_plugin_decodes_a_capture() {
+    let Some(folder) = folder() else { return println!("skipped: there is no C compiler (cc)") };
+    let capture = folder.path().join("lines.pcap");
+    let talk: [(bool, &[u8]); 4] =
+        [(true, b"GET "), (true, b"it\n"), (false, b"FAIL no\n"), (true, b"LOGIN me\n")];
+    std::fs::write(&capture, pcap::file(&talk)).unwrap();
+    let (code, out, errors) =
+        sniff_x(&folder, &["--read", capture.to_str().unwrap(), "--format", "json", "lines"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let events: Vec<serde_json::Value> = out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let [exchange, pending] = &events[..] else { panic!("two events: {out}") };
+    assert_eq!((&exchange["protocol"], &exchange["status"]), (&"lines".into(), &"error".into()));
+    assert_eq!(exchange["db.operation.name"], "GET it");
+    assert_eq!(exchange["error.message"], "FAIL no");
+    assert_eq!((&exchange["lines.length"], &exchange["lines.word.7"]), (&7.into(), &"FAIL no".into()));
+    assert_eq!(exchange["duration_ns"], 2_000_000);
+    assert_eq!(
+        (&pending["status"], &pending["sniffx.incomplete.reason"]),
+        (&"incomplete".into(), &"eof".into())
+    );
+
+    // Not the plugin's port.
+    let (_, out, _) = sniff_x(&folder, &["--read", capture.to_str().unwrap(), "lines", "-p", "4001"]);
+    assert_eq!(out, "");
 }

@@ -1,5 +1,7 @@
 //! Runs of the real program on small files of our own and on the loopback interface: results, exit codes, signals.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic, and its small functions with it")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and says why it is skipped")]
+
+mod pcap;
 
 use std::fs;
 use std::io::Read;
@@ -12,40 +14,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A connection of three packets, 10.0.0.1:50000 to 10.0.0.2:4000: SYN, SYN-ACK and five bytes.
-fn packets() -> Vec<Vec<u8>> {
-    let segment = |from: u8, to: u8, ports: [u16; 2], seq: u32, ack: u32, flags: u8, payload: &[u8]| {
-        let total = u16::try_from(40 + payload.len()).unwrap().to_be_bytes();
-        let mut frame = vec![2, 0, 0, 0, 0, to, 2, 0, 0, 0, 0, from, 8, 0];
-        frame.extend([0x45, 0, total[0], total[1], 0, 0, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, from, 10, 0, 0, to]);
-        frame.extend(ports.iter().flat_map(|p| p.to_be_bytes()));
-        frame.extend(seq.to_be_bytes());
-        frame.extend(ack.to_be_bytes());
-        frame.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
-        frame.extend(payload);
-        frame
-    };
-    vec![
-        segment(1, 2, [50_000, 4000], 1000, 0, 0x02, b""),
-        segment(2, 1, [4000, 50_000], 2000, 1001, 0x12, b""),
-        segment(1, 2, [50_000, 4000], 1001, 2001, 0x18, b"hello"),
-    ]
-}
-
-/// A pcap file with them, a millisecond apart, from 2026-03-01T10:00:00Z.
-fn pcap() -> Vec<u8> {
-    let mut file = Vec::new();
-    for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1] {
-        file.extend(word.to_le_bytes());
-    }
-    for (i, packet) in (0..).zip(packets()) {
-        let len = u32::try_from(packet.len()).unwrap();
-        for word in [1_772_359_200, i * 1000, len, len] {
-            file.extend(u32::to_le_bytes(word));
-        }
-        file.extend(packet);
-    }
-    file
+/// Three packets, the third with five bytes.
+fn three() -> Vec<u8> {
+    pcap::file(&[(true, b"hello")])
 }
 
 struct Place {
@@ -55,7 +26,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("three.pcap"), pcap()).unwrap();
+        fs::write(folder.path().join("three.pcap"), three()).unwrap();
         Self { folder }
     }
 
@@ -158,7 +129,7 @@ fn what_is_no_capture_file_is_said() {
 #[test]
 fn a_file_cut_short_gives_its_whole_packets_and_a_warning() {
     let place = Place::new();
-    let whole = pcap();
+    let whole = three();
     fs::write(place.file("cut.pcap"), whole.get(..whole.len() - 3).unwrap()).unwrap();
     let (code, _, err) = place.sniff_x(&["--read", "cut.pcap", "tcp"]);
     assert_eq!(code, Some(0));
@@ -282,6 +253,21 @@ fn duration_ends_a_live_run() {
     let Some(child) = started(&["--duration", "0.3", "tcp"]) else { return };
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
+}
+
+/// Without `-v`: whoever asks for counters sees them.
+#[test]
+fn counters_are_logged_when_they_are_asked_for() {
+    if !is_root() {
+        return println!("skipped: live capture needs root");
+    }
+    let place = Place::new();
+    let (code, _, err) =
+        place.sniff_x(&["--iface", "lo", "--duration", "0.4", "--stats-interval", "0.1", "tcp"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains("sniff-x: info: "), "{err}");
+    let (_, _, err) = place.sniff_x(&["--iface", "lo", "--duration", "0.1", "tcp"]);
+    assert!(!err.contains("sniff-x: info: "), "{err}");
 }
 
 /// After the sources are open nothing is left, and what was started keeps running.

@@ -80,8 +80,7 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
     let rules = RuleSet { filter: config.filter, rules };
     let live = matches!(config.input, Input::Live { .. });
     if let Some(folder) = &config.dump {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| EngineError::File { path: folder.clone(), error })?;
+        std::fs::create_dir_all(folder).map_err(|error| EngineError::File { path: folder.clone(), error })?;
     }
     let source = open(config.input, &rules)?;
     let pcapng = config.write.as_deref().map(PcapngWriter::create).transpose()?;
