@@ -109,7 +109,7 @@ impl RuleSet {
             // One rule that takes everything makes the others idle.
             let any = nodes.and_then(|nodes| nodes.into_iter().reduce(Node::or));
             let graph = graph::lower::<crate::flow::Mode>(any.as_ref());
-            flow::write(&mut asm, &graph, Verdicts { accept: filter, reject });
+            flow::write(&mut asm, &graph, options.link, Verdicts { accept: filter, reject });
         }
         asm.bind(filter);
         match self.filter.as_ref().map(Expression::frame_graph) {

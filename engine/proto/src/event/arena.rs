@@ -1,6 +1,6 @@
 //! The worker's arena: event records and their bytes, reused batch after batch.
 
-use sniff_x_flow::{Direction, Endpoint, Nanos};
+use sniff_x_flow::{Direction, Endpoint, FlowInfo, Nanos};
 
 use super::Key;
 
@@ -177,18 +177,21 @@ pub struct Event {
 /// Stream bytes that a plugin wants in a file (`tcp --dump`).
 #[derive(Clone, Copy, Debug)]
 pub struct Content<'a> {
-    /// The connection's serial number.
-    pub serial: u64,
+    /// The connection.
+    pub flow: FlowInfo,
     /// Which way the bytes go.
     pub direction: Direction,
+    /// These are the direction's first bytes.
+    pub first: bool,
     /// The bytes.
     pub bytes: &'a [u8],
 }
 
 #[derive(Clone, Copy, Debug)]
 struct ContentSpan {
-    serial: u64,
+    flow: FlowInfo,
     direction: Direction,
+    first: bool,
     start: u32,
     len: u32,
 }
@@ -243,8 +246,9 @@ impl Arena {
     /// Stream content in the order in which it came.
     pub fn content(&self) -> impl Iterator<Item = Content<'_>> {
         self.content.iter().map(|c| Content {
-            serial: c.serial,
+            flow: c.flow,
             direction: c.direction,
+            first: c.first,
             bytes: self.slice(c.start, c.len),
         })
     }
@@ -310,9 +314,10 @@ impl Arena {
         Value::Text { start, len: index(self.bytes.len()) - start }
     }
 
-    pub(super) fn push_content(&mut self, serial: u64, direction: Direction, bytes: &[u8]) {
+    pub(super) fn push_content(&mut self, flow: FlowInfo, direction: Direction, first: bool, bytes: &[u8]) {
         let start = self.copy(bytes);
-        self.content.push(ContentSpan { serial, direction, start, len: index(self.bytes.len()) - start });
+        let len = index(self.bytes.len()) - start;
+        self.content.push(ContentSpan { flow, direction, first, start, len });
     }
 
     fn copy(&mut self, bytes: &[u8]) -> u32 {
