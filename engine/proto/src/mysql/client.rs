@@ -95,7 +95,8 @@ impl MysqlDecoder {
                 }
                 at += self.body(rest, out);
                 self.touch(window.seen_at(at.saturating_sub(1)));
-                if self.client.left > 0 && self.client.keep {
+                // As long as it is not sure that this is a request it is watched whether the server speaks in the middle of it.
+                if self.client.left > 0 && (self.client.keep || !self.server.in_step) {
                     return all;
                 }
                 let then = core::mem::take(&mut self.client.left);
@@ -126,9 +127,13 @@ impl MysqlDecoder {
         }
     }
 
-    /// What was taken for the beginning of a request turns out to be none.
+    /// The client's bytes make no sense as packets. What was taken for a request on the way back in was none.
     fn no_request(&mut self) {
-        if let Some(newest) = self.queue.back_mut().filter(|n| !n.complete) {
+        if !self.server.in_step {
+            while !self.queue.is_empty() {
+                self.pop();
+            }
+        } else if let Some(newest) = self.queue.back_mut().filter(|n| !n.complete) {
             newest.complete = true;
             newest.lose(self.reason, 0);
         }
@@ -260,7 +265,10 @@ impl MysqlDecoder {
                 self.pass_over(header)
             }
             (_, Some(Shape::Auth)) => self.pass_over(header),
-            _ if !self.server.in_step => self.pass_over(header),
+            _ if !self.server.in_step => {
+                self.no_request();
+                Head::Lost
+            }
             _ => self.client_malformed("a packet of the client is out of sequence", time, out),
         }
     }
