@@ -20,11 +20,17 @@ Examples:
   sniff-x --read dump.pcapng --format json tcp   connections in a file, as JSON Lines
   sniff-x --iface any --write all.pcapng         capture only
 
-Options behind PLUGIN belong to the plugin if it has them: `sniff-x mysql --help` shows those of mysql. With several plugins name
-one by its plugin: --mysql.port 3307.";
+Options behind PLUGIN belong to the plugin if it has them: `sniff-x mysql --help`
+shows those of mysql. With several plugins name the one that is meant:
+--mysql.port 3307.";
 
 /// sniff-x without any plugin's options.
 pub(crate) fn own() -> Command {
+    with_first(Vec::new())
+}
+
+/// sniff-x with `first`, plugins' options, before its own in the help.
+pub(crate) fn with_first(first: Vec<Arg>) -> Command {
     Command::new("sniff-x")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Shows what services say to their databases, caches and APIs, from the wire")
@@ -35,11 +41,13 @@ pub(crate) fn own() -> Command {
         .after_help(EXAMPLES)
         .max_term_width(120)
         .disable_version_flag(true)
+        .disable_help_flag(true)
         .arg(
             Arg::new("plugin").value_name("PLUGIN").help(
                 "What to decode, separated by commas; `all` is every protocol, without tcp (see --list)",
             ),
         )
+        .args(first)
         .args(under("Input", input()))
         .args(under("Output", output()))
         .args(under("Limits", limits()))
@@ -161,6 +169,9 @@ fn program() -> Vec<Arg> {
 
 fn information() -> Vec<Arg> {
     vec![
+        switch("help", "Show this; behind PLUGIN with the plugin's options")
+            .short('h')
+            .action(ArgAction::Help),
         switch("list", "List the plugins"),
         switch("env", "Show where external plugins are looked for"),
         switch("ver", "Show the version").alias("version"),

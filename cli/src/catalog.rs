@@ -16,6 +16,7 @@ const NOT_IN_ALL: &str = "tcp";
 
 /// All plugins, built in and external. External ones are loaded at the first need, and only then.
 pub(crate) struct Catalog {
+    own: Command,
     path: PluginPath,
     external: Option<Vec<External>>,
     /// Why folders or libraries could not be used.
@@ -33,8 +34,9 @@ pub(crate) struct External {
 }
 
 impl Catalog {
-    pub(crate) fn new(path: PluginPath) -> Self {
-        Self { path, external: None, problems: Vec::new(), keys: KeyTable::default() }
+    /// The catalog with the external plugins of `path`; none may have an option of `own`.
+    pub(crate) fn new(own: Command, path: PluginPath) -> Self {
+        Self { own, path, external: None, problems: Vec::new(), keys: KeyTable::default() }
     }
 
     pub(crate) fn path(&self) -> &PluginPath {
@@ -53,10 +55,30 @@ impl Catalog {
     fn load(&mut self) -> Vec<External> {
         let (libraries, errors) = self.path.libraries();
         self.problems.extend(errors.iter().map(ToString::to_string));
+        let mut external: Vec<External> = Vec::new();
         for library in libraries {
-            self.problems.push(format!("{}: not loadable by this version", library.display()));
+            match sniff_x_plugin::load(&library, &mut self.keys) {
+                Ok(plugin) => match self.objection(plugin.about(), &external) {
+                    Some(objection) => self.problems.push(format!("{}: {objection}", library.display())),
+                    None => external.push(External { plugin, library }),
+                },
+                Err(error) => self.problems.push(error.to_string()),
+            }
         }
-        Vec::new()
+        external
+    }
+
+    /// Why a plugin can't stand beside those that are there already.
+    fn objection(&self, about: &About, loaded: &[External]) -> Option<String> {
+        let name = about.name;
+        if sniff_x_proto::names().any(|n| n == name) {
+            return Some(format!("a plugin '{name}' is built in"));
+        }
+        if let Some(first) = loaded.iter().find(|e| e.plugin.about().name == name) {
+            return Some(format!("the plugin '{name}' is already loaded from {}", first.library.display()));
+        }
+        let clash = options::clash(&self.own, about)?;
+        Some(format!("the plugin '{name}' has the option {clash}, which is sniff-x's own"))
     }
 
     /// The plugins that `named` (`mysql,redis`) asks for, not yet configured, each once.
@@ -113,17 +135,4 @@ pub(crate) fn builtin() -> Vec<Box<dyn Plugin>> {
 /// What the plugins say of themselves.
 pub(crate) fn abouts(plugins: &[Box<dyn Plugin>]) -> Vec<&About> {
     plugins.iter().map(|plugin| plugin.about()).collect()
-}
-
-/// Fails when a plugin has an option of the same name as sniff-x.
-pub(crate) fn check_names(own: &Command, plugins: &[&About]) -> Result<(), Failure> {
-    for about in plugins {
-        if let Some(name) = options::clash(own, about) {
-            return Err(Failure::Usage(format!(
-                "plugin {} has the option {name}, which is sniff-x's own",
-                about.name
-            )));
-        }
-    }
-    Ok(())
 }

@@ -28,16 +28,16 @@ pub(crate) fn build(
     mut plugins: Vec<Box<dyn Plugin>>,
     keys: KeyTable,
 ) -> Result<Config, Failure> {
+    let input = input(matches)?;
     let write = write_target(matches, !plugins.is_empty())?;
     if plugins.is_empty() && write.is_none() {
         let names: Vec<_> = sniff_x_proto::names().collect();
         return Err(Failure::Usage(format!(
             "name a PLUGIN, or capture only with --write FILE\nPlugins: {}, all\nTry: sniff-x {} mysql",
             names.join(", "),
-            source_as_given(matches)
+            source_as_given(&input)
         )));
     }
-    let input = input(matches)?;
     let filter = matches.get_one::<String>("filter").map(|text| parse_filter(text)).transpose()?;
     let dump = configure(matches, &mut plugins)?;
     Ok(Config {
@@ -132,12 +132,11 @@ fn devices_line() -> String {
     format!("Interfaces: {}, any", information::interfaces().join(", "))
 }
 
-/// The source in an example line, as it was given or as it could be.
-fn source_as_given(matches: &ArgMatches) -> String {
-    match (matches.get_one::<PathBuf>("read"), matches.get_one::<String>("iface")) {
-        (Some(file), _) => format!("--read {}", file.display()),
-        (None, Some(name)) => format!("--iface {name}"),
-        (None, None) => "--iface any".into(),
+/// The source as it was given, for an example line.
+fn source_as_given(input: &Input) -> String {
+    match input {
+        Input::File(file) => format!("--read {}", file.display()),
+        Input::Live { interfaces, .. } => format!("--iface {}", interfaces.join(" --iface ")),
     }
 }
 

@@ -3,8 +3,10 @@
 use std::fs;
 use std::io::{self, Write};
 
-use clap::{ArgMatches, Command};
+use anyhow::Context;
+use clap::ArgMatches;
 use clap_complete::Shell;
+use sniff_x_flow::LinkType;
 use sniff_x_proto::About;
 use sniff_x_proto::event::SCHEMA_VERSION;
 
@@ -13,7 +15,7 @@ use crate::failure::Failure;
 use crate::options::with_all_plugins;
 
 /// Shows what the arguments ask for; false when they ask for a run.
-pub(crate) fn show(matches: &ArgMatches, own: Command, catalog: &mut Catalog) -> Result<bool, Failure> {
+pub(crate) fn show(matches: &ArgMatches, catalog: &mut Catalog) -> Result<bool, Failure> {
     let mut text = Vec::new();
     if matches.get_flag("ver") {
         version(&mut text)?;
@@ -25,10 +27,10 @@ pub(crate) fn show(matches: &ArgMatches, own: Command, catalog: &mut Catalog) ->
         devices(&mut text)?;
     } else if matches.get_flag("man") {
         let plugins = builtin();
-        clap_mangen::Man::new(with_all_plugins(own, &abouts(&plugins))).render(&mut text)?;
+        clap_mangen::Man::new(with_all_plugins(&abouts(&plugins))).render(&mut text)?;
     } else if let Some(shell) = matches.get_one::<Shell>("completions") {
         let plugins = builtin();
-        let mut command = with_all_plugins(own, &abouts(&plugins));
+        let mut command = with_all_plugins(&abouts(&plugins));
         clap_complete::generate(*shell, &mut command, "sniff-x", &mut text);
     } else {
         return Ok(false);
@@ -51,14 +53,20 @@ fn version(text: &mut Vec<u8>) -> io::Result<()> {
 }
 
 fn list(catalog: &mut Catalog, text: &mut Vec<u8>) -> io::Result<()> {
-    let mut line = |about: &About, origin: &str| {
-        writeln!(text, "{:<12} {:<8} {:<60} {origin}", about.name, about.version, about.summary)
-    };
-    for plugin in builtin() {
-        line(plugin.about(), "built in")?;
-    }
-    for external in catalog.external().iter() {
-        line(external.plugin.about(), &external.library.display().to_string())?;
+    let builtin = builtin();
+    let external = catalog.external();
+    let mut rows: Vec<(&About, String)> =
+        builtin.iter().map(|p| (p.about(), "built in".to_owned())).collect();
+    rows.extend(external.iter().map(|e| (e.plugin.about(), e.library.display().to_string())));
+    let width =
+        |column: fn(&About) -> &str| rows.iter().map(|(about, _)| column(about).len()).max().unwrap_or(0);
+    let (name, version, summary) = (width(|a| a.name), width(|a| a.version), width(|a| a.summary));
+    for (about, origin) in &rows {
+        writeln!(
+            text,
+            "{:<name$}  {:<version$}  {:<summary$}  {origin}",
+            about.name, about.version, about.summary
+        )?;
     }
     Ok(())
 }
@@ -77,17 +85,37 @@ fn environment(catalog: &Catalog, text: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-fn devices(text: &mut Vec<u8>) -> io::Result<()> {
-    for name in interfaces() {
-        writeln!(text, "{name}")?;
+fn devices(text: &mut Vec<u8>) -> Result<(), Failure> {
+    let devices = sniff_x_capture::devices().context("listing devices")?;
+    let name_width = devices.iter().map(|device| device.name.len()).max().unwrap_or(0);
+    for device in devices {
+        let states = [(device.up, "up"), (device.running, "running"), (device.loopback, "loopback")];
+        let states: Vec<_> = states.into_iter().filter(|(is, _)| *is).map(|(_, word)| word).collect();
+        let link = device.link_type.map_or("unknown", link_name);
+        let addresses: Vec<_> = device.addresses.iter().map(ToString::to_string).collect();
+        writeln!(
+            text,
+            "{:>4}  {:<name_width$}  {:<20}  {link:<12}  {}",
+            device.index,
+            device.name,
+            states.join(","),
+            addresses.join(" ")
+        )?;
     }
     Ok(())
 }
 
-/// The names of the interfaces, sorted; empty where the system does not say.
+const fn link_name(link_type: LinkType) -> &'static str {
+    match link_type {
+        LinkType::ETHERNET => "ethernet",
+        LinkType::RAW | LinkType::IPV4 | LinkType::IPV6 => "ip",
+        LinkType::NULL | LinkType::LOOP => "loopback",
+        LinkType::LINUX_SLL | LinkType::LINUX_SLL2 => "cooked",
+        _ => "other",
+    }
+}
+
+/// The names of the interfaces; empty where the system does not say.
 pub(crate) fn interfaces() -> Vec<String> {
-    let entries = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-    let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    names.sort();
-    names
+    sniff_x_capture::devices().unwrap_or_default().into_iter().map(|device| device.name).collect()
 }

@@ -4,8 +4,9 @@ use std::io::Write;
 
 use log::{Level, LevelFilter};
 
-/// Starts the log at the level that `-v` and `-q` ask for; RUST_LOG overrides it.
-pub(crate) fn start(verbose: u8, quiet: bool) {
+/// Starts the log at the level that `-v` and `-q` ask for, and with the pipeline's counters (`--stats-interval`) where those are
+/// wanted; RUST_LOG overrides both.
+pub(crate) fn start(verbose: u8, quiet: bool, counters: bool) {
     let level = match (quiet, verbose) {
         (true, _) => LevelFilter::Error,
         (false, 0) => LevelFilter::Warn,
@@ -13,8 +14,12 @@ pub(crate) fn start(verbose: u8, quiet: bool) {
         (false, 2) => LevelFilter::Debug,
         (false, _) => LevelFilter::Trace,
     };
-    let started = env_logger::Builder::new()
-        .filter_level(level)
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(level);
+    if counters {
+        builder.filter_module("sniff_x_engine::pipeline", level.max(LevelFilter::Info));
+    }
+    let started = builder
         .parse_default_env()
         .format(|out, record| {
             let style = out.default_level_style(record.level());

@@ -9,7 +9,6 @@ mod catalog;
 mod config;
 mod failure;
 mod information;
-mod joint;
 mod logging;
 mod options;
 mod privileges;

@@ -3,11 +3,12 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use sniff_x_proto::{About, OptionSpec, Options};
 
+use crate::args;
 use crate::failure::Failure;
 
-/// `own` with the options of the plugins that were named, each also under its plugin's name.
-pub(crate) fn with_plugins(own: Command, plugins: &[&About]) -> Command {
-    let mut command = own;
+/// sniff-x's command line with the options of `plugins`, each also under its plugin's name.
+pub(crate) fn with_plugins(plugins: &[&About]) -> Command {
+    let mut args = Vec::new();
     let mut ambiguous: Vec<&str> = Vec::new();
     for about in plugins {
         for spec in about.options {
@@ -19,7 +20,7 @@ pub(crate) fn with_plugins(own: Command, plugins: &[&About]) -> Command {
                 arg = arg.long(qualified);
                 if !ambiguous.contains(&spec.long) {
                     ambiguous.push(spec.long);
-                    command = command.arg(ambiguous_option(spec, short_is_shared));
+                    args.push(ambiguous_option(spec, short_is_shared));
                 }
             } else {
                 arg = arg.long(spec.long).alias(qualified);
@@ -27,17 +28,22 @@ pub(crate) fn with_plugins(own: Command, plugins: &[&About]) -> Command {
             if let Some(short) = spec.short.filter(|_| !short_is_shared) {
                 arg = arg.short(short);
             }
-            command = command.arg(arg);
+            args.push(arg);
         }
     }
-    command
+    let command = args::with_first(args);
+    if plugins.is_empty() {
+        return command;
+    }
+    let about = plugins.iter().map(|about| format!("{} {}: {}", about.name, about.version, about.summary));
+    command.before_help(about.collect::<Vec<_>>().join("\n"))
 }
 
-/// `own` with the options of all `plugins` under their full names, for the man page and completions.
-pub(crate) fn with_all_plugins(own: Command, plugins: &[&About]) -> Command {
-    plugins.iter().fold(own, |command, about| {
-        command.args(about.options.iter().map(|spec| declared(about, spec).long(qualified(about, spec))))
-    })
+/// sniff-x's command line with the options of all `plugins` under their full names, for the man page and completions.
+pub(crate) fn with_all_plugins(plugins: &[&About]) -> Command {
+    let options = plugins.iter().flat_map(|about| about.options.iter().map(|spec| (*about, spec)));
+    let args = options.map(|(about, spec)| declared(about, spec).long(qualified(about, spec)));
+    args::with_first(args.collect())
 }
 
 /// The option, still without a name on the command line.
@@ -52,8 +58,7 @@ fn declared(about: &About, spec: &OptionSpec) -> Arg {
         (None, true) => ArgAction::Count,
         (None, false) => ArgAction::SetTrue,
     };
-    // Plugins' options stand first in the help of `sniff-x PLUGIN --help`.
-    let arg = Arg::new(qualified(about, spec)).help(help).action(action).display_order(0);
+    let arg = Arg::new(qualified(about, spec)).help(help).action(action);
     let arg = arg.help_heading(format!("Options of {}", about.name));
     match spec.value {
         Some(name) => arg.value_name(name),
@@ -136,11 +141,11 @@ pub(crate) fn clash(own: &Command, about: &About) -> Option<String> {
         let long = |arg: &&Arg| {
             arg.get_long() == Some(spec.long) || arg.get_all_aliases().is_some_and(|a| a.contains(&spec.long))
         };
-        if spec.long == "help" || own.get_arguments().any(|arg| long(&arg)) {
+        if own.get_arguments().any(|arg| long(&arg)) {
             return Some(format!("--{}", spec.long));
         }
         let short = spec.short?;
-        let taken = short == 'h' || own.get_arguments().any(|arg| arg.get_short() == Some(short));
+        let taken = own.get_arguments().any(|arg| arg.get_short() == Some(short));
         taken.then(|| format!("-{short}"))
     })
 }
@@ -165,7 +170,7 @@ mod tests {
         plugin("two", &[option("port", Some('p'), Some("PORT")), option("dir", None, Some("DIR"))]);
 
     fn values(plugins: &[&About], about: &About, line: &str) -> Result<Vec<(String, String)>, Failure> {
-        let command = with_plugins(own(), plugins);
+        let command = with_plugins(plugins);
         command.clone().debug_assert();
         let matches = command
             .try_get_matches_from(line.split(' '))
@@ -213,6 +218,6 @@ mod tests {
 
     #[test]
     fn all_at_once_for_the_man_page() {
-        with_all_plugins(own(), &[&ONE, &TWO]).debug_assert();
+        with_all_plugins(&[&ONE, &TWO]).debug_assert();
     }
 }

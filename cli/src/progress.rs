@@ -9,6 +9,9 @@ use std::thread::{self, JoinHandle};
 use indicatif::{ProgressBar, ProgressStyle};
 use sniff_x_engine::Control;
 
+/// What is shown of a file whose length is known, and of a pipe.
+const WITH_TOTAL: &str = "{bar:40} {percent}% of {total_bytes}  {bytes_per_sec}  {eta} left";
+const WITHOUT_TOTAL: &str = "{bytes}  {bytes_per_sec}";
 const REFRESH: Duration = Duration::from_millis(100);
 
 /// The bar; it goes away when this is dropped.
@@ -28,13 +31,13 @@ impl Progress {
         let done = Arc::new(AtomicBool::new(false));
         let (control, stop) = (control.clone(), done.clone());
         let draw = move || {
-            let bar = ProgressBar::no_length();
+            let bar = ProgressBar::no_length().with_style(style(WITHOUT_TOTAL));
             while !stop.load(Ordering::Relaxed) {
                 thread::park_timeout(REFRESH);
                 let total = control.bytes_total.load(Ordering::Relaxed);
                 if total > 0 && bar.length().is_none() {
                     bar.set_length(total);
-                    bar.set_style(style());
+                    bar.set_style(style(WITH_TOTAL));
                 }
                 bar.set_position(control.bytes_read.load(Ordering::Relaxed));
             }
@@ -57,8 +60,6 @@ impl Drop for Progress {
     }
 }
 
-fn style() -> ProgressStyle {
-    let style =
-        ProgressStyle::with_template("{bar:40} {percent}% of {total_bytes}  {bytes_per_sec}  {eta} left");
-    style.unwrap_or_else(|_| ProgressStyle::default_bar())
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

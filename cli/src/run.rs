@@ -6,15 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::joint::EngineError;
 use anyhow::Context;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use sniff_x_capture::CaptureError;
-use sniff_x_engine::{Config, Control, Input};
+use sniff_x_engine::{Config, Control, EngineError, Input};
 use sniff_x_plugin::PluginPath;
 use sniff_x_proto::About;
 
-use crate::catalog::{Catalog, abouts, check_names};
+use crate::catalog::{Catalog, abouts};
 use crate::failure::{Failure, say};
 use crate::progress::{self, Progress};
 use crate::scan::scan;
@@ -24,19 +23,18 @@ use crate::{args, config, information, logging, options, privileges, summary};
 pub(crate) fn program(arguments: Vec<OsString>) -> Result<(), Failure> {
     let own = args::own();
     let first_look = scan(&own, arguments.get(1..).unwrap_or_default());
-    let mut catalog = Catalog::new(PluginPath::from_environment(&first_look.plugin_dirs));
+    let mut catalog = Catalog::new(own, PluginPath::from_environment(&first_look.plugin_dirs));
     let plugins = match &first_look.plugins {
         Some(named) => catalog.choose(named)?,
         None => Vec::new(),
     };
-    check_names(&own, &abouts(&plugins))?;
 
-    let command = options::with_plugins(own.clone(), &abouts(&plugins));
+    let command = options::with_plugins(&abouts(&plugins));
     let matches = command.try_get_matches_from(arguments).map_err(|e| wrong(e, &abouts(&plugins)))?;
     let quiet = matches.get_flag("quiet");
-    logging::start(matches.get_count("verbose"), quiet);
+    logging::start(matches.get_count("verbose"), quiet, matches.contains_id("stats-interval"));
 
-    let shown = information::show(&matches, own, &mut catalog)?;
+    let shown = information::show(&matches, &mut catalog)?;
     for problem in &catalog.problems {
         log::error!("{problem}");
     }
@@ -49,7 +47,9 @@ pub(crate) fn program(arguments: Vec<OsString>) -> Result<(), Failure> {
 }
 
 /// clap's error with what it can't know: the options of the plugins.
-fn wrong(error: clap::Error, plugins: &[&About]) -> Failure {
+fn wrong(mut error: clap::Error, plugins: &[&About]) -> Failure {
+    // "To pass it as a value, use --": no plugin has a name with a dash in front.
+    error.remove(ContextKind::Suggested);
     let more = match error.kind() {
         ErrorKind::UnknownArgument if plugins.is_empty() => {
             "Options of a plugin stand behind its name: sniff-x --iface eth0 mysql -p 3307".into()
@@ -77,7 +77,7 @@ fn run(config: Config, stats_file: Option<PathBuf>, quiet: bool) -> Result<(), F
     let progress = (is_file && !quiet && progress::is_wanted()).then(|| Progress::of(&control));
 
     let mut counters = Vec::new();
-    let result = crate::joint::run(config, &control, |summary| counters = summary.counters());
+    let result = sniff_x_engine::run(config, &control, |summary| counters = summary.counters());
     drop(progress);
     if !quiet && !counters.is_empty() {
         say(&summary::block(&counters));

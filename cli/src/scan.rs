@@ -80,7 +80,6 @@ fn option<'a>(own: &'a Command, text: &'a str) -> Word<'a> {
         return match own.get_arguments().find(is_named) {
             Some(arg) if takes_value(arg) => Word::Option { arg, value },
             Some(_) => Word::Switch,
-            None if name == "help" => Word::Switch,
             None => Word::Unknown,
         };
     }
@@ -94,7 +93,6 @@ fn option<'a>(own: &'a Command, text: &'a str) -> Word<'a> {
                 return Word::Option { arg, value };
             }
             Some(_) => {}
-            None if short == 'h' => {}
             None => return Word::Unknown,
         }
     }

@@ -47,8 +47,9 @@ fn assert_whole(events: &[Value]) {
     assert_eq!(event["server.port"].to_string(), PORT);
     assert_eq!(event["sniffx.to_server.bytes"], SIZE, "{event:#}");
     assert_eq!(event["sniffx.to_client.bytes"], 2 * SIZE, "{event:#}");
-    assert_eq!(event["sniffx.to_server.retransmitted_bytes"], 0, "{event:#}");
-    assert_eq!(event["sniffx.to_client.retransmitted_bytes"], 0, "{event:#}");
+    // The kernel's TCP may send a tail twice; a frame that is reported twice would double everything.
+    assert!(event["sniffx.to_server.retransmitted_bytes"].as_u64() < Some(SIZE / 2), "{event:#}");
+    assert!(event["sniffx.to_client.retransmitted_bytes"].as_u64() < Some(SIZE), "{event:#}");
 }
 
 #[test]
@@ -171,5 +172,5 @@ fn without_the_capability_it_says_which_one_and_how_to_grant_it() {
     let output = as_user(&net, "").args(["--iface", IFACE, "mysql"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("CAP_NET_RAW") && said.contains("setcap cap_net_raw,cap_bpf=ep"), "{said}");
+    assert!(said.contains("needs cap_net_raw") && said.contains("setcap cap_net_raw,cap_bpf=ep"), "{said}");
 }

@@ -1,5 +1,7 @@
 //! The lease on a batch's memory, and the frames in it.
 
+#[cfg(target_os = "linux")]
+use crate::afpacket::ring::{self, BlockLease};
 use crate::buffers::Filled;
 use crate::file::{pcap, pcapng};
 use sniff_x_flow::Frame;
@@ -13,7 +15,12 @@ pub struct Lease(Memory);
 
 #[derive(Clone, Debug)]
 enum Memory {
-    Buffer { buffer: Filled, view: View },
+    #[cfg(target_os = "linux")]
+    Block(BlockLease),
+    Buffer {
+        buffer: Filled,
+        view: View,
+    },
 }
 
 /// What a range of a read buffer holds.
@@ -28,10 +35,17 @@ impl Lease {
         Self(Memory::Buffer { buffer, view })
     }
 
+    #[cfg(target_os = "linux")]
+    pub(crate) fn block(block: BlockLease) -> Self {
+        Self(Memory::Block(block))
+    }
+
     /// The frames, in the order in which they were captured. They borrow the batch's memory; nothing is copied or allocated.
     #[must_use]
     pub fn frames(&self) -> Frames<'_> {
         Frames(match &self.0 {
+            #[cfg(target_os = "linux")]
+            Memory::Block(block) => Walk::Block(block.frames()),
             Memory::Buffer { buffer, view: View::Pcap(view) } => Walk::Pcap(view.frames(buffer.bytes())),
             Memory::Buffer { buffer, view: View::Pcapng(view) } => Walk::Pcapng(view.frames(buffer.bytes())),
         })
@@ -52,6 +66,8 @@ impl Lease {
     #[inline]
     pub fn memory(&self) -> &[u8] {
         match &self.0 {
+            #[cfg(target_os = "linux")]
+            Memory::Block(block) => block.bytes(),
             Memory::Buffer { buffer, .. } => buffer.bytes(),
         }
     }
@@ -61,6 +77,8 @@ impl Lease {
 pub struct Frames<'a>(Walk<'a>);
 
 enum Walk<'a> {
+    #[cfg(target_os = "linux")]
+    Block(ring::Frames<'a>),
     Pcap(pcap::Frames<'a>),
     Pcapng(pcapng::Frames<'a>),
 }
@@ -71,6 +89,8 @@ impl<'a> Iterator for Frames<'a> {
     #[inline]
     fn next(&mut self) -> Option<Frame<'a>> {
         match &mut self.0 {
+            #[cfg(target_os = "linux")]
+            Walk::Block(frames) => frames.next(),
             Walk::Pcap(frames) => frames.next(),
             Walk::Pcapng(frames) => frames.next(),
         }

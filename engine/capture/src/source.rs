@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::io;
 use std::path::PathBuf;
 
+use sniff_x_filter::RuleSet;
 use sniff_x_flow::LinkType;
 use thiserror::Error;
 
@@ -34,6 +35,25 @@ pub trait Source: Send {
 
     /// How far a file was read and how long it is, in bytes, where that is known.
     fn progress(&self) -> Option<(u64, u64)>;
+}
+
+/// How live interfaces are captured.
+#[derive(Clone, Debug)]
+pub struct LiveOptions {
+    /// Interface names; `any` alone is all of them.
+    pub interfaces: Vec<String>,
+    /// Bytes of an interface's ring; 64 MiB is a good size.
+    pub ring_size: usize,
+    /// Bytes of a block of the ring. A frame has to fit: 1 MiB has room for the largest.
+    pub block_size: usize,
+    /// Bytes of a frame that are kept; 0 is all.
+    pub snaplen: u32,
+    /// How long a block that isn't full waits before the kernel hands it over: the delay on a quiet line.
+    pub retire: Duration,
+    /// Whether the interfaces are put into promiscuous mode.
+    pub promiscuous: bool,
+    /// What the kernel's filter shall let pass.
+    pub rules: RuleSet,
 }
 
 /// What [`Source::next`] gives.
@@ -67,6 +87,16 @@ pub enum FilterLevel {
     Ebpf,
     /// By the engine.
     UserSpace,
+}
+
+impl core::fmt::Display for FilterLevel {
+    /// Where it happens, for people: `in the kernel (eBPF)`.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Ebpf => "in the kernel (eBPF)",
+            Self::UserSpace => "in user space",
+        })
+    }
 }
 
 /// What a source counted. None: this source can't know.

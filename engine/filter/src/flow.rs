@@ -22,7 +22,7 @@ pub(crate) enum Test {
         end: End,
         set: Ranges,
     },
-    /// The end has an IPv4 address, in this network.
+    /// The end's address is in this network; asked of IPv4 alone.
     V4 {
         end: End,
         address: u32,
@@ -98,11 +98,22 @@ impl Lower for Mode {
             Primitive::IpProto { family, number } => ip_proto(to, family, number, yes, no),
             Primitive::V4 { inside: Some(V4Inside::Arp | V4Inside::Rarp), .. } => no,
             Primitive::V4 { inside: None | Some(V4Inside::Ip), ends, address, mask } => {
-                ends_of(to, ends, yes, no, |end| Test::V4 { end, address, mask })
+                // A network of all addresses asks for the version alone.
+                let entry = if mask == 0 {
+                    yes
+                } else {
+                    ends_of(to, ends, yes, no, |end| Test::V4 { end, address, mask })
+                };
+                to.test(Test::Family(Family::V4), entry, no)
             }
             Primitive::V6 { ends, address, prefix } => {
                 let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or_default();
-                ends_of(to, ends, yes, no, |end| Test::V6 { end, address, mask })
+                let entry = if mask == 0 {
+                    yes
+                } else {
+                    ends_of(to, ends, yes, no, |end| Test::V6 { end, address, mask })
+                };
+                to.test(Test::Family(Family::V6), entry, no)
             }
             // Ports come through `ports`.
             Primitive::Port { .. } => no,

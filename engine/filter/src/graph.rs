@@ -24,7 +24,7 @@ pub(crate) struct Step<T> {
 /// A test's answer when the frame ends before what it reads.
 pub(crate) struct PastTheEnd;
 
-/// The tests of an expression. Invariant: a step's `yes` and `no` are larger than its own index.
+/// The tests of an expression. Invariants: a step's `yes` and `no` are larger than its own index; every step is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Graph<T> {
     pub(crate) steps: Vec<Step<T>>,
@@ -152,7 +152,44 @@ impl<T> Builder<T> {
         };
         let steps =
             self.steps.into_iter().rev().map(|s| Step { test: s.test, yes: turn(s.yes), no: turn(s.no) });
-        Graph { steps: steps.collect(), entry: turn(entry) }
+        Graph { steps: steps.collect(), entry: turn(entry) }.reached()
+    }
+}
+
+impl<T> Graph<T> {
+    /// Without the steps that no way leads to.
+    pub(crate) fn reached(self) -> Self {
+        let mut reached = vec![false; self.steps.len()];
+        let reach = |reached: &mut Vec<bool>, next| {
+            if let Next::Step(index) = next
+                && let Some(flag) = reached.get_mut(index)
+            {
+                *flag = true;
+            }
+        };
+        reach(&mut reached, self.entry);
+        // All ways to a step come from above it.
+        for (index, step) in self.steps.iter().enumerate() {
+            if reached.get(index) == Some(&true) {
+                reach(&mut reached, step.yes);
+                reach(&mut reached, step.no);
+            }
+        }
+        let mut left = 0;
+        let numbers: Vec<usize> = reached
+            .iter()
+            .map(|reached| {
+                left += usize::from(*reached);
+                left.saturating_sub(1)
+            })
+            .collect();
+        let turn = |next| match next {
+            Next::Step(index) => numbers.get(index).copied().map_or(Next::Reject, Next::Step),
+            verdict => verdict,
+        };
+        let steps = self.steps.into_iter().zip(reached).filter(|(_, reached)| *reached);
+        let steps = steps.map(|(s, _)| Step { test: s.test, yes: turn(s.yes), no: turn(s.no) });
+        Self { steps: steps.collect(), entry: turn(self.entry) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The flow: both directions of one 5-tuple, and the words for its two ends.
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::Nanos;
@@ -32,6 +33,12 @@ impl Endpoint {
     #[must_use]
     pub const fn v6(address: [u8; 16], port: u16) -> Self {
         Self { address: u128::from_be_bytes(address), port }
+    }
+
+    /// The same address with another port.
+    #[must_use]
+    pub const fn with_port(self, port: u16) -> Self {
+        Self { address: self.address, port }
     }
 
     /// The address; a mapped address comes back as IPv4.
@@ -96,10 +103,11 @@ impl Side {
 ///
 /// Holds the two ends in order, the transport, up to two VLAN ids, the tunnel's id and the capture namespace (a number
 /// that keeps equal tuples of different namespaces apart); never the interface, since a flow may use several.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowKey {
-    low: u128,
-    high: u128,
+    /// Upper and lower half of the address: not one `u128`, whose alignment would pad every connection.
+    low: [u64; 2],
+    high: [u64; 2],
     /// low port << 48 | high port << 32 | transport << 24 | namespace (16 bits)
     ports: u64,
     /// outer VLAN id << 48 | inner VLAN id << 32 | tunnel id; an absent VLAN is 0xffff, which no tag can be.
@@ -119,6 +127,26 @@ pub struct Place {
 
 const NO_VLAN: u16 = 0xffff;
 
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+const fn halves(address: u128) -> [u64; 2] {
+    [(address >> 64) as u64, address as u64]
+}
+
+const fn whole([high, low]: [u64; 2]) -> u128 {
+    (high as u128) << 64 | low as u128
+}
+
+impl Hash for FlowKey {
+    /// Six words and nothing else: what the derived hash of arrays adds (their lengths) would cost more than the words.
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let ([low_high, low_low], [high_high, high_low]) = (self.low, self.high);
+        for word in [low_high, low_low, high_high, high_low, self.ports, self.place] {
+            state.write_u64(word);
+        }
+    }
+}
+
 impl FlowKey {
     /// The key of a packet from `source` to `destination`, and the side that `source` is.
     #[must_use]
@@ -135,8 +163,8 @@ impl FlowKey {
             Transport::Udp => 17,
         };
         let key = Self {
-            low: low.address,
-            high: high.address,
+            low: halves(low.address),
+            high: halves(high.address),
             ports: u64::from(low.port) << 48
                 | u64::from(high.port) << 32
                 | transport << 24
@@ -151,8 +179,8 @@ impl FlowKey {
     pub fn endpoint(&self, side: Side) -> Endpoint {
         let [_, _, _, _, h0, h1, l0, l1] = self.ports.to_le_bytes();
         match side {
-            Side::Low => Endpoint { address: self.low, port: u16::from_le_bytes([l0, l1]) },
-            Side::High => Endpoint { address: self.high, port: u16::from_le_bytes([h0, h1]) },
+            Side::Low => Endpoint { address: whole(self.low), port: u16::from_le_bytes([l0, l1]) },
+            Side::High => Endpoint { address: whole(self.high), port: u16::from_le_bytes([h0, h1]) },
         }
     }
 

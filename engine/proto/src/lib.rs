@@ -21,4 +21,4 @@ pub use event::out::{EventBuilder, Out, Sensitivity};
 pub use options::{OptionError, OptionSpec, Options, port_rule};
 pub use plugin::{About, OpensAt, Plugin, Probe};
 pub use registry::{builtin, names};
-pub use window::Window;
+pub use window::{Seen, Window};

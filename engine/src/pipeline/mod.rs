@@ -80,12 +80,15 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
     let rules = RuleSet { filter: config.filter, rules };
     let live = matches!(config.input, Input::Live { .. });
     if let Some(folder) = &config.dump {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| EngineError::File { path: folder.clone(), error })?;
+        std::fs::create_dir_all(folder).map_err(|error| EngineError::File { path: folder.clone(), error })?;
     }
     let source = open(config.input, &rules)?;
     let pcapng = config.write.as_deref().map(PcapngWriter::create).transpose()?;
     control.opened();
+    if live {
+        let names: Vec<_> = source.interfaces().into_iter().map(|i| i.name).collect();
+        log::info!("capturing on {}, filtering {}", names.join(", "), source.filter_level());
+    }
 
     let threads = config.threads.max(1);
     let decodes = !plugins.is_empty();
@@ -160,7 +163,7 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
     let summary = reader.summary(&published, &output);
     let finished = reader.writer.take().map_or(Ok(()), |writer| writer.finish(&summary.source));
     on_summary(&summary);
-    result.and(finished.map_err(Into::into))
+    result.and(finished)
 }
 
 impl Reader<'_> {

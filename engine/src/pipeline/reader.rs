@@ -18,8 +18,8 @@ use crate::sink::pcapng::PcapngWriter;
 
 /// How long the reader waits for a block before it looks at the stop flag and lets timers fire.
 const WAIT: Duration = Duration::from_millis(100);
-/// Blocks that are still taken in after a stop: more than any ring has, so a busy line can't keep the drain going for ever.
-const DRAIN_BLOCKS: usize = 4096;
+/// Batches that are still taken in after a stop: more than any ring has blocks, so that a source can't keep the drain going for ever.
+const DRAIN_BATCHES: usize = 65_536;
 
 /// What the reader counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,15 +106,14 @@ impl Reader<'_> {
         result
     }
 
-    /// After a stop: what the ring holds already is still taken in.
+    /// After a stop: what the source holds already is still taken in.
     fn drain(&mut self) -> Result<(), EngineError> {
-        if !self.live {
-            return Ok(());
-        }
-        for _ in 0..DRAIN_BLOCKS {
-            match self.source.next(Duration::ZERO)? {
+        self.source.stop();
+        for _ in 0..DRAIN_BATCHES {
+            match self.source.next(WAIT)? {
                 Batch::Frames(lease) => self.block(&lease)?,
-                Batch::Idle | Batch::End => break,
+                Batch::Idle => {}
+                Batch::End => break,
             }
         }
         Ok(())
@@ -184,7 +183,7 @@ impl Workers {
                 worker.segment(segment, lease.bytes(payload.start, payload.len));
             }
             Self::Queues(queues) => {
-                let index = worker_index(segment.packet.hash, queues.len());
+                let index = segment.packet.worker(queues.len());
                 if let Some(queue) = queues.get_mut(index) {
                     queue.segment(segment, lease);
                 }
@@ -207,27 +206,5 @@ impl Workers {
             Self::Queues(queues) => queues.iter_mut().for_each(|q| q.tick(now)),
             Self::None => {}
         }
-    }
-}
-
-/// The worker of a flow. Takes bits of the hash that the flow table uses neither for its buckets nor for its tags.
-fn worker_index(hash: u64, workers: usize) -> usize {
-    let bits = (hash >> 24) & 0xffff_ffff;
-    usize::try_from((bits * workers as u64) >> 32).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_worker_gets_its_share() {
-        let mut counts = [0u32; 3];
-        for i in 0..30_000u64 {
-            let hash = i.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            counts[worker_index(hash, 3)] += 1;
-        }
-        assert!(counts.iter().all(|c| (9_000..11_000).contains(c)), "{counts:?}");
-        assert_eq!(worker_index(u64::MAX, 1), 0);
     }
 }

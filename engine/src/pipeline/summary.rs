@@ -26,8 +26,7 @@ impl Summary {
     /// Every counter by its name, in the order in which it is shown; the names are those of `--stats-file`.
     #[must_use]
     pub fn counters(&self) -> Vec<(&'static str, u64)> {
-        let (source, reader, host) = (&self.source, &self.reader, &self.workers.host);
-        let tcp = &self.workers.assembler;
+        let (source, reader) = (&self.source, &self.reader);
         let mut counters = Vec::with_capacity(48);
         let mut put = |name, value| counters.push((name, value));
         put("frames.received", source.received.unwrap_or(reader.frames));
@@ -47,18 +46,9 @@ impl Summary {
         put("packets.fragments", reader.fragments);
         put("packets.other", reader.other);
         put("packets.malformed", reader.malformed);
-        counters.extend(tcp.named());
+        counters.extend(self.workers.assembler.named());
+        counters.extend(self.workers.host.named());
         let mut put = |name, value| counters.push((name, value));
-        put("decoder.connections", host.decoded);
-        put("decoder.unclaimed_connections", host.unclaimed);
-        put("decoder.bypassed_encrypted", host.bypassed_encrypted);
-        put("decoder.bypassed_other_protocol", host.bypassed_other_protocol);
-        put("decoder.bypassed_undecodable", host.bypassed_undecodable);
-        put("decoder.bypassed_limit", host.bypassed_limit);
-        put("decoder.bypassed_bytes", host.bypassed_bytes);
-        put("decoder.skipped_bytes", host.skipped_bytes);
-        put("decoder.gaps", host.gaps);
-        put("decoder.oversized_messages", host.oversized_messages);
         put("events.written", self.events_written);
         put("events.dropped", self.events_dropped + self.workers.refused_events);
         put("dump.failed_bytes", self.workers.dump_failed_bytes);

@@ -44,7 +44,7 @@ impl WorkerPlan {
             max_buffered_pages_per_connection: Some(self.limits.max_pages_per_connection),
             max_buffered_pages_total: Some(share(self.limits.max_pages)),
             max_connections: Some(share(self.limits.max_connections)),
-            idle_timeout: self.limits.idle_timeout,
+            idle_timeout: Some(self.limits.idle_timeout),
             first_serial: index as u64,
             serial_step: self.workers as u64,
             ..AssemblerOptions::default()
@@ -97,7 +97,7 @@ impl Worker {
     /// What was counted so far.
     pub(crate) fn counters(&self) -> WorkerCounters {
         WorkerCounters {
-            assembler: *self.assembler.counters(),
+            assembler: self.assembler.counters(),
             host: self.host.counters,
             refused_events: self.host.arena.refused(),
             dump_failed_bytes: self.dump.as_ref().map_or(0, Dump::failed_bytes),

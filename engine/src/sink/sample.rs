@@ -29,6 +29,7 @@ fn flow(client: Endpoint, server: Endpoint) -> FlowInfo {
         client_side,
         oriented_by: OrientedBy::Syn,
         first_seen: TIME,
+        last_seen: TIME,
         interface: 1,
         midstream: false,
         serial: 1,

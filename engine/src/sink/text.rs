@@ -67,15 +67,15 @@ pub fn write(arena: &Arena, event: &Event, keys: &KeyTable, out: &mut Vec<u8>, c
     for (name, totals) in [("to server", &parts.to_server), ("to client", &parts.to_client)] {
         line.direction(name, totals);
     }
+    if let Some(duration) = head.duration {
+        line.part(Some(Paint::Dim), |out| write_duration(duration, out));
+    }
     for (key, suffix, value) in arena.fields(event).filter(|f| parts::is_labelled(f, head.protocol)) {
         line.part(Some(Paint::Dim), |out| {
             write_label(keys.name(key), suffix, out);
             out.push(b'=');
             write_value(value, out);
         });
-    }
-    if let Some(duration) = head.duration {
-        line.part(Some(Paint::Dim), |out| write_duration(duration, out));
     }
     line.out.push(b'\n');
 }
@@ -111,9 +111,16 @@ impl Line<'_> {
             self.painted(Some(Paint::Dim), |out| out.extend_from_slice(kind.as_str().as_bytes()));
         }
         let paint = Paint::of(status);
-        for text in [parts.state, parts.operation_to_show(), parts.text, parts.notice].into_iter().flatten() {
+        let texts = [parts.end, parts.state, parts.operation_to_show(), parts.text];
+        for text in texts.into_iter().flatten() {
             self.out.push(b' ');
             self.painted(paint, |out| write_clean(text, out));
+        }
+        if let Some(notice) = parts.notice {
+            // Behind something else it tells more of that.
+            let is_first = texts.iter().all(Option::is_none);
+            self.out.extend_from_slice(if is_first { b" " } else { b": " });
+            self.painted(paint, |out| write_clean(notice, out));
         }
         if let Some(length) = parts.full_length {
             self.painted(Some(Paint::Dim), |out| {
@@ -162,10 +169,6 @@ impl Line<'_> {
                 write_bytes(missing, out);
                 out.extend_from_slice(b" missing");
             });
-        }
-        if let Some(end) = parts.end {
-            self.out.push(b' ');
-            write_clean(end, self.out);
         }
     }
 

@@ -16,8 +16,11 @@ pub(crate) const MAX_INTERFACES: u32 = 65_536;
 /// The interfaces in order of their appearance.
 #[derive(Default)]
 pub(crate) struct Interfaces {
-    chunks: Box<[OnceLock<Box<[OnceLock<Option<FileInterface>>]>>]>,
+    chunks: Box<[OnceLock<Chunk>]>,
 }
+
+/// None stands for an interface whose description can't be read.
+type Chunk = Box<[OnceLock<Option<FileInterface>>]>;
 
 /// An interface as its description block gives it.
 #[derive(Clone, Debug)]

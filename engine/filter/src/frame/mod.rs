@@ -7,7 +7,7 @@ mod link;
 
 use sniff_x_flow::Frame;
 
-pub(crate) use link::Link;
+pub(crate) use link::{Link, LinkTest};
 
 use crate::ast::{Ends, Family, Primitive, Transport, V4Inside, ether, ip};
 use crate::graph::{Builder, Graph, Lower, Next, PastTheEnd, Ports};

@@ -2,27 +2,54 @@
 //!
 //! In go TCP segments as they were captured; out come, for each connection, the bytes of both directions in order, each
 //! chunk a [`Reassembly`]. In-order bytes are handed on where the kernel put them; only out-of-order ones are copied.
+//!
+//! One [`Assembler::assemble`] does, for the segment's connection and in this order: at most one
+//! [`StreamFactory::new_stream`], at most one [`Stream::reassembled`], at most one [`Stream::reassembly_complete`]. When
+//! a SYN uses a tuple again, the old connection is completed first. When a limit is reached, what has to make room (other
+//! connections' holes, or whole connections) is handed on and completed before.
+//!
+//! What opens a connection: a SYN, a SYN-ACK, or payload. A bare acknowledgement, FIN or RST of an unknown flow does not:
+//! nothing could be said of it. Nor does a single byte without PSH: it is a keep-alive probe of an idle connection, whose
+//! byte no application sent.
+//!
+//! Files, in the order in which a segment meets them: `assembler` (the way in, and the short way of a segment in order),
+//! `admit` (does TCP take it?), `segment` (the long way), `hole` with `page` (bytes that wait), `hand_on` (to the stream, with
+//! `chunks`), `limits` (time and memory). `stream_pool`, `connection`, `half_stream`, `pool` and `list` hold the state.
+
+mod admit;
+#[expect(clippy::module_inception, reason = "the type that the module is named for")]
+mod assembler;
+mod chunks;
+mod connection;
+mod counters;
+mod half_stream;
+mod hand_on;
+mod hole;
+mod limits;
+mod list;
+mod options;
+mod page;
+mod pool;
+mod segment;
+mod sequence;
+mod shared;
+mod stream_pool;
+#[cfg(test)]
+mod tests;
+
+pub use assembler::Assembler;
+pub use chunks::Chunks;
+pub use counters::AssemblerCounters;
+pub use limits::Flushed;
+pub use options::{AssemblerOptions, Overlap};
+pub use page::PAGE_BYTES;
+pub use sequence::Sequence;
+pub use shared::SharedStreamPool;
 
 use crate::{Direction, End, FlowInfo, Nanos};
 
-/// A TCP sequence number: 32 bits that wrap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Sequence(pub u32);
-
-impl Sequence {
-    /// The number `n` bytes further on.
-    #[must_use]
-    pub const fn add(self, n: u32) -> Self {
-        Self(self.0.wrapping_add(n))
-    }
-
-    /// How far `other` lies after `self`, in bytes; negative when it lies before. Right across the wrap: from 2³²−10 to
-    /// 10 is 20.
-    #[must_use]
-    pub const fn difference(self, other: Self) -> i32 {
-        other.0.wrapping_sub(self.0).cast_signed()
-    }
-}
+/// The kind of list that orders connections by age.
+const LRU: u8 = 0;
 
 /// One chunk of a connection, handed on in order.
 #[derive(Clone, Copy, Debug)]
@@ -77,26 +104,4 @@ pub trait Stream<F> {
 
     /// No packet came for a while and packet time is `now`. True keeps the connection although it is idle (an exchange is pending).
     fn idle(&mut self, factory: &mut F, flow: &FlowInfo, totals: &[Totals; 2], now: Nanos) -> bool;
-}
-
-/// The chunks of one `reassembled` call, in causal order.
-#[derive(Clone, Debug)]
-pub struct Chunks<'a> {
-    chunks: core::slice::Iter<'a, Reassembly<'a>>,
-}
-
-impl<'a> Chunks<'a> {
-    /// Chunks that stand ready in a slice.
-    #[must_use]
-    pub fn from_slice(chunks: &'a [Reassembly<'a>]) -> Self {
-        Self { chunks: chunks.iter() }
-    }
-}
-
-impl<'a> Iterator for Chunks<'a> {
-    type Item = Reassembly<'a>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.chunks.next().copied()
-    }
 }

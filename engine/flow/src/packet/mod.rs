@@ -2,9 +2,43 @@
 //!
 //! In goes a [`Frame`](crate::Frame); out comes a [`Parsed`]: a TCP [`Segment`] or UDP [`Datagram`] header whose payload
 //! is named by its place in the lease's memory, so that it can cross a queue without borrowing or copying.
+//!
+//! [`parse`] goes down the headers one at a time: `link` (Ethernet, cooked, raw, loopback; VLAN tags), `ip` (IPv4, IPv6 and
+//! its extension headers), `transport` (TCP, UDP). Each takes what is left of the frame and gives what is left behind it.
+//! It checks every length and no checksum (captures of a host's own frames are full of unfinished ones).
+
+mod hasher;
+mod ip;
+mod link;
+mod rest;
+#[cfg(test)]
+mod tests;
+mod transport;
+
+pub use hasher::FlowHasher;
 
 use crate::assembler::Sequence;
-use crate::{FlowKey, Nanos, Side};
+use crate::{FlowKey, Frame, Nanos, Side};
+
+/// Reads the headers of a frame. Never fails on what the frame holds: that is told by the [`Parsed`] variants.
+#[must_use]
+#[inline]
+pub fn parse(frame: &Frame<'_>, hasher: &FlowHasher) -> Parsed {
+    match link::network(frame).and_then(|network| ip::parse(frame, hasher, network)) {
+        Ok(parsed) => parsed,
+        Err(Stop::Fragment) => Parsed::Fragment,
+        Err(Stop::Other) => Parsed::Other,
+        Err(Stop::Malformed) => Parsed::Malformed,
+    }
+}
+
+/// Why a frame is neither a TCP segment nor a UDP datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    Fragment,
+    Other,
+    Malformed,
+}
 
 /// A run of bytes in a lease's memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,6 +115,20 @@ pub struct Packet {
     pub payload: Span,
     /// Payload bytes that were on the wire behind `payload` but cut by the snap length.
     pub missing: u32,
+    /// VLAN tags that the frame carried, the one that the kernel took out included; 0 is untagged. Their ids are in
+    /// `key.place()`, where a priority tag (id 0) does not count.
+    pub vlan_tags: u8,
+}
+
+impl Packet {
+    /// Which of `workers` owns the flow. Takes other bits of the hash than the flow table does, so that the tables of
+    /// the workers stay evenly filled.
+    #[must_use]
+    pub fn worker(&self, workers: usize) -> usize {
+        let [.., b3, b4, b5, b6, _] = self.hash.to_le_bytes();
+        let part = u64::from(u32::from_le_bytes([b3, b4, b5, b6]));
+        usize::try_from((part * (workers as u64)) >> 32).unwrap_or(0)
+    }
 }
 
 /// A TCP segment's header.
@@ -96,6 +144,8 @@ pub struct Segment {
     pub flags: TcpFlags,
     /// Window, unscaled.
     pub window: u16,
+    /// The window scale option (RFC 7323) of a segment with SYN, at most 14.
+    pub window_scale: Option<u8>,
 }
 
 /// A UDP datagram's header.

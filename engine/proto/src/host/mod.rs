@@ -12,6 +12,7 @@ mod tests;
 use std::sync::Arc;
 
 use sniff_x_flow::assembler::StreamFactory;
+use sniff_x_flow::counters;
 use sniff_x_flow::{FlowInfo, FlowKey, Nanos, OrientedBy, Side};
 
 pub use connection::Connection;
@@ -31,46 +32,33 @@ pub struct ActivePlugin {
 /// The most plugins that can be active at once: candidates of a connection are a bit set.
 pub const MAX_PLUGINS: usize = 32;
 
-/// What the host counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HostCounters {
-    /// Connections that a plugin was chosen for.
-    pub decoded: u64,
-    /// Connections that no plugin's rule matches.
-    pub unclaimed: u64,
-    /// Connections given up because they are encrypted.
-    pub bypassed_encrypted: u64,
-    /// Connections given up because they are not the plugin's protocol.
-    pub bypassed_other_protocol: u64,
-    /// Connections given up because nothing can be made of them.
-    pub bypassed_undecodable: u64,
-    /// Connections given up because a limit was reached.
-    pub bypassed_limit: u64,
-    /// Bytes of connections that were given up.
-    pub bypassed_bytes: u64,
-    /// Bytes that decoders asked to pass over.
-    pub skipped_bytes: u64,
-    /// Gaps that decoders were told of.
-    pub gaps: u64,
-    /// Messages longer than the limit of kept bytes.
-    pub oversized_messages: u64,
+counters! {
+    /// What the host counted.
+    pub struct HostCounters in "decoder" {
+        /// Connections that a plugin was chosen for.
+        pub decoded,
+        /// Connections that no plugin's rule matches.
+        pub unclaimed,
+        /// Connections given up because they are encrypted.
+        pub bypassed_encrypted,
+        /// Connections given up because they are not the plugin's protocol.
+        pub bypassed_other_protocol,
+        /// Connections given up because nothing can be made of them.
+        pub bypassed_undecodable,
+        /// Connections given up because a limit was reached.
+        pub bypassed_limit,
+        /// Bytes of connections that were given up.
+        pub bypassed_bytes,
+        /// Bytes that decoders asked to pass over.
+        pub skipped_bytes,
+        /// Gaps that decoders were told of.
+        pub gaps,
+        /// Messages longer than the limit of kept bytes.
+        pub oversized_messages,
+    }
 }
 
 impl HostCounters {
-    /// Adds the counts of another worker.
-    pub fn add(&mut self, other: &Self) {
-        self.decoded += other.decoded;
-        self.unclaimed += other.unclaimed;
-        self.bypassed_encrypted += other.bypassed_encrypted;
-        self.bypassed_other_protocol += other.bypassed_other_protocol;
-        self.bypassed_undecodable += other.bypassed_undecodable;
-        self.bypassed_limit += other.bypassed_limit;
-        self.bypassed_bytes += other.bypassed_bytes;
-        self.skipped_bytes += other.skipped_bytes;
-        self.gaps += other.gaps;
-        self.oversized_messages += other.oversized_messages;
-    }
-
     /// Connections given up, whatever the reason.
     #[must_use]
     pub fn bypassed(&self) -> u64 {

@@ -103,6 +103,13 @@ fn sessions_and_notices() {
     let notice =
         line("mysql", Kind::Notice, |e| e.text(Key::NOTICE, b"packet out of sequence", Sensitivity::Public));
     assert!(notice.ends_with("mysql notice packet out of sequence\n"), "{notice}");
+    let both = line("mysql", Kind::Session, |e| {
+        e.text(Key::SESSION_STATE, b"compressed", Sensitivity::Public)
+            .text(Key::NOTICE, b"not decoded", Sensitivity::Public)
+            .until(Nanos(TIME.0 + 1000))
+            .text(Key::DB_USER, b"app", Sensitivity::Public)
+    });
+    assert!(both.ends_with("mysql session compressed: not decoded  1.00 µs  user=app\n"), "{both}");
 }
 
 #[test]
@@ -122,6 +129,6 @@ fn summaries_show_both_ways() {
             .text(Key::TO_CLIENT_FILE, b"dump/1.to_client", Sensitivity::Public)
     });
     let expected = "tcp summary fin  to server 1200 B in 1 packet  to client 1.90 MiB in 1400 packets, 1448 B missing, \
-                    100 B retransmitted, 3 out of order in dump/1.to_client  tcp.midstream=yes  2.50 s\n";
+                    100 B retransmitted, 3 out of order in dump/1.to_client  2.50 s  tcp.midstream=yes\n";
     assert!(line.ends_with(expected), "{line}");
 }

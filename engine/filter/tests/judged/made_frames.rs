@@ -1,15 +1,6 @@
 //! Frame mode against libpcap: the same expressions on the same frames, the same verdicts.
 
-mod support;
-
-use sniff_x_flow::LinkType;
-use support::{Judge, frame, frames};
-
-const EXPRESSIONS: &str = include_str!("support/expressions.txt");
-
-fn expressions() -> impl Iterator<Item = &'static str> {
-    EXPRESSIONS.lines().filter(|line| !line.starts_with('#'))
-}
+use crate::support::{Judge, expressions, frame, frames};
 
 #[test]
 fn same_verdicts_on_made_frames() {

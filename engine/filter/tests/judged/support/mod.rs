@@ -1,7 +1,7 @@
 //! What the tests share: frames of all kinds, and libpcap's verdict on them.
-#![allow(dead_code, reason = "each test binary uses its part of this")]
-
 pub(crate) mod frames;
+pub(crate) mod verifier;
+pub(crate) mod vm;
 
 use pcap::{BpfProgram, Capture, Dead, Linktype};
 use sniff_x_flow::{Frame, FrameFlags, LinkType, Nanos, VlanTag};
@@ -65,4 +65,9 @@ impl Judge {
             _ => Verdict::Is(plain),
         }
     }
+}
+
+/// The expressions that all differential tests use; the first is the empty one.
+pub(crate) fn expressions() -> impl Iterator<Item = &'static str> {
+    include_str!("expressions.txt").lines()
 }

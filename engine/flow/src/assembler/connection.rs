@@ -1,0 +1,111 @@
+//! The connection: a TCP flow's state in a worker.
+//!
+//! It is laid out in parts, so that each connection costs only what it needs: [`Connection`] for all of them, [`Active`]
+//! from the first payload byte on, a [`Hole`](super::hole::Hole) a direction while bytes are missing there.
+
+use super::half_stream::HalfStream;
+use super::list::{Linked, Links};
+use super::pool::NONE;
+use super::{LRU, Totals};
+use crate::{Direction, FlowInfo};
+
+/// How far a connection is; each state has its own list, the oldest in front.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Nothing but SYNs so far.
+    Embryonic,
+    /// Under way.
+    Open,
+    /// Ended; remembered for stragglers. Has no stream.
+    Closed,
+}
+
+/// What every connection has.
+#[derive(Debug)]
+pub(super) struct Connection<S> {
+    pub(super) flow: FlowInfo,
+    pub(super) hash: u64,
+    pub(super) lru: Links,
+    /// Its [`Active`] part, or `NONE`.
+    pub(super) active: u32,
+    /// The hole in each direction, or `NONE`.
+    pub(super) holes: [u32; 2],
+    /// By direction.
+    pub(super) halves: [HalfStream; 2],
+    /// Segments in each direction while there is no `Active` part.
+    pub(super) packets: [u16; 2],
+    pub(super) state: State,
+    pub(super) stream: Option<S>,
+}
+
+/// What a connection has that carried payload.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Active {
+    /// By direction.
+    pub(super) totals: [Totals; 2],
+    /// The interface on which each direction's payload was first seen.
+    pub(super) interfaces: [Option<u32>; 2],
+}
+
+impl<S> Linked<LRU> for Connection<S> {
+    fn links(&mut self) -> &mut Links {
+        &mut self.lru
+    }
+    fn linked(&self) -> Links {
+        self.lru
+    }
+}
+
+impl<S> Connection<S> {
+    /// An embryonic connection without a stream.
+    pub(super) fn new(flow: FlowInfo, hash: u64) -> Self {
+        Self {
+            flow,
+            hash,
+            lru: Links::NONE,
+            active: NONE,
+            holes: [NONE; 2],
+            halves: [HalfStream::UNKNOWN; 2],
+            packets: [0; 2],
+            state: State::Embryonic,
+            stream: None,
+        }
+    }
+
+    /// The half-stream of a direction and that of the other one.
+    #[inline]
+    pub(super) fn halves_mut(&mut self, direction: Direction) -> (&mut HalfStream, &mut HalfStream) {
+        let [to_server, to_client] = &mut self.halves;
+        match direction {
+            Direction::ToServer => (to_server, to_client),
+            Direction::ToClient => (to_client, to_server),
+        }
+    }
+
+    /// The half-stream of a direction.
+    pub(super) fn half(&self, direction: Direction) -> HalfStream {
+        *of(&self.halves, direction)
+    }
+
+    /// The hole of a direction, or `NONE`.
+    pub(super) fn hole(&self, direction: Direction) -> u32 {
+        *of(&self.holes, direction)
+    }
+}
+
+/// The element of a direction.
+pub(super) fn of<T>([to_server, to_client]: &[T; 2], direction: Direction) -> &T {
+    match direction {
+        Direction::ToServer => to_server,
+        Direction::ToClient => to_client,
+    }
+}
+
+/// The element of a direction.
+#[inline]
+pub(super) fn of_mut<T>([to_server, to_client]: &mut [T; 2], direction: Direction) -> &mut T {
+    match direction {
+        Direction::ToServer => to_server,
+        Direction::ToClient => to_client,
+    }
+}

@@ -1,0 +1,293 @@
+//! The long way of a segment: everything that is not the next bytes of an open connection without holes.
+
+use super::admit::{Admission, admit, opens};
+use super::chunks::Run;
+use super::connection::{Connection, State};
+use super::half_stream::HalfStream;
+use super::hole::Hole;
+use super::pool::NONE;
+use super::{Assembler, Sequence, StreamFactory};
+use crate::packet::Segment;
+use crate::{Direction, End, FlowInfo, Nanos, OrientedBy};
+
+/// An acknowledgement further ahead than the largest window is none.
+const MAX_WINDOW: i32 = 1 << 30;
+
+/// Payload on its way: where it begins, what was captured of it, how much more was cut, where the FIN stands.
+#[derive(Clone, Copy)]
+struct Payload<'a> {
+    seq: Sequence,
+    bytes: &'a [u8],
+    cut: u32,
+    fin: Option<Sequence>,
+    seen: Nanos,
+}
+
+impl<'a> Payload<'a> {
+    fn new(segment: &Segment, bytes: &'a [u8], seen: Nanos) -> Self {
+        // A SYN takes a number of its own; a FIN beside it is nonsense.
+        let syn = segment.flags.syn();
+        let seq = if syn { segment.seq.add(1) } else { segment.seq };
+        // More than a window can't be missing: numbers stay comparable whatever a file claims.
+        let cut = segment.packet.missing.min(1 << 30);
+        let mut payload = Self { seq, bytes, cut, fin: None, seen };
+        payload.fin = (segment.flags.fin() && !syn).then(|| seq.add(payload.wire_len()));
+        payload
+    }
+
+    fn wire_len(&self) -> u32 {
+        u32::try_from(self.bytes.len()).unwrap_or(0).saturating_add(self.cut)
+    }
+
+    /// Takes off what lies before `next`; gives the captured bytes of it.
+    fn trim_front(&mut self, next: Sequence) -> &'a [u8] {
+        let old = u32::try_from(self.seq.difference(next)).unwrap_or(0).min(self.wire_len());
+        let (seen, rest) = self.bytes.split_at_checked(old as usize).unwrap_or((self.bytes, &[]));
+        self.cut -= old - u32::try_from(seen.len()).unwrap_or(old);
+        self.bytes = rest;
+        self.seq = self.seq.add(old);
+        seen
+    }
+
+    /// Takes off what lies behind `fin`: nothing can.
+    fn trim_back(&mut self, fin: Sequence) {
+        let room = u32::try_from(self.seq.difference(fin)).unwrap_or(0);
+        self.bytes = self.bytes.get(..room as usize).unwrap_or(self.bytes);
+        self.cut = self.cut.min(room - u32::try_from(self.bytes.len()).unwrap_or(room));
+    }
+}
+
+impl<F: StreamFactory> Assembler<F> {
+    /// A segment of a flow without a connection.
+    #[cold]
+    pub(super) fn unknown(&mut self, factory: &mut F, segment: &Segment, payload: &[u8], timestamp: Nanos) {
+        if !opens(segment, payload) {
+            self.counters.unowned += 1;
+            return;
+        }
+        self.make_room(factory);
+        let packet = &segment.packet;
+        let syn = segment.flags.syn();
+        let (client_side, oriented_by) = match (syn, segment.flags.ack()) {
+            (true, false) => (packet.sender, OrientedBy::Syn),
+            (true, true) => (packet.sender.other(), OrientedBy::SynAck),
+            (false, _) => {
+                let server_sent = packet.key.endpoint(packet.sender).port()
+                    < packet.key.endpoint(packet.sender.other()).port();
+                let client = if server_sent { packet.sender.other() } else { packet.sender };
+                (client, OrientedBy::LowerPort)
+            }
+        };
+        let mut flow = FlowInfo {
+            key: packet.key,
+            client_side,
+            oriented_by,
+            first_seen: timestamp,
+            last_seen: self.now,
+            interface: packet.interface,
+            midstream: !syn,
+            serial: self.next_serial,
+        };
+        self.next_serial = self.next_serial.wrapping_add(self.options.serial_step);
+        self.counters.opened += 1;
+        self.counters.midstream += u64::from(!syn);
+        let stream = factory.new_stream(&mut flow);
+        let mut connection = Connection::new(flow, packet.hash);
+        connection.stream = Some(stream);
+        if let Some(index) = self.pool.insert(connection) {
+            self.take(factory, index, segment, payload, timestamp);
+        }
+    }
+
+    /// A segment of a connection that is there.
+    #[cold]
+    pub(super) fn known(
+        &mut self,
+        factory: &mut F,
+        index: u32,
+        segment: &Segment,
+        payload: &[u8],
+        timestamp: Nanos,
+    ) {
+        let Some(connection) = self.pool.connections.get(index) else { return };
+        match admit(connection, segment, payload) {
+            Admission::Take if segment.flags.rst() => {
+                let direction = connection.flow.direction(segment.packet.sender);
+                self.count_packet(index, direction);
+                self.finish(factory, index, End::Rst, Some(direction));
+            }
+            Admission::Take => self.take(factory, index, segment, payload, timestamp),
+            Admission::Reuse => {
+                if connection.state == State::Closed {
+                    self.pool.remove(index);
+                } else {
+                    self.finish(factory, index, End::Reused, None);
+                }
+                self.unknown(factory, segment, payload, timestamp);
+            }
+            Admission::Straggler => self.counters.stragglers += 1,
+            Admission::Refuse => self.counters.refused += 1,
+        }
+    }
+
+    /// A segment that belongs to the connection and is no RST.
+    fn take(&mut self, factory: &mut F, index: u32, segment: &Segment, bytes: &[u8], timestamp: Nanos) {
+        let mut payload = Payload::new(segment, bytes, timestamp);
+        let Some((direction, start)) = self.note_header(index, segment, &payload) else { return };
+        let Some(half) = self.pool.connections.get(index).map(|c| c.half(direction)) else { return };
+        let mut run = Run::new(direction, half.next, timestamp);
+        run.start = start;
+        let mut copy = false;
+        if half.known() {
+            if half.fin() {
+                copy = self.repeated(index, direction, segment, payload.bytes);
+            } else {
+                copy = self.place(factory, index, segment, &half, &mut payload, &mut run);
+            }
+        }
+        if !copy {
+            self.count_packet(index, direction);
+        }
+        let mut other = self.run(index, direction.reverse());
+        self.keep_page_limits(index, &mut run, &mut other);
+        self.give_up_due(index, &mut other);
+        self.give_up_due(index, &mut run);
+        self.hand_on(factory, index, [other, run]);
+        self.settle(factory, index);
+    }
+
+    /// Takes in what the header says; gives the direction and whether this is the first sight of its SYN.
+    fn note_header(
+        &mut self,
+        index: u32,
+        segment: &Segment,
+        payload: &Payload<'_>,
+    ) -> Option<(Direction, bool)> {
+        let embryonic = self.pool.connections.get(index)?.state == State::Embryonic;
+        if embryonic && !segment.flags.syn() {
+            self.pool.set_state(index, State::Open);
+        }
+        self.pool.touch(index, self.now);
+        if payload.wire_len() > 0 {
+            self.pool.activate(index);
+        }
+        let connection = self.pool.connections.get_mut(index)?;
+        let direction = connection.flow.direction(segment.packet.sender);
+        let (own, peer) = connection.halves_mut(direction);
+        let mut start = false;
+        if segment.flags.syn() {
+            start = own.open(segment.seq, segment.window_scale) && own.next == payload.seq;
+            if segment.flags.ack() && !peer.known() {
+                peer.begin_at(segment.ack);
+            }
+        }
+        if !own.known() && (payload.wire_len() > 0 || payload.fin.is_some()) {
+            own.join_at(payload.seq);
+        }
+        own.heard(segment);
+        let unseen = segment.flags.ack()
+            && peer.known()
+            && (1..=MAX_WINDOW).contains(&peer.next.difference(segment.ack));
+        if unseen {
+            self.acknowledged_unseen(index, direction.reverse(), segment.ack);
+        }
+        Some((direction, start))
+    }
+
+    /// Finds the payload's place: into `run` when it is next, into pages when it is not yet, nowhere when it was seen.
+    /// Gives whether it is a copy from another interface.
+    fn place<'a>(
+        &mut self,
+        factory: &mut F,
+        index: u32,
+        segment: &Segment,
+        half: &HalfStream,
+        payload: &mut Payload<'a>,
+        run: &mut Run<'a>,
+    ) -> bool {
+        let direction = run.direction;
+        let probe = payload.wire_len() <= 1 && payload.fin.is_none() && payload.seq.add(1) == half.next;
+        let old = payload.trim_front(half.next);
+        let copy = !probe && !old.is_empty() && self.repeated(index, direction, segment, old);
+        if half.next.difference(payload.seq) > 0 {
+            return self.wait(factory, index, segment, half, *payload, direction);
+        }
+        let fin = payload.fin.filter(|&fin| half.next.difference(fin) >= 0);
+        let hole = self.pool.connections.get(index).map_or(NONE, |c| c.hole(direction));
+        let Some(hole) = self.holes.get_mut(hole) else {
+            if payload.wire_len() > 0 {
+                run.begin(payload.bytes, payload.cut);
+                self.note_interface(index, direction, segment);
+            }
+            run.end |= fin == Some(run.to);
+            return copy;
+        };
+        if let Some(fin) = fin {
+            hole.finish_at(fin);
+        }
+        if payload.wire_len() == 0 && hole.fin != Some(run.to) {
+            return copy;
+        }
+        if let Some(fin) = hole.fin {
+            payload.trim_back(fin);
+        }
+        let stored = hole.overlay(&mut self.pages, payload.seq, payload.bytes, self.options.overlap);
+        run.begin(payload.bytes, payload.cut);
+        let to = run.to;
+        run.extend(hole, &mut self.pages, to);
+        self.note_interface(index, direction, segment);
+        self.note_stored(index, direction, segment, payload.bytes, stored) || copy
+    }
+
+    /// Puts payload that begins behind a hole into pages. Gives whether it is a copy from another interface.
+    fn wait(
+        &mut self,
+        factory: &mut F,
+        index: u32,
+        segment: &Segment,
+        half: &HalfStream,
+        mut payload: Payload<'_>,
+        direction: Direction,
+    ) -> bool {
+        if payload.wire_len() == 0 && payload.fin.is_none() {
+            return false;
+        }
+        self.make_room_for_pages(factory, Hole::pages_for(payload.bytes.len()), index);
+        let Some(at) = self.hole(index, direction) else { return false };
+        let Some(hole) = self.holes.get_mut(at) else { return false };
+        // A probe repeats, or makes up, the last byte before what its sender would send next.
+        let probe = payload.wire_len() == 1
+            && payload.fin.is_none()
+            && self.pages.get(hole.tail).is_some_and(|page| page.end() == payload.seq.add(1));
+        if probe {
+            return false;
+        }
+        if let Some(fin) = payload.fin {
+            hole.finish_at(fin);
+        }
+        if let Some(fin) = hole.fin {
+            payload.trim_back(fin);
+        }
+        let stored = hole.insert(
+            &mut self.pages,
+            half.next,
+            payload.seq,
+            payload.bytes,
+            payload.cut,
+            payload.seen,
+            self.options.overlap,
+        );
+        if hole.pages > 0 && !hole.waiting {
+            hole.waiting = true;
+            self.buffering.push(&mut self.holes, at);
+        }
+        self.counters.pages_peak = self.counters.pages_peak.max(u64::from(self.pages.used()));
+        let new = stored.known < payload.bytes.len() as u64;
+        if new {
+            self.note_interface(index, direction, segment);
+            self.counters.out_of_order += 1;
+            self.totals(index, direction, |totals| totals.out_of_order_packets += 1);
+        }
+        self.note_stored(index, direction, segment, payload.bytes, stored) && !new
+    }
+}

@@ -1,0 +1,283 @@
+//! Real captures: the bytes of every stream against two other reassemblers' (where those agree with each other).
+//!
+//! `NAME.streams2.tsv` beside a capture has, for each direction of each TCP stream, the number of bytes and the SHA-256 of the bytes
+//! without gaps, the first of conflicting bytes winning. A difference that is known is listed in `KNOWN` with its reason.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::panic,
+    reason = "a test over known files: what is not as expected shall stop it"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+use sniff_x_flow::assembler::{Assembler, AssemblerOptions, Chunks, Stream, StreamFactory, Totals};
+use sniff_x_flow::packet::{FlowHasher, Parsed, parse};
+use sniff_x_flow::{End, FlowInfo, Nanos};
+
+/// What a connection's two ends got.
+#[derive(Default)]
+struct Connection {
+    ends: [String; 2],
+    bytes: [Vec<u8>; 2],
+    gaps: [Vec<(usize, i64)>; 2],
+    ended: Option<End>,
+}
+
+#[derive(Default)]
+struct Collector(Vec<Connection>);
+
+struct Index(usize);
+
+impl StreamFactory for Collector {
+    type Stream = Index;
+    fn new_stream(&mut self, flow: &mut FlowInfo) -> Index {
+        let ends = [flow.client().to_string(), flow.server().to_string()];
+        self.0.push(Connection { ends, ..Connection::default() });
+        Index(self.0.len() - 1)
+    }
+}
+
+impl Stream<Collector> for Index {
+    fn reassembled(&mut self, all: &mut Collector, _: &FlowInfo, _: &[Totals; 2], chunks: Chunks<'_>) {
+        let connection = &mut all.0[self.0];
+        for chunk in chunks {
+            let way = chunk.direction.index();
+            if chunk.skip != 0 {
+                connection.gaps[way].push((connection.bytes[way].len(), chunk.skip));
+            }
+            connection.bytes[way].extend_from_slice(chunk.bytes);
+        }
+    }
+    fn reassembly_complete(&mut self, all: &mut Collector, _: &FlowInfo, totals: &[Totals; 2], end: End) {
+        let connection = &mut all.0[self.0];
+        for way in [0, 1] {
+            assert_eq!(totals[way].bytes, connection.bytes[way].len() as u64);
+            let gaps: i64 = connection.gaps[way].iter().map(|g| g.1.max(0)).sum();
+            assert_eq!(totals[way].gap_bytes, gaps.cast_unsigned());
+        }
+        connection.ended = Some(end);
+    }
+    fn idle(&mut self, _: &mut Collector, _: &FlowInfo, _: &[Totals; 2], _: Nanos) -> bool {
+        true
+    }
+}
+
+fn assemble(capture: &[u8]) -> Option<Vec<Connection>> {
+    let hasher = FlowHasher::with_seed(7);
+    let mut assembler = Assembler::new(AssemblerOptions::default());
+    let mut collector = Collector::default();
+    for record in support::read(capture)? {
+        if let Parsed::Tcp(segment) = parse(&record.frame(), &hasher) {
+            let span = segment.packet.payload;
+            let payload = &record.bytes[span.start as usize..][..span.len as usize];
+            assembler.assemble(&mut collector, &segment, payload);
+            assembler.advance(&mut collector, segment.packet.timestamp);
+        }
+    }
+    assembler.flush_all(&mut collector);
+    assert_eq!(assembler.counters().pages, 0);
+    Some(collector.0)
+}
+
+/// One row of a reference.
+struct Row {
+    node: String,
+    bytes: usize,
+    sha256: String,
+    gaps: String,
+    agree: bool,
+}
+
+/// The reference's streams, in order, both directions of each.
+fn reference(text: &str) -> Vec<[Row; 2]> {
+    let mut streams: BTreeMap<u32, Vec<Row>> = BTreeMap::new();
+    for line in text.lines().skip(1) {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let [stream, _, node, bytes, sha256, _, _, gaps, agree] = columns[..] else { panic!("{line}") };
+        streams.entry(stream.parse().unwrap()).or_default().push(Row {
+            // Mapped addresses are shown as the IPv4 addresses that they are.
+            node: node
+                .strip_prefix("[::ffff:")
+                .map_or_else(|| node.to_string(), |node| node.replacen(']', "", 1)),
+            bytes: bytes.parse().unwrap(),
+            sha256: sha256.to_string(),
+            gaps: gaps.to_string(),
+            agree: agree == "agree",
+        });
+    }
+    streams.into_values().filter_map(|rows| rows.try_into().ok()).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Gaps as the reference writes them: by offset in the stream, gaps included; only those with bytes behind them (it takes
+/// no note of acknowledgements, nor of what the snap length cut off the end).
+fn inner_gaps(gaps: &[(usize, i64)], len: usize) -> String {
+    let mut merged: BTreeMap<usize, i64> = BTreeMap::new();
+    for &(at, missing) in gaps.iter().filter(|gap| gap.1 > 0 && gap.0 < len) {
+        *merged.entry(at).or_default() += missing;
+    }
+    let mut before = 0;
+    let told = merged.into_iter().map(|(at, missing)| {
+        let told = format!("@{}+{missing}", at + before);
+        before += usize::try_from(missing).unwrap();
+        told
+    });
+    let told = told.collect::<Vec<_>>().join(";");
+    if told.is_empty() { "-".to_string() } else { told }
+}
+
+fn sorted(mut ends: [String; 2]) -> [String; 2] {
+    ends.sort();
+    ends
+}
+
+/// Compares one capture; gives how many directions were checked, and what differs.
+fn compare(name: &str, capture: &[u8], text: &str) -> (usize, Vec<String>) {
+    let Some(ours) = assemble(capture) else { return (0, Vec::new()) };
+    let mut by_ends: BTreeMap<[String; 2], Vec<&Connection>> = BTreeMap::new();
+    for connection in ours.iter().filter(|c| c.bytes.iter().any(|b| !b.is_empty())) {
+        by_ends.entry(sorted(connection.ends.clone())).or_default().push(connection);
+    }
+    let mut differences = Vec::new();
+    let mut checked = 0;
+    let mut next: BTreeMap<[String; 2], usize> = BTreeMap::new();
+    for rows in reference(text).iter().filter(|rows| rows.iter().any(|row| row.bytes > 0)) {
+        let ends = sorted([rows[0].node.clone(), rows[1].node.clone()]);
+        let nth = next.entry(ends.clone()).or_default();
+        let connection = by_ends.get(&ends).and_then(|all| all.get(*nth));
+        *nth += 1;
+        for row in rows.iter().filter(|row| row.agree) {
+            checked += 1;
+            let empty = Vec::new();
+            let (bytes, gaps) = connection.map_or((&empty, &[][..]), |c| {
+                let way = usize::from(c.ends[0] != row.node);
+                (&c.bytes[way], &c.gaps[way][..])
+            });
+            let told = inner_gaps(gaps, bytes.len());
+            let same = bytes.len() == row.bytes
+                && (row.bytes == 0 || hex(bytes) == row.sha256)
+                && (row.bytes == 0 || told == row.gaps);
+            if !same {
+                differences.push(format!(
+                    "{name} {} #{nth}: {} bytes, gaps {told}; expected {}, gaps {}",
+                    row.node,
+                    bytes.len(),
+                    row.bytes,
+                    row.gaps
+                ));
+            }
+        }
+    }
+    (checked, differences)
+}
+
+/// Captures that differ from the reference, and why. One that does not differ any more fails the test, too.
+const KNOWN: &[(&str, &[&str])] = &[
+    (
+        "a tunnel or a link type that is not looked into",
+        &[
+            "http1/nDPI__http_origin_different_than_host.pcap",
+            "link/PcapPlusPlus__IPv4-encapsulated-IPv6.pcap",
+            "link/PcapPlusPlus__MplsPackets.pcap",
+            "link/arkime__mpls-basic.pcap",
+            "link/deepflow__ipip.pcap",
+            "link/junkie__ip6-v6inv4.pcap",
+            "link/nDPI__6in4tunnel.pcap",
+            "link/nDPI__BGP_Cisco_hdlc_slarp.pcap",
+            "link/nDPI__vxlan.pcap",
+            "link/suricata-verify__vxlan-decoder-03--vxlan.pcap",
+            "link/tcpdump__gso-ipv4-geneve-ipv4.pcap",
+            "link/tcpdump__gso-ipv4-geneve-ipv6.pcap",
+            "link/tcpdump__gso-ipv4-vxlan-ipv4.pcap",
+            "link/tcpdump__gso-ipv4-vxlan-ipv6.pcap",
+            "link/tcpdump__gso-ipv6-geneve-ipv4.pcap",
+            "link/tcpdump__gso-ipv6-vxlan-ipv4.pcap",
+            "link/tcpdump__gso-ipv6-vxlan-ipv6.pcap",
+            "link/tcpdump__lspping-fec-ldp.pcap",
+            "link/tcpdump__wccp_redirect_gre.pcap",
+            "link/zeek__mixed-vlan-mpls.pcap",
+            "link/zeek__nflog-http.pcap",
+            "link/zeek__tunnels-geneve-47101.pcap",
+            "link/zeek__tunnels-geneve-many-options.pcap",
+            "link/zeek__tunnels-gre-aruba.pcap",
+            "link/zeek__tunnels-gre-sample.pcap",
+            "link/zeek__tunnels-gtp-gtp1_gn_normal_incl_fragmentation.pcap",
+            "link/zeek__tunnels-gtp-gtp2_different_udp_port.pcap",
+            "link/zeek__tunnels-gtp-gtp6_gtp_0x32.pcap",
+            "reassembly/PcapPlusPlus__one_http_stream_rst.pcap",
+            "reassembly/arkime__tcpdump-geneve.pcap",
+        ],
+    ),
+    (
+        "IP fragments are not put together",
+        &[
+            "http1/PcapPlusPlus__exp-http_req_frag.pcap",
+            "link/PcapPlusPlus__frag_http_req.pcap",
+            "link/nDPI__ip_fragmented_garbage.pcap",
+            "link/zeek__ipv4-fragmented-4.pcap",
+        ],
+    ),
+    (
+        "one direction is tagged, the other is not: the VLAN is part of the flow, so that these are two flows",
+        &[
+            "mysql/deepflow__binary-in-sql.pcap",
+            "reassembly/suricata-verify__bug-4376--syn_retransmit_with_ts.pcap",
+        ],
+    ),
+    (
+        "the client reset the connection (frame 27) and answers all that comes later with RST: its stream ended there",
+        &["reassembly/tcpflow__bug6.pcap"],
+    ),
+    (
+        "the only byte is a keep-alive probe: 169.254.255.66 answers it with a duplicate SACK",
+        &["link/PcapPlusPlus__IgmpPackets.pcap"],
+    ),
+    (
+        "the SYN-ACK tells the client's first number: the 45 bytes before the first that was captured are a gap",
+        &["link/arkime__y2038-bgp.pcap"],
+    ),
+];
+
+#[test]
+fn streams_are_byte_for_byte_those_of_two_other_reassemblers() {
+    let Some(folder) = support::captures() else {
+        println!("skipped: ../shared/captures is not here");
+        return;
+    };
+    let (mut checked, mut files, mut differences) = (0, 0, Vec::new());
+    for sub in ["reassembly", "mysql", "redis", "http1", "postgresql", "link"] {
+        let mut names: Vec<_> =
+            std::fs::read_dir(folder.join(sub)).unwrap().map(|e| e.unwrap().path()).collect();
+        names.sort();
+        for path in names {
+            let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+            let reference = path.with_extension("streams2.tsv");
+            if !matches!(extension, "pcap" | "pcapng" | "cap" | "dmp") || !reference.exists() {
+                continue;
+            }
+            let name = format!("{sub}/{}", Path::new(path.file_name().unwrap()).display());
+            let text = std::fs::read_to_string(reference).unwrap();
+            let (rows, found) = compare(&name, &std::fs::read(&path).unwrap(), &text);
+            checked += rows;
+            files += 1;
+            differences.extend(found);
+        }
+    }
+    println!("{checked} directions of {files} captures, {} differences", differences.len());
+    let known = || KNOWN.iter().flat_map(|(_, names)| names.iter());
+    let unknown = differences.iter().filter(|d| !known().any(|name| d.starts_with(name)));
+    let stale = known().filter(|name| !differences.iter().any(|d| d.starts_with(*name)));
+    let wrong: Vec<String> =
+        unknown.cloned().chain(stale.map(|name| format!("{name} does not differ any more"))).collect();
+    assert!(checked > 1400, "{checked} directions");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
