@@ -148,15 +148,19 @@ fn a_file_cut_short_gives_its_whole_packets_and_a_warning() {
 #[test]
 fn a_closed_pipe_ends_quietly() {
     let place = Place::new();
-    let mut child = program(place.folder.path())
-        .args(["--read", "three.pcap", "-q", "tcp"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+    for arguments in [&["tcp"][..], &["--write", "-"]] {
+        let mut child = program(place.folder.path())
+            .args(["--read", "three.pcap", "-q"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), err.as_str()), (Some(0), ""), "{arguments:?}");
+    }
 }
 
 fn is_root() -> bool {
