@@ -10,6 +10,8 @@ mod bytes;
 mod devices;
 mod file;
 mod lease;
+#[cfg(feature = "libpcap")]
+mod libpcap;
 #[cfg(target_os = "linux")]
 pub mod prefilter;
 pub mod source;
@@ -19,6 +21,8 @@ pub use afpacket::open_live;
 pub use devices::{Device, devices};
 pub use file::open_file;
 pub use lease::{Frames, Lease};
+#[cfg(feature = "libpcap")]
+pub use libpcap::open_libpcap;
 pub use source::{Batch, CaptureError, FilterLevel, Interface, LiveOptions, Source, SourceCounters};
 
 /// There is no AF_PACKET on this system.

@@ -4,8 +4,12 @@
 //! `not` binds tighter, and a bare value behind `and` or `or` (`tcp port 80 or 443`) has the qualifiers of the term before it; a term in
 //! parentheses has none to give, and those from before the parenthesis stay.
 
+mod keywords;
+#[cfg(test)]
+mod tests;
 mod value;
 
+use self::keywords::{is_keyword, is_not_yet};
 use crate::ast::{Ends, Node, Primitive, Protocol};
 use crate::error::ParseError;
 use crate::lex::{Lexeme, Token, tokens};
@@ -337,7 +341,7 @@ impl<'t> Parser<'t> {
     }
 
     fn unknown_word(&self, at: Lexeme<'_>, word: &str) -> ParseError {
-        if NOT_YET.contains(&word) {
+        if is_not_yet(word) {
             return self.error(at, format!("'{word}' is not supported yet"));
         }
         let lower = word.to_ascii_lowercase();
@@ -347,113 +351,3 @@ impl<'t> Parser<'t> {
         self.error(at, format!("unknown word '{word}'; expected a protocol, 'host', 'net', 'port', 'portrange', 'src', 'dst', 'not' or '('"))
     }
 }
-
-fn is_keyword(word: &str) -> bool {
-    Protocol::from_name(word).is_some()
-        || matches!(word, "src" | "dst" | "host" | "net" | "mask" | "port" | "portrange" | "proto")
-        || matches!(word, "protochain" | "gateway" | "broadcast" | "multicast")
-        || NOT_YET.contains(&word)
-}
-
-/// Words that start a term in libpcap's language and that have no meaning here yet.
-const NOT_YET: &[&str] = &[
-    "vlan",
-    "mpls",
-    "pppoed",
-    "pppoes",
-    "geneve",
-    "less",
-    "greater",
-    "len",
-    "length",
-    "byte",
-    "inbound",
-    "outbound",
-    "ifindex",
-    "gateway",
-    "broadcast",
-    "multicast",
-    "protochain",
-    "ppp",
-    "slip",
-    "fddi",
-    "tr",
-    "wlan",
-    "radio",
-    "atalk",
-    "aarp",
-    "decnet",
-    "lat",
-    "sca",
-    "moprc",
-    "mopdl",
-    "iso",
-    "esis",
-    "es-is",
-    "isis",
-    "is-is",
-    "l1",
-    "l2",
-    "iih",
-    "lsp",
-    "snp",
-    "csnp",
-    "psnp",
-    "clnp",
-    "stp",
-    "ipx",
-    "netbeui",
-    "type",
-    "subtype",
-    "direction",
-    "dir",
-    "addr1",
-    "addr2",
-    "addr3",
-    "addr4",
-    "address1",
-    "address2",
-    "address3",
-    "address4",
-    "ra",
-    "ta",
-    "llc",
-    "lane",
-    "metac",
-    "bcc",
-    "oam",
-    "oamf4",
-    "oamf4ec",
-    "oamf4sc",
-    "sc",
-    "ilmic",
-    "vpi",
-    "vci",
-    "connectmsg",
-    "metaconnect",
-    "on",
-    "ifname",
-    "rset",
-    "ruleset",
-    "rnr",
-    "rulenum",
-    "srnr",
-    "subrulenum",
-    "reason",
-    "action",
-    "fisu",
-    "lssu",
-    "lsu",
-    "msu",
-    "hfisu",
-    "hlssu",
-    "hmsu",
-    "sio",
-    "opc",
-    "dpc",
-    "sls",
-    "hsio",
-    "hopc",
-    "hdpc",
-    "hsls",
-];

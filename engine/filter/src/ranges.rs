@@ -38,3 +38,18 @@ impl Ranges {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Ranges;
+
+    #[test]
+    fn sorted_merged_and_found() {
+        let set = Ranges::new([(10, 20), (5, 5), (21, 30), (15, 18), (40, 40), (0, 0), (u32::MAX, u32::MAX)]);
+        assert_eq!(set.as_slice(), [(0, 0), (5, 5), (10, 30), (40, 40), (u32::MAX, u32::MAX)]);
+        let inside = (0..=50).filter(|n| set.contains(*n)).count();
+        assert_eq!(inside, 1 + 1 + 21 + 1);
+        assert!(set.contains(u32::MAX) && !set.contains(u32::MAX - 1));
+        assert!(!Ranges::new([]).contains(0));
+    }
+}

@@ -3,7 +3,7 @@
 use sniff_x_flow::Frame;
 use sniff_x_flow::packet::{Packet, Parsed};
 
-use crate::Expression;
+use crate::{Expression, Link};
 
 /// What passes: frames that the filter matches and that any of the rules asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,5 +37,12 @@ impl RuleSet {
             Parsed::Fragment => true,
             Parsed::Other | Parsed::Malformed => self.rules.is_empty(),
         }
+    }
+
+    /// Whether the program of [`Self::compile_ebpf`] says the filter's last word on this link. If not, [`Self::matches_frame`] must be
+    /// asked of what it passed. (Rules are asked again in any case, of the fragments and tunnels that the kernel leaves open.)
+    #[must_use]
+    pub fn filter_is_final(&self, link: Link) -> bool {
+        link != Link::Any || self.filter.as_ref().is_none_or(Expression::is_empty)
     }
 }

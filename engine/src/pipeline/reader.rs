@@ -18,8 +18,8 @@ use crate::sink::pcapng::PcapngWriter;
 
 /// How long the reader waits for a block before it looks at the stop flag and lets timers fire.
 const WAIT: Duration = Duration::from_millis(100);
-/// Blocks that are still taken in after a stop: more than any ring has, so a busy line can't keep the drain going for ever.
-const DRAIN_BLOCKS: usize = 4096;
+/// Batches that are still taken in after a stop: more than any ring has blocks, so that a source can't keep the drain going for ever.
+const DRAIN_BATCHES: usize = 65_536;
 
 /// What the reader counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,16 +106,14 @@ impl Reader<'_> {
         result
     }
 
-    /// After a stop: what the ring holds already is still taken in.
+    /// After a stop: what the source holds already is still taken in.
     fn drain(&mut self) -> Result<(), EngineError> {
-        if !self.live {
-            return Ok(());
-        }
         self.source.stop();
-        for _ in 0..DRAIN_BLOCKS {
-            match self.source.next(Duration::ZERO)? {
+        for _ in 0..DRAIN_BATCHES {
+            match self.source.next(WAIT)? {
                 Batch::Frames(lease) => self.block(&lease)?,
-                Batch::Idle | Batch::End => break,
+                Batch::Idle => {}
+                Batch::End => break,
             }
         }
         Ok(())

@@ -342,6 +342,11 @@ fn choose(names: &[String], devices: &[Device]) -> Result<Vec<Option<Device>>, C
             existing.push(ANY.to_owned());
             return Err(CaptureError::UnknownInterface { name: name.clone(), existing });
         };
+        if device.link_type.is_none() {
+            return Err(CaptureError::Config(format!(
+                "interface '{name}' has a kind of link that can't be read"
+            )));
+        }
         if !chosen.iter().flatten().any(|known| known.index == device.index) {
             chosen.push(Some(device.clone()));
         }

@@ -484,6 +484,41 @@ fn devices_of_a_network() {
     assert!(devices.iter().all(|device| device.index > 0));
 }
 
+#[cfg(feature = "libpcap")]
+#[test]
+fn libpcap_sees_the_same() {
+    if !own_network() {
+        return;
+    }
+    veth();
+    ip("link add second type veth peer name other");
+    ip("link set second up");
+    ip("link set other up");
+    let mut both = [
+        open_live(options(&["here", "second"])).unwrap(),
+        crate::open_libpcap(options(&["here", "second"])).unwrap(),
+    ];
+    let (mut there, mut other) = (sender("there"), sender("other"));
+    for number in 0..500 {
+        there.write_all(&frame(number, 60 + number as usize)).unwrap();
+        other.write_all(&frame(number, 70)).unwrap();
+    }
+    let [ours, theirs] = both.each_mut().map(|source| {
+        let names: HashMap<_, _> = source.interfaces().into_iter().map(|i| (i.id, i.name)).collect();
+        let mut seen = finish(source.as_mut());
+        seen.sort_by_key(|one| one.nanos);
+        let counters = source.counters();
+        assert_eq!((counters.received, counters.dropped), (Some(1000), Some(0)));
+        let place = |one: Seen| (names[&one.interface].clone(), one.bytes, one.original, one.nanos, one.link);
+        seen.into_iter().map(place).collect::<Vec<_>>()
+    });
+    assert_eq!(ours.len(), 1000);
+    assert!(ours == theirs, "down to the nanosecond");
+    let unknown =
+        crate::open_libpcap(options(&["eth7"])).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(unknown.starts_with("no interface 'eth7'; there are: "), "{unknown}");
+}
+
 #[test]
 fn what_no_rule_asks_for_stays_in_the_kernel() {
     if !own_network() {

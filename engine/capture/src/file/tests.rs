@@ -436,6 +436,57 @@ fn compressed_and_cut() {
 }
 
 #[test]
+fn damaged_anywhere() {
+    // Whatever a file holds: no panic, no end that doesn't come, no more frames than its bytes have room for.
+    let pcap = Bytes::new(false).pcap(0xa1b2_c3d4, 4, 1);
+    let pcap =
+        (0..40).fold(pcap, |file, i| file.u32(i).u32(7).u32(30 + i).u32(60).raw(&vec![9; 30 + i as usize]));
+    let [pcap, pcapng] = [pcap.bytes, pcapng()];
+    let files = [
+        ("pcap", pcap.clone()),
+        ("pcapng", pcapng.clone()),
+        ("gzip", gzip(&pcap)),
+        ("zstd", zstd(&pcap)),
+        ("lz4", lz4(&pcap)),
+        ("zstd of pcapng", zstd(&pcapng)),
+        ("lz4 of pcapng", lz4(&pcapng)),
+    ];
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    for (name, file) in &files {
+        let mut opened = 0;
+        for round in 0..600 {
+            let mut file = file.clone();
+            for _ in 0..=random(3) {
+                let at = random(file.len());
+                file[at] = match random(4) {
+                    0 => 0,
+                    1 => 0xff,
+                    2 => file[at] ^ (1 << random(8)),
+                    _ => u8::try_from(random(256)).unwrap(),
+                };
+            }
+            let caught = std::panic::catch_unwind(|| read(&file).map(|read| read.frames.len()));
+            match caught {
+                Ok(Ok(frames)) => {
+                    opened += 1;
+                    assert!(frames <= 2000, "{name}, round {round}: {frames} frames");
+                }
+                Ok(Err(CaptureError::Format { .. })) => {}
+                Ok(Err(error)) => panic!("{name}, round {round}: {error}"),
+                Err(_) => panic!("{name}, round {round}: {file:02x?}"),
+            }
+        }
+        assert!(opened > 100, "{name}: {opened}");
+    }
+}
+
+#[test]
 fn not_a_capture() {
     let found = |bytes: &[u8]| read(bytes).err().map(|error| error.to_string()).unwrap_or_default();
     assert!(found(b"").ends_with("not a capture file: an empty file"));

@@ -2,10 +2,10 @@
 
 use sniff_x_ebpf_common::{cb, found};
 
-use super::asm::{Alu, Assembler, Branch, FP, Helper, If, Label, R0, R1, R2, R3, R4, R6, R8, R9, Size};
+use super::asm::{Alu, Assembler, Branch, FP, Helper, If, Label, R0, R1, R2, R3, R4, R5, R6, R8, R9, Size};
 use super::simplify::{Knowledge, simplify};
 use super::walk::{Present, Verdicts, walk};
-use super::{set, skb};
+use super::{Link, set, skb};
 use crate::ast::{Family, ip};
 use crate::flow::{End, Test};
 use crate::graph::Graph;
@@ -24,7 +24,7 @@ const V4: Addresses = Addresses { id: 0, stack: -144, offset: 12, len: 4 };
 const V6: Addresses = Addresses { id: 1, stack: -176, offset: 8, len: 16 };
 
 /// Writes the rules' tests. R6 holds the context. What the prefilter could not decide is accepted.
-pub(super) fn write(asm: &mut Assembler, graph: &Graph<Test>, verdicts: Verdicts) {
+pub(super) fn write(asm: &mut Assembler, graph: &Graph<Test>, link: Link, verdicts: Verdicts) {
     asm.load(Size::Word, R8, R6, skb::cb(cb::FOUND));
     asm.jump_if(If::Set, R8, found::FRAGMENT | found::UNDECIDED, verdicts.accept);
     let asked = asm.label();
@@ -36,11 +36,17 @@ pub(super) fn write(asm: &mut Assembler, graph: &Graph<Test>, verdicts: Verdicts
     }
     let graph = simplify(graph, Known { families: [true; 2], transports: [true; 2] });
     walk(asm, &graph, verdicts, Present::default(), |asm, (test, _), present, to| {
-        write_test(asm, test, present, to, verdicts.accept);
+        write_test(asm, test, present, to, (link, verdicts.accept));
     });
 }
 
-fn write_test(asm: &mut Assembler, test: &Test, present: &mut Present, to: Branch, undecided: Label) {
+fn write_test(
+    asm: &mut Assembler,
+    test: &Test,
+    present: &mut Present,
+    to: Branch,
+    (link, undecided): (Link, Label),
+) {
     match test {
         Test::Family(Family::V4) => asm.branch(If::Set, R8, found::IPV4, to),
         Test::Family(Family::V6) => asm.branch(If::Set, R8, found::IPV6, to),
@@ -58,12 +64,12 @@ fn write_test(asm: &mut Assembler, test: &Test, present: &mut Present, to: Branc
             set::branch(asm, R0, set.as_slice(), 0xffff, to);
         }
         Test::V4 { end, address, mask } => {
-            let ask = Ask { addresses: V4, end: *end, undecided };
+            let ask = Ask { addresses: V4, end: *end, link, undecided };
             ask.write(asm, &[(*address, *mask)], present, to);
         }
         Test::V6 { end, address, mask } => {
             let words = [96, 64, 32, 0].map(|shift| (word(*address, shift), word(*mask, shift)));
-            Ask { addresses: V6, end: *end, undecided }.write(asm, &words, present, to);
+            Ask { addresses: V6, end: *end, link, undecided }.write(asm, &words, present, to);
         }
     }
 }
@@ -77,6 +83,7 @@ const fn word(number: u128, shift: u32) -> u32 {
 struct Ask {
     addresses: Addresses,
     end: End,
+    link: Link,
     undecided: Label,
 }
 
@@ -85,7 +92,7 @@ impl Ask {
     fn write(&self, asm: &mut Assembler, words: &[(u32, u32)], present: &mut Present, to: Branch) {
         let Addresses { id, stack, offset, len } = self.addresses;
         if !present.has(id) {
-            let loaded = Self::load(asm, self.addresses, offset);
+            let loaded = self.load(asm, offset);
             asm.jump_if_64(If::Ne, loaded, 0, self.undecided);
             present.add(id);
         }
@@ -103,15 +110,21 @@ impl Ask {
     }
 
     /// Both addresses; R0 says whether the frame holds them.
-    fn load(asm: &mut Assembler, addresses: Addresses, offset: u32) -> super::asm::Reg {
+    fn load(&self, asm: &mut Assembler, offset: u32) -> super::asm::Reg {
         asm.mov(R1, R6);
         asm.load(Size::Word, R2, R6, skb::cb(cb::OFFSETS));
         asm.alu(Alu::And, R2, 0xffff);
         asm.alu(Alu::Add, R2, offset);
         asm.mov(R3, FP);
-        asm.add_pointer(R3, i32::from(addresses.stack));
-        asm.set(R4, u32::from(addresses.len.unsigned_abs()) * 2);
-        asm.call(Helper::SkbLoadBytes);
+        asm.add_pointer(R3, i32::from(self.addresses.stack));
+        asm.set(R4, u32::from(self.addresses.len.unsigned_abs()) * 2);
+        // What the prefilter's offsets count from.
+        if self.link == Link::Any {
+            asm.set(R5, skb::RELATIVE_TO_NETWORK_HEADER);
+            asm.call(Helper::SkbLoadBytesRelative);
+        } else {
+            asm.call(Helper::SkbLoadBytes);
+        }
         R0
     }
 }

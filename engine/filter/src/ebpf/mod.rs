@@ -45,7 +45,7 @@ pub enum Link {
     RawIp,
     /// It differs from frame to frame (`any`). The filter then reads relative to the network header and takes the kernel's word for the
     /// protocol. A field that can't be read so (a frame cut short, headers outside of the buffer's linear part) is no reason to reject:
-    /// such a frame passes, and [`RuleSet::matches_frame`] decides in user space.
+    /// such a frame passes, and [`RuleSet::matches_frame`] decides in user space ([`RuleSet::filter_is_final`]).
     Any,
 }
 
@@ -108,7 +108,7 @@ impl RuleSet {
             // One rule that takes everything makes the others idle.
             let any = nodes.and_then(|nodes| nodes.into_iter().reduce(Node::or));
             let graph = graph::lower::<crate::flow::Mode>(any.as_ref());
-            flow::write(&mut asm, &graph, Verdicts { accept: filter, reject });
+            flow::write(&mut asm, &graph, options.link, Verdicts { accept: filter, reject });
         }
         asm.bind(filter);
         match self.filter.as_ref().map(Expression::frame_graph) {

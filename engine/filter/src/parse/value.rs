@@ -1,5 +1,6 @@
 //! Values: ports, addresses, networks and protocol numbers, checked against the qualifiers before them.
 
+use super::keywords::is_keyword;
 use super::{Kind, Parser, Qualifier};
 use crate::ast::{Ends, Family, Primitive, Protocol, Transport, V4Inside, ether};
 use crate::error::ParseError;
@@ -237,9 +238,9 @@ impl<'t> Parser<'t> {
             (Kind::Proto, _) if Protocol::from_name(word).is_some() => {
                 Err(self.error(at, format!("'{word}' is a keyword: write '\\{word}' or the number")))
             }
-            (Kind::Port | Kind::PortRange, _) if !super::is_keyword(word) => Err(self
+            (Kind::Port | Kind::PortRange, _) if !is_keyword(word) => Err(self
                 .error(at, format!("service name '{word}' is not supported yet: write the port's number"))),
-            (Kind::Open | Kind::Host | Kind::Net, _) if !super::is_keyword(word) => {
+            (Kind::Open | Kind::Host | Kind::Net, _) if !is_keyword(word) => {
                 Err(self
                     .error(at, format!("'{word}': names are not looked up; write an IPv4 or IPv6 address")))
             }

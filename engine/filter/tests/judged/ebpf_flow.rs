@@ -35,7 +35,7 @@ impl Sample {
         });
         let (key, sender) = FlowKey::new(source, destination, self.transport(), Place::default());
         let payload = Span { start: 0, len: 0 };
-        Packet { key, hash: 0, sender, timestamp: Nanos(0), interface: 0, payload, missing: 0 }
+        Packet { key, hash: 0, sender, timestamp: Nanos(0), interface: 0, payload, missing: 0, vlan_tags: 0 }
     }
 
     fn skb(&self) -> Skb {
@@ -209,7 +209,7 @@ fn no_rule_passes_everything_and_an_empty_rule_every_tcp_and_udp_packet() {
 
     let packet = Sample { v6: false, udp: false, addresses: [[1; 16]; 2], ports: [5, 6], before: 0 }.packet();
     let (seq, ack) = Default::default();
-    let segment = Segment { packet, seq, ack, flags: TcpFlags(0), window: 0 };
+    let segment = Segment { packet, seq, ack, flags: TcpFlags(0), window: 0, window_scale: None };
     let rules = of(&["tcp port 1"]);
     assert!(!rules.matches_parsed(&Parsed::Tcp(segment)));
     assert!(of(&["port 6"]).matches_parsed(&Parsed::Tcp(segment)));

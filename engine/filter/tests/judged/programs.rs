@@ -78,3 +78,13 @@ fn the_checker_refuses() {
     // Written on one way only.
     assert!(refused(&[insn(0x15, 1, 1, 0), insn(0xb4, 0, 0, 0), exit()]).contains("r0"));
 }
+
+#[test]
+fn only_on_any_link_the_filter_is_asked_again() {
+    let rules = |filter: Option<&str>| RuleSet { filter: filter.map(rule), rules: vec![rule("tcp")] };
+    assert!(
+        rules(Some("tcp")).filter_is_final(Link::Ethernet) && rules(Some("tcp")).filter_is_final(Link::RawIp)
+    );
+    assert!(!rules(Some("tcp")).filter_is_final(Link::Any));
+    assert!(rules(None).filter_is_final(Link::Any) && rules(Some("")).filter_is_final(Link::Any));
+}

@@ -27,14 +27,17 @@ impl<F: StreamFactory> Assembler<F> {
     /// is. To be called once a batch, and when the line is silent.
     pub fn advance(&mut self, factory: &mut F, now: Nanos) {
         self.now = self.now.max(now);
-        while let Some(hole) = self.holes.get(self.timers.front())
-            && let Some(timer) = hole.timer
-            && self.is_due(timer.since, self.options.hole_timeout)
+        let now = self.now;
+        while let Some(hole) = self.holes.get_mut(self.timers.front())
+            && let Some(timer) =
+                hole.timer.take_if(|timer| is_due(now, timer.since, self.options.hole_timeout))
         {
             let (index, direction) = (hole.connection, hole.direction);
+            let at = self.timers.front();
+            self.timers.remove(&mut self.holes, at);
             let mut runs = [self.run(index, direction), self.run(index, direction.reverse())];
             let [run, _] = &mut runs;
-            self.give_up_due(index, run, false);
+            self.give_up_to(index, run, timer.mark);
             self.hand_on(factory, index, runs);
             self.settle(factory, index);
         }
@@ -119,26 +122,25 @@ impl<F: StreamFactory> Assembler<F> {
         closed
     }
 
-    /// Gives up what is due in a run's hole: acknowledged, and the time is over or enough segments came since. `counts`:
-    /// a segment of the connection is being taken in.
-    pub(super) fn give_up_due(&mut self, index: u32, run: &mut Run<'_>, counts: bool) {
-        let Some(at) = self.pool.connections.get(index).map(|c| c.hole(run.direction)) else { return };
-        let (now, timeout) = (self.now, self.options.hole_timeout);
-        let Some(hole) = self.holes.get_mut(at) else { return };
-        let Some(timer) = &mut hole.timer else { return };
-        if counts {
-            timer.left = timer.left.saturating_sub(1);
+    /// A segment of the connection is being taken in: gives up what is due in a run's hole, acknowledged, and the time is
+    /// over or enough segments came since.
+    pub(super) fn give_up_due(&mut self, index: u32, run: &mut Run<'_>) {
+        let at = self.pool.connections.get(index).map_or(NONE, |c| c.hole(run.direction));
+        let Some(timer) = self.holes.get_mut(at).and_then(|hole| hole.timer.as_mut()) else { return };
+        timer.left = timer.left.saturating_sub(1);
+        if timer.left == 0 || is_due(self.now, timer.since, self.options.hole_timeout) {
+            let mark = timer.mark;
+            self.give_up_to(index, run, mark);
         }
-        if timer.left > 0 && now < timer.since + timeout {
-            return;
-        }
-        let mark = timer.mark;
+    }
+
+    /// Gives up what is acknowledged in a run's hole, but nothing beyond `mark`.
+    fn give_up_to(&mut self, index: u32, run: &mut Run<'_>, mark: Sequence) {
         loop {
             let before = run.to;
-            let Some(unseen) = self.holes.get(at).and_then(|hole| hole.acknowledged(&self.pages, before))
-            else {
-                return;
-            };
+            let unseen =
+                self.hole_of(index, run.direction).and_then(|hole| hole.acknowledged(&self.pages, before));
+            let Some(unseen) = unseen else { return };
             let target = if unseen.difference(mark) < 0 { mark } else { unseen };
             if before.difference(target) <= 0 {
                 return;
@@ -244,14 +246,10 @@ impl<F: StreamFactory> Assembler<F> {
         }
     }
 
-    fn is_due(&self, since: Nanos, timeout: Duration) -> bool {
-        self.now >= since + timeout
-    }
-
     fn oldest_due(&self, state: State, timeout: Duration) -> Option<u32> {
         let index = self.pool.oldest(state)?;
         let connection = self.pool.connections.get(index)?;
-        self.is_due(connection.flow.last_seen, timeout).then_some(index)
+        is_due(self.now, connection.flow.last_seen, timeout).then_some(index)
     }
 
     /// Closes the connections of a state that had no segment for `timeout`, unless their streams keep them.
@@ -270,4 +268,9 @@ impl<F: StreamFactory> Assembler<F> {
             }
         }
     }
+}
+
+/// Whether `timeout` is over. One of zero means the next nanosecond: what was just put off is not due again.
+fn is_due(now: Nanos, since: Nanos, timeout: Duration) -> bool {
+    now >= since + timeout.max(Duration::from_nanos(1))
 }

@@ -44,6 +44,11 @@ impl<T, const W: usize> Pool<T, W> {
         self.used
     }
 
+    /// The most entries in use since the last [`Pool::trim`].
+    pub(super) fn peak(&self) -> u32 {
+        self.peak
+    }
+
     /// Bytes of the chunks that are allocated.
     pub(super) fn memory(&self) -> usize {
         self.allocated * Self::PER_CHUNK * size_of::<T>()

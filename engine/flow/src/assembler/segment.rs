@@ -28,7 +28,9 @@ impl<'a> Payload<'a> {
         // A SYN takes a number of its own; a FIN beside it is nonsense.
         let syn = segment.flags.syn();
         let seq = if syn { segment.seq.add(1) } else { segment.seq };
-        let mut payload = Self { seq, bytes, cut: segment.packet.missing, fin: None, seen };
+        // More than a window can't be missing: numbers stay comparable whatever a file claims.
+        let cut = segment.packet.missing.min(1 << 30);
+        let mut payload = Self { seq, bytes, cut, fin: None, seen };
         payload.fin = (segment.flags.fin() && !syn).then(|| seq.add(payload.wire_len()));
         payload
     }
@@ -148,8 +150,8 @@ impl<F: StreamFactory> Assembler<F> {
         }
         let mut other = self.run(index, direction.reverse());
         self.keep_page_limits(index, &mut run, &mut other);
-        self.give_up_due(index, &mut other, true);
-        self.give_up_due(index, &mut run, true);
+        self.give_up_due(index, &mut other);
+        self.give_up_due(index, &mut run);
         self.hand_on(factory, index, [other, run]);
         self.settle(factory, index);
     }

@@ -144,13 +144,13 @@ impl<S> StreamPool<S> {
 
     /// Gives memory back that was not needed since the last call.
     pub(super) fn trim(&mut self) {
-        self.connections.trim();
-        self.actives.trim();
-        if self.table.len() < self.table.capacity() / 8 {
+        let room = self.connections.peak() as usize;
+        if room < self.table.capacity() / 4 {
             let connections = &self.connections;
-            let room = self.table.len() * 2;
             self.table.shrink_to(room, |&other| connections.get(other).map_or(0, |c| c.hash));
         }
+        self.connections.trim();
+        self.actives.trim();
     }
 
     /// Bytes allocated for connections and the table.

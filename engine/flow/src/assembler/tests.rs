@@ -1,9 +1,11 @@
 //! What each situation of TCP comes to, told by hand-made segments.
 
+mod fuzz;
 mod handshake;
 mod limits;
 mod oracle;
 mod order;
+mod shared;
 
 use std::fmt::Write as _;
 

@@ -66,6 +66,10 @@ impl MysqlDecoder {
         }
         self.client.step.last = window.seen_at(bytes.len());
         let fresh = core::mem::take(&mut self.client.step.fresh);
+        if fresh && self.client.open && !self.server.in_step {
+            // The server does not speak in the middle of a request: it was none.
+            self.no_request();
+        }
         let mut at = 0;
         if !self.client.step.in_step {
             if self.client.step.trying && fresh {
@@ -75,7 +79,7 @@ impl MysqlDecoder {
             let rest = bytes.get(at..).unwrap_or_default();
             match self.find_request(rest, fresh) {
                 Look::Yes => {}
-                Look::Need(need) => return Next::More { used: at, need },
+                Look::More => return Next::More { used: at, need: 0 },
                 Look::No => return all,
                 Look::Compressed => {
                     self.session.report_compressed(window.seen_at(at), out);
@@ -120,6 +124,16 @@ impl MysqlDecoder {
                 Head::Bypass(reason) => return Next::Bypass(reason),
             }
         }
+    }
+
+    /// What was taken for the beginning of a request turns out to be none.
+    fn no_request(&mut self) {
+        if let Some(newest) = self.queue.back_mut().filter(|n| !n.complete) {
+            newest.complete = true;
+            newest.lose(self.reason, 0);
+        }
+        self.client.step.lose();
+        self.client.reset();
     }
 
     /// Takes what is there of the current packet's payload; how many bytes.
@@ -287,7 +301,7 @@ impl MysqlDecoder {
             command.has_text().then_some(0)
         };
 
-        self.make_room(window.seen_at(at), out);
+        self.make_room(command, window.seen_at(at), out);
         let mut exchange = Exchange::new(command, window.seen_at(at));
         let mut c = Cursor::new(body);
         exchange.statement = command.has_statement_id().then(|| c.u32()).flatten();
@@ -331,7 +345,7 @@ impl MysqlDecoder {
     }
 
     /// A request comes: earlier ones whose responses will never be recognised are given up.
-    fn make_room(&mut self, time: Nanos, out: &mut Out<'_>) {
+    fn make_room(&mut self, command: Command, time: Nanos, out: &mut Out<'_>) {
         if core::mem::take(&mut self.client.doubtful) && !self.queue.is_empty() {
             // The next response may be that of a request in between that was never seen.
             self.give_up(0, self.reason, out);
@@ -341,7 +355,9 @@ impl MysqlDecoder {
                 let answered = self.server.last > newest.end || !self.server.fresh;
                 self.ahead = if answered { self.ahead.saturating_sub(4) } else { SENDS_AHEAD };
             }
-            self.server_turn();
+            if command.shape() != Shape::None {
+                self.server_turn();
+            }
             self.give_up(0, self.reason, out);
         } else if self.queue.len() >= MAX_PENDING {
             self.lose_server(IncompleteReason::Limit, 0, time, out);
@@ -361,15 +377,11 @@ impl MysqlDecoder {
         if matches!(self.phase, Phase::Greeting | Phase::Login) {
             return Head::Bypass(BypassReason::Undecodable);
         }
-        self.client.step.lose();
-        self.client.reset();
+        self.reason = IncompleteReason::Midstream;
+        self.no_request();
         self.client.doubtful = true;
         self.session.changes_user(&[], &[]);
         self.statements.clear();
-        if let Some(newest) = self.queue.back_mut().filter(|n| !n.complete) {
-            newest.complete = true;
-            newest.lose(IncompleteReason::Midstream, 0);
-        }
         Head::Lost
     }
 
@@ -380,7 +392,7 @@ impl MysqlDecoder {
         }
         let joining = !self.session.has_begun() && self.queue.is_empty();
         let look = resync::request(bytes, joining);
-        self.client.step.trying = matches!(look, Look::Need(_));
+        self.client.step.trying = look == Look::More;
         self.client.step.kept = bytes.len();
         if look == Look::Yes {
             self.client.step.in_step = true;
@@ -429,7 +441,7 @@ impl MysqlDecoder {
         if command.name().is_none() {
             return;
         }
-        self.make_room(tail.seen_at(0), out);
+        self.make_room(command, tail.seen_at(0), out);
         let mut exchange = Exchange::new(command, tail.seen_at(0));
         exchange.statement = command.has_statement_id().then(|| Cursor::new(body).u32()).flatten();
         exchange.end = tail.seen_at(tail.bytes.len());

@@ -189,9 +189,13 @@ impl Command {
             // Names: 64 characters of up to four bytes, and for FIELD_LIST a NUL and a pattern.
             Self::INIT_DB | Self::CREATE_DB | Self::DROP_DB => 2..=257,
             Self::FIELD_LIST => 2..=514,
-            Self::BINLOG_DUMP | Self::BINLOG_DUMP_GTID | Self::REGISTER_SLAVE => 11..=ANY,
+            // Numbers, and a file's name or up to three strings.
+            Self::BINLOG_DUMP => 11..=523,
+            Self::REGISTER_SLAVE => 18..=1024,
+            Self::BINLOG_DUMP_GTID => 19..=1 << 20,
             Self::QUERY | Self::STMT_PREPARE => 2..=ANY,
-            Self::CHANGE_USER => 3..=ANY,
+            Self::CHANGE_USER => 3..=64 << 10,
+            Self::CLONE | Self::SUBSCRIBE_GROUP_REPLICATION_STREAM | Self::TABLE_DUMP => 1..=1024,
             _ => 1..=ANY,
         }
     }

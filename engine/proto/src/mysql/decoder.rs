@@ -140,6 +140,8 @@ impl MysqlDecoder {
             match (command, id) {
                 (Command::QUIT, _) => self.phase = Phase::Over,
                 (Command::STMT_CLOSE, Some(id)) => self.statements.close(self.statements.resolve(id)),
+                // Any of them.
+                (Command::STMT_CLOSE, None) => self.statements.clear(),
                 _ => {}
             }
             self.pop();

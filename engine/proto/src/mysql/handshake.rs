@@ -126,13 +126,13 @@ impl<'a> Login<'a> {
         Some(login)
     }
 
-    /// Whether bytes that were not expected to be a login look like one: the filler is zero and the user is text.
+    /// Whether bytes that were not expected to be a login of the 4.1 protocol look like one: the filler is zero, the names are text.
     pub(super) fn is_plausible(payload: &'a [u8]) -> bool {
         let Some(login) = Self::parse(payload) else { return false };
-        let filler = payload.get(9..28);
+        let names = [login.user, login.database.unwrap_or_default(), login.auth_method];
         login.caps.has(Caps::PROTOCOL_41)
-            && filler.is_some_and(|f| f.iter().all(|&b| b == 0))
-            && !login.user.iter().any(u8::is_ascii_control)
+            && payload.get(9..28).is_some_and(|filler| filler.iter().all(|&b| b == 0))
+            && names.iter().all(|name| !name.iter().any(u8::is_ascii_control))
     }
 }
 

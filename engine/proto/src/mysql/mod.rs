@@ -186,7 +186,7 @@ fn speaker(bytes: &[u8]) -> Speaker {
         },
         _ => match resync::request(bytes, true) {
             Look::Yes if header.seq == 1 && Login::is_plausible(payload) => Speaker::Client,
-            Look::Yes | Look::Need(_) | Look::Compressed => Speaker::Unknown,
+            Look::Yes | Look::More | Look::Compressed => Speaker::Unknown,
             // The response to a command that was missed, or to one that the other direction shows.
             Look::No if header.seq == 1 && (1..0x1_0000).contains(&header.len) => Speaker::Unknown,
             Look::No => Speaker::Nobody,

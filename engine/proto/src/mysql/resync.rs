@@ -15,8 +15,8 @@ use super::wire::{Cursor, HEADER, Header};
 pub(super) enum Look {
     No,
     Yes,
-    /// So many bytes are needed to tell.
-    Need(usize),
+    /// More bytes are needed to tell. How many is not said: what is waited for in vain must not hide what follows.
+    More,
     /// Packets of the compressed protocol.
     Compressed,
 }
@@ -26,31 +26,29 @@ const MAX_FIRST: usize = 16 << 10;
 
 /// Whether a request begins here; `joining`: nothing is known of the connection, so that it may also be a login.
 pub(super) fn request(bytes: &[u8], joining: bool) -> Look {
-    let Some(header) = Header::parse(bytes) else { return Look::Need(HEADER) };
+    let Some(header) = Header::parse(bytes) else { return Look::More };
     if header.len == 0 {
         return Look::No;
     }
     if header.seq == 1 && joining {
-        if !(33..=MAX_FIRST).contains(&header.len) {
-            return Look::No;
-        }
-        return match bytes.get(HEADER..HEADER + header.len) {
-            Some(payload) if Login::is_plausible(payload) => Look::Yes,
-            Some(_) => Look::No,
-            None => Look::Need(HEADER + header.len),
-        };
+        return login(header, bytes);
     }
     if header.seq != 0 {
         return Look::No;
     }
+    let Some(&first) = bytes.get(HEADER) else { return Look::More };
+    let command = Command(first);
+    let fits = command.name().is_some() && command.lengths().contains(&header.len);
+    // The compressed protocol's packets begin with lengths where the command would be.
+    if !(fits || joining && header.len > 7) {
+        return Look::No;
+    }
     let shown = header.len.min(16);
-    let Some(payload) = bytes.get(HEADER..HEADER + shown) else { return Look::Need(HEADER + shown) };
+    let Some(payload) = bytes.get(HEADER..HEADER + shown) else { return Look::More };
     if joining && is_compressed(header, payload) {
         return Look::Compressed;
     }
-    let Some((&first, body)) = payload.split_first() else { return Look::No };
-    let command = Command(first);
-    let fits = command.name().is_some() && command.lengths().contains(&header.len);
+    let body = payload.get(1..).unwrap_or_default();
     let content = match command {
         // What no client sends, and the one that would end it all.
         Command(0x00 | 0x0b | 0x0f | 0x10 | 0x14 | 0x1d) | Command::QUIT => false,
@@ -68,6 +66,24 @@ pub(super) fn request(bytes: &[u8], joining: bool) -> Look {
         _ => true,
     };
     if fits && content { Look::Yes } else { Look::No }
+}
+
+/// Whether a login begins here.
+fn login(header: Header, bytes: &[u8]) -> Look {
+    if !(33..=MAX_FIRST).contains(&header.len) {
+        return Look::No;
+    }
+    let whole = HEADER + header.len;
+    match bytes.get(HEADER..whole) {
+        Some(payload) if Login::is_plausible(payload) => Look::Yes,
+        Some(_) => Look::No,
+        None => Look::More,
+    }
+}
+
+/// Whether a statement may begin so: with a word, white space, a comment, a parenthesis, or a byte order mark.
+fn begins_statement(body: &[u8]) -> bool {
+    body.first().is_some_and(|b| b.is_ascii_alphabetic() || b"( \t\r\n/-#;{@\xef".contains(b))
 }
 
 /// Whether all bytes may stand in a text: no control characters but white space.
@@ -94,19 +110,19 @@ fn is_compressed(header: Header, payload: &[u8]) -> bool {
 
 /// Whether the response to `command` begins here; `seq` is the sequence id that its first packet must have.
 pub(super) fn response(command: Command, seq: u8, caps: Option<Caps>, bytes: &[u8]) -> Look {
-    let Some(header) = Header::parse(bytes) else { return Look::Need(HEADER) };
+    let Some(header) = Header::parse(bytes) else { return Look::More };
     if header.seq != seq || !(1..=MAX_FIRST).contains(&header.len) {
         return Look::No;
     }
     let shape = command.shape();
     match (bytes.get(HEADER), shape) {
-        (None, _) => return Look::Need(HEADER + 1),
+        (None, _) => return Look::More,
         // The longest number of columns.
         (Some(1..=0xfa | 0xfc | 0xfd), Shape::Results) if header.len > 5 => return Look::No,
         _ => {}
     }
     let Some(payload) = bytes.get(HEADER..HEADER + header.len) else {
-        return Look::Need(HEADER + header.len);
+        return Look::More;
     };
     let yes = |yes| if yes { Look::Yes } else { Look::No };
     let protocol_41 = caps.is_none_or(|c| c.has(Caps::PROTOCOL_41));
@@ -148,7 +164,7 @@ pub(super) fn response(command: Command, seq: u8, caps: Option<Caps>, bytes: &[u
 /// Whether the packet behind the first one is a definition.
 fn definition(bytes: &[u8], first: Header, protocol_41: bool) -> Look {
     let at = HEADER + first.len;
-    let Some(second) = bytes.get(at..).and_then(Header::parse) else { return Look::Need(at + HEADER) };
+    let Some(second) = bytes.get(at..).and_then(Header::parse) else { return Look::More };
     if second.seq != first.seq.wrapping_add(1) || second.len == 0 {
         return Look::No;
     }
@@ -159,7 +175,7 @@ fn definition(bytes: &[u8], first: Header, protocol_41: bool) -> Look {
     match bytes.get(at + HEADER..end) {
         Some(start) if is_definition(start) => Look::Yes,
         Some(_) => Look::No,
-        None => Look::Need(end),
+        None => Look::More,
     }
 }
 
@@ -216,7 +232,7 @@ mod tests {
         no(b"\x09\0\0\x01\x03select 1");
         no(b"\x09\0\0\0\x03\x80\0\0\0\x01\x02\x03\x04");
         no(b"\x09\0\0\0\x77select 1");
-        assert_eq!(request(b"\x09\0\0\0\x03sel", false), Look::Need(13));
+        assert_eq!(request(b"\x09\0\0\0\x03sel", false), Look::More);
         assert_eq!(request(b"\x13\0\0\0\0\0\0\x0f\0\0\0\x03show databases", true), Look::Compressed);
         assert_eq!(request(b"\x13\0\0\0\0\x01\0\x78\x9c\0\0\x03show databases", true), Look::Compressed);
     }
@@ -229,7 +245,7 @@ mod tests {
         assert_eq!(look(b"\x01\0\0\x01\x01\x20\0\0\x02\x03def"), Look::Yes);
         assert_eq!(look(b"\x01\0\0\x01\x01\x20\0\0\x02\x03xyz"), Look::No);
         assert_eq!(look(b"\x01\0\0\x01\x01\x20\0\0\x03\x03def"), Look::No);
-        assert_eq!(look(b"\x01\0\0\x01\x01"), Look::Need(9));
+        assert_eq!(look(b"\x01\0\0\x01\x01"), Look::More);
         assert_eq!(look(b"\x0d\0\0\x01\xff\x28\x04#42000oops"), Look::Yes);
         assert_eq!(look(b"\x0d\0\0\x01\xff\x28\x00#42000oops"), Look::No);
         assert_eq!(response(Command::STATISTICS, 1, None, b"\x06\0\0\x01Uptime"), Look::Yes);

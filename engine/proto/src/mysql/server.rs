@@ -92,9 +92,9 @@ impl MysqlDecoder {
             let turn = fresh || (!broken && self.is_turn(before, window.seen_at(at)));
             match if answers_login { Look::Yes } else { self.find_response(rest, turn, before) } {
                 Look::Yes => self.server.in_step = true,
-                Look::Need(need) => {
+                Look::More => {
                     self.server.kept = rest.len();
-                    return Next::More { used: at, need };
+                    return Next::More { used: at, need: 0 };
                 }
                 Look::No | Look::Compressed => return all,
             }
@@ -154,7 +154,7 @@ impl MysqlDecoder {
             self.phase = Phase::Greeting;
             self.client.step.in_step = true;
         }
-        self.server.trying = matches!(look, Look::Need(_));
+        self.server.trying = look == Look::More;
         look
     }
 
@@ -190,6 +190,10 @@ impl MysqlDecoder {
                 self.phase = Phase::Command;
                 if self.session.compressed() {
                     return Ok(Then::Bypass(BypassReason::Undecodable));
+                }
+                if self.client.doubtful {
+                    self.forget_session();
+                    return Ok(Then::Lost);
                 }
                 Ok(Then::Pass)
             }
@@ -492,11 +496,15 @@ impl MysqlDecoder {
         self.pop();
         self.settle(out);
         if self.queue.is_empty() && self.client.doubtful {
-            // What was lost behind this request may have changed the session again.
-            self.session.changes_user(&[], &[]);
-            self.statements.clear();
-            self.server.lose();
+            self.forget_session();
         }
+    }
+
+    /// What was lost behind the last request that was seen may have changed the session, and the next response may be to it.
+    fn forget_session(&mut self) {
+        self.session.changes_user(&[], &[]);
+        self.statements.clear();
+        self.server.lose();
     }
 
     /// The server carried a request out: what it changed in the session holds from now on.
@@ -565,18 +573,17 @@ impl MysqlDecoder {
 
 /// Whether a server's greeting begins here.
 fn greeting(bytes: &[u8]) -> Look {
-    const PROTOCOL: usize = HEADER + 1;
-    let Some(header) = Header::parse(bytes) else { return Look::Need(HEADER) };
+    let Some(header) = Header::parse(bytes) else { return Look::More };
     if header.seq != 0 || !(20..1024).contains(&header.len) {
         return Look::No;
     }
     match bytes.get(HEADER) {
-        None => return Look::Need(PROTOCOL),
+        None => return Look::More,
         Some(9 | 10) => {}
         Some(_) => return Look::No,
     }
     match bytes.get(HEADER..HEADER + header.len) {
-        None => Look::Need(HEADER + header.len),
+        None => Look::More,
         Some(payload) if Greeting::parse(payload).is_some() => Look::Yes,
         Some(_) => Look::No,
     }

@@ -2,6 +2,7 @@
 
 mod bpf;
 mod frames;
+mod generated;
 mod insn;
 mod ordinary_user;
 mod parse;

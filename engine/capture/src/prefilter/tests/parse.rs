@@ -36,7 +36,8 @@ fn nothing_of(found: u32, ip_at: u32) -> Expect {
 const NOT_IP: Expect = Expect { found: 0, ip_at: 0, transport: None };
 const CUT: Expect = Expect { found: found::UNDECIDED, ip_at: 0, transport: None };
 
-fn program(prefilter: &Prefilter) -> BorrowedFd<'_> {
+/// The static program.
+pub(super) fn program(prefilter: &Prefilter) -> BorrowedFd<'_> {
     let program: &SocketFilter =
         prefilter.program.program(prefilter.link.program()).unwrap().try_into().unwrap();
     program.fd().unwrap().as_fd()

@@ -12,10 +12,11 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::sockopt::RcvBufForce;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, setsockopt, socket};
 use sniff_x_ebpf_common::{cb, found};
+use sniff_x_filter::RuleSet;
 
 use super::bpf::Value;
 use super::frames::*;
-use super::{insn, root};
+use super::{generated, insn, root};
 use crate::prefilter::{Link, Prefilter};
 
 /// Runs a test on a thread with a network namespace of its own, where the loopback interface and a pair `left`, `right` are up.
@@ -286,6 +287,41 @@ fn rules_decide_by_what_was_found() {
             }
         }
         assert_eq!(prefilter.counters().unwrap().seen, 16);
+    });
+}
+
+#[test]
+fn generated_rules_find_the_addresses_on_any_interface() {
+    if !root("generated_rules_find_the_addresses_on_any_interface") {
+        return;
+    }
+    in_namespace(|| {
+        let mut prefilter = Prefilter::load(Link::Any).unwrap();
+        let (left, right) = (sniffer("left", &prefilter), sniffer("right", &prefilter));
+        let out = packet_socket();
+        let tcp = tcp(51324, 3306, b"");
+        for (rule, v4, v6) in [
+            ("src host 10.77.0.1", true, false),
+            ("dst host 10.77.0.1", false, false),
+            ("dst net fd00::2/127", false, true),
+        ] {
+            let rules = RuleSet { filter: None, rules: vec![rule.parse().unwrap()] };
+            generated::set(&mut prefilter, &rules).unwrap();
+            for (frame, passes) in [
+                (ethernet(IPV4, &ipv4(TCP, &tcp)), v4),
+                (ethernet(IPV6, &ipv6(TCP, &tcp)), v6),
+                (ethernet(0x8100, &tag(5, IPV4, &ipv4(TCP, &tcp))), v4),
+                (ethernet(0x88a8, &tag(5, 0x8100, &tag(6, IPV6, &ipv6(0, &extension(TCP, 0, &tcp))))), v6),
+            ] {
+                sys::send(&out, "left", &frame);
+                for socket in [&left, &right] {
+                    let wait = if passes { 2000 } else { 0 };
+                    assert_eq!(next(socket, wait).is_some(), passes, "{rule}: {frame:x?}");
+                }
+            }
+        }
+        let counted = prefilter.counters().unwrap();
+        assert_eq!((counted.seen, counted.filtered), (24, 16));
     });
 }
 
