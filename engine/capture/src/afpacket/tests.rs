@@ -544,6 +544,20 @@ fn what_no_rule_asks_for_stays_in_the_kernel() {
     }
 }
 
+#[test]
+fn the_engine_has_the_last_word_where_the_kernel_is_undecided() {
+    if !own_network() {
+        return;
+    }
+    let filter = Some(sniff_x_filter::parse("udp").unwrap());
+    let rules = RuleSet { filter, rules: Vec::new() };
+    let level = |interface| {
+        let options = LiveOptions { rules: rules.clone(), ..options(&[interface]) };
+        AfPacket::open(&options, Filtering::load).unwrap().filter_level()
+    };
+    assert_eq!((level("lo"), level("any")), (Ebpf, UserSpace));
+}
+
 /// What a process with these capabilities alone gets: this test program runs again as an ordinary user, in the same network.
 fn as_ordinary_user(capabilities: &str) -> String {
     // Where that user may read it.
