@@ -367,6 +367,61 @@ fn swapping_rules_under_traffic_loses_nothing() {
     });
 }
 
+#[test]
+fn both_directions_and_fragments_go_to_one_ring() {
+    if !root("both_directions_and_fragments_go_to_one_ring") {
+        return;
+    }
+    in_namespace(|| {
+        let mut prefilter = Prefilter::load(Link::Ethernet).unwrap();
+        let rings: Vec<_> = (0..4).map(|_| sniffer("right", &prefilter)).collect();
+        for ring in &rings {
+            sys::join_fanout(ring);
+        }
+        prefilter.choose_rings(rings[0].as_fd()).unwrap();
+        prefilter.choose_rings(rings[0].as_fd()).unwrap();
+        prefilter.set_rules(|_| Ok::<_, &str>(insn::constant(i32::MAX))).unwrap();
+        let out = packet_socket();
+        // Sent on one side of the pair it arrives, sent on the other it leaves: which ring is it seen on?
+        let ring_of = |side: &str, frame: &[u8]| {
+            sys::send(&out, side, frame);
+            let mut fds: Vec<_> =
+                rings.iter().map(|ring| PollFd::new(ring.as_fd(), PollFlags::POLLIN)).collect();
+            assert_eq!(poll(&mut fds, PollTimeout::from(2000_u16)).unwrap(), 1);
+            let at = fds.iter().position(|fd| fd.any() == Some(true)).unwrap();
+            assert!(next(&rings[at], 0).is_some());
+            at
+        };
+        let turned = |mut frame: Vec<u8>, at: usize, len: usize| {
+            let (a, b) = frame[at..at + 2 * len].split_at_mut(len);
+            a.swap_with_slice(b);
+            frame
+        };
+        let mut used = [0; 4];
+        for n in 0..64 {
+            let (there, back) = (tcp(40000 + n, 3306, b""), tcp(3306, 40000 + n, b""));
+            let v4 = ring_of("left", &ethernet(IPV4, &ipv4(TCP, &there)));
+            used[v4] += 1;
+            let reply = turned(ipv4(TCP, &back), 12, 4);
+            assert_eq!(ring_of("right", &ethernet(IPV4, &reply)), v4);
+            // In metadata where it arrives, in the frame where it leaves.
+            assert_eq!(ring_of("left", &ethernet(0x8100, &tag(5, IPV4, &reply))), v4);
+            assert_eq!(ring_of("right", &ethernet(0x8100, &tag(5, IPV4, &reply))), v4);
+            let v6 = ring_of("left", &ethernet(IPV6, &ipv6(TCP, &there)));
+            used[v6] += 1;
+            let reply = turned(ipv6(0, &extension(TCP, 0, &back)), 8, 16);
+            assert_eq!(ring_of("right", &ethernet(IPV6, &reply)), v6);
+        }
+        assert!(used.iter().all(|n| (16..=48).contains(n)), "{used:?}");
+        // The first fragment has ports, the others have data there.
+        let first = ring_of("left", &ethernet(IPV4, &ipv4_with(UDP, 0x2000, &[], &udp(1, 2, b""))));
+        for n in 1..20 {
+            let fragment = ethernet(IPV4, &ipv4_with(UDP, n, &[], &udp(n * 7, n * 11, b"")));
+            assert_eq!(ring_of("left", &fragment), first);
+        }
+    });
+}
+
 /// System calls that need `unsafe`.
 mod sys {
     #![expect(unsafe_code, reason = "system calls of the tests")]
@@ -404,6 +459,19 @@ mod sys {
 
     pub(super) fn send(socket: &OwnedFd, interface: &str, frame: &[u8]) {
         send_to(socket, &address(interface), frame);
+    }
+
+    /// Joins the fanout group 1, whose program chooses.
+    pub(super) fn join_fanout(socket: &OwnedFd) {
+        const PACKET_FANOUT_EBPF: libc::c_int = 7;
+        let group: libc::c_int = PACKET_FANOUT_EBPF << 16 | 1;
+        let len = libc::socklen_t::try_from(size_of_val(&group)).unwrap();
+        // SAFETY: the value is an int, and valid for its length.
+        let result = unsafe {
+            let value = (&raw const group).cast();
+            libc::setsockopt(socket.as_raw_fd(), libc::SOL_PACKET, libc::PACKET_FANOUT, value, len)
+        };
+        Errno::result(result).unwrap();
     }
 
     /// A tun device: what is written arrives on it, without a link header.
