@@ -1,5 +1,5 @@
 //! `--read` on captures: the one in the project against its golden, real ones from outside against two reference reassemblers.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

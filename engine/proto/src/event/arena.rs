@@ -349,6 +349,11 @@ fn whole_characters(text: &[u8]) -> &[u8] {
     if promised > back + 1 { text.get(..start).unwrap_or(text) } else { text }
 }
 
+/// Lengths stay below [`MAX_BYTES`] plus one text, far from 2³².
+fn index(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::whole_characters;
@@ -370,9 +375,4 @@ mod tests {
             assert_eq!(whole_characters(bytes), bytes);
         }
     }
-}
-
-/// Lengths stay below [`MAX_BYTES`] plus one text, far from 2³².
-fn index(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
 }
