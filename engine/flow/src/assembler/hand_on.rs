@@ -209,9 +209,10 @@ impl<F: StreamFactory> Assembler<F> {
 
     /// Notes the interface of payload that was not seen before.
     pub(super) fn note_interface(&mut self, index: u32, direction: Direction, segment: &Segment) {
-        if let Some(connection) = self.pool.connections.get(index)
+        if let Some(connection) = self.pool.connections.get_mut(index)
             && let Some(active) = self.pool.actives.get_mut(connection.active)
         {
+            of_mut(&mut connection.halves, direction).note_payload();
             of_mut(&mut active.interfaces, direction).get_or_insert(segment.packet.interface);
         }
     }

@@ -170,3 +170,18 @@ fn serial_numbers_interleave() {
     bed.feed(&[at(1, c(S, 1, 0, "")), at(2, c(S, 1, 0, ""))]);
     assert_eq!(bed.log.serials, [3, 7]);
 }
+
+#[test]
+fn foreseeing_tells_whether_a_connection_is_open_and_changes_nothing() {
+    let mut bed = Bed::new();
+    let packet = bed.segment(&c(S, 100, 0, "")).packet;
+    assert!(!bed.assembler.foresee(&packet));
+    bed.open();
+    assert!(bed.assembler.foresee(&packet));
+    bed.feed(&[c(A, 101, 501, "abc")]);
+    let before = bed.assembler.counters();
+    assert!(bed.assembler.foresee(&packet));
+    assert_eq!(bed.assembler.counters(), before);
+    bed.feed(&[c(R, 104, 0, "")]);
+    assert!(!bed.assembler.foresee(&packet), "ended, and remembered");
+}
