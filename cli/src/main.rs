@@ -1,2 +1,28 @@
-//! Placeholder.
-fn main() {}
+//! The sniff-x program: arguments → configuration → run → exit code.
+//!
+//! Events go to standard output, all else to standard error. Exit code: 0 done, 1 failed while running, 2 wrong usage, 130 on the
+//! second interrupt.
+#![forbid(unsafe_code)]
+
+mod args;
+mod catalog;
+mod config;
+mod failure;
+mod information;
+mod logging;
+mod options;
+mod privileges;
+mod progress;
+mod run;
+mod scan;
+mod summary;
+mod values;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match run::program(std::env::args_os().collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

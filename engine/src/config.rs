@@ -127,8 +127,11 @@ pub struct Config {
     pub limits: Limits,
 }
 
+/// Called when the sources are open.
+type OnOpen = Arc<dyn Fn() + Send + Sync>;
+
 /// What another thread may do to, and see of, a running engine.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Control {
     /// Set to stop the intake; what was taken in is still decoded and written.
     pub stop: Arc<AtomicBool>,
@@ -136,4 +139,15 @@ pub struct Control {
     pub bytes_read: Arc<AtomicU64>,
     /// Bytes that the file has; 0 while unknown.
     pub bytes_total: Arc<AtomicU64>,
+    /// Called once when the sources are open and before any frame is read: the moment to give up privileges.
+    pub on_open: Option<OnOpen>,
+}
+
+impl Control {
+    /// The sources are open.
+    pub(crate) fn opened(&self) {
+        if let Some(on_open) = &self.on_open {
+            on_open();
+        }
+    }
 }

@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod pipeline;
 pub mod sink;
 
-pub use config::{Config, Format, Input, Output};
+pub use config::{Backend, Config, Control, Format, Input, Limits, Output};
+pub use pipeline::{EngineError, Summary, run};

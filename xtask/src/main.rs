@@ -1,2 +1,27 @@
-//! Placeholder.
-fn main() {}
+//! Developer tasks: `cargo xtask TASK`, one module each.
+
+mod bench;
+mod build_ebpf;
+mod generate;
+
+use anyhow::Result;
+use clap::Parser;
+
+/// Developer tasks of sniff-x
+#[derive(Parser)]
+enum Task {
+    /// Measure what each stage of the data path costs on a capture
+    Bench(bench::Bench),
+    /// Build the eBPF programs into ebpf/prebuilt/
+    BuildEbpf(build_ebpf::BuildEbpf),
+    /// Write a MySQL capture of any size
+    Generate(generate::Generate),
+}
+
+fn main() -> Result<()> {
+    match Task::parse() {
+        Task::Bench(bench) => bench.run(),
+        Task::BuildEbpf(build) => build.run(),
+        Task::Generate(generate) => generate.run(),
+    }
+}

@@ -9,7 +9,9 @@
 pub mod cb {
     /// Word 0: the bits of [`super::found`], with the transport protocol's number in the lowest 8 bits.
     pub const FOUND: usize = 0;
-    /// Word 1: offset of the innermost IP header from the MAC header in the low 16 bits, of the transport header in the high 16.
+    /// Word 1: offset of the innermost IP header in the low 16 bits, of the transport header in the high 16. They count from the
+    /// frame's first byte (`skb->data`), with [`super::link::ANY`] from the network header (`BPF_HDR_START_NET`). The first is
+    /// valid with [`super::found::IPV4`] or [`super::found::IPV6`], the second with [`super::found::PORTS`].
     pub const OFFSETS: usize = 1;
     /// Word 2: source port << 16 | destination port, host byte order; valid with [`super::found::PORTS`].
     pub const PORTS: usize = 2;
@@ -41,7 +43,7 @@ pub mod counter {
     pub const COUNT: u32 = 3;
 }
 
-/// How frames of the interface begin: what the loader tells the prefilter.
+/// How frames of the interface begin. The prefilter has a program for each; rule programs are generated for one.
 pub mod link {
     /// Ethernet.
     pub const ETHERNET: u32 = 0;
@@ -49,4 +51,75 @@ pub mod link {
     pub const RAW_IP: u32 = 1;
     /// It differs from frame to frame (`any`): only what is relative to the network header is known.
     pub const ANY: u32 = 2;
+}
+
+/// EtherTypes.
+pub mod ether {
+    /// IPv4.
+    pub const IPV4: u32 = 0x0800;
+    /// IPv6.
+    pub const IPV6: u32 = 0x86dd;
+
+    /// A VLAN tag (802.1Q).
+    pub const C_VLAN: u32 = 0x8100;
+    /// None: the frame ended before.
+    pub const UNKNOWN: u32 = u32::MAX;
+
+    /// Whether a VLAN tag follows: 802.1Q, 802.1ad, and the number that was used for the outer tag before 802.1ad.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_vlan(kind: u32) -> bool {
+        matches!(kind, C_VLAN | 0x88a8 | 0x9100)
+    }
+
+    /// Whether an IP packet can be behind further headers that the kernel side does not parse: MPLS, a PPPoE session, a provider
+    /// backbone (802.1ah), a service chain (NSH).
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_tunnel(kind: u32) -> bool {
+        matches!(kind, 0x8847 | 0x8848 | 0x8864 | 0x88e7 | 0x894f)
+    }
+}
+
+/// Numbers of the IP header and behind it. Source: <https://www.iana.org/assignments/protocol-numbers>.
+pub mod ip {
+    /// TCP.
+    pub const TCP: u32 = 6;
+    /// UDP.
+    pub const UDP: u32 = 17;
+    /// IPv6 fragment header.
+    pub const FRAGMENT: u32 = 44;
+    /// Authentication header.
+    pub const AUTHENTICATION: u32 = 51;
+    /// Offset of the two addresses in an IPv4 header.
+    pub const V4_ADDRESSES: u32 = 12;
+    /// Offset of the two addresses in an IPv6 header.
+    pub const V6_ADDRESSES: u32 = 8;
+    /// More-fragments bit and offset in the second word of an IPv4 header, host byte order.
+    pub const V4_FRAGMENT: u32 = 0x3fff;
+    /// Offset and more-fragments bit in the first word of an IPv6 fragment header, host byte order.
+    pub const V6_FRAGMENT: u32 = 0xfff9;
+
+    /// Whether it is an IPv6 extension header: hop-by-hop, routing, fragment, authentication, destination options, mobility, host
+    /// identity, shim6.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_v6_extension(protocol: u32) -> bool {
+        matches!(protocol, 0 | 43 | FRAGMENT | AUTHENTICATION | 60 | 135 | 139 | 140)
+    }
+
+    /// Whether TCP or UDP can be behind further headers that the kernel side does not parse: IP in IP (4, 94), 6in4, GRE,
+    /// authentication (over IPv4), EtherIP, L2TP, MPLS in IP, Ethernet (segment routing).
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_tunnel(protocol: u32) -> bool {
+        matches!(protocol, 4 | 41 | 47 | AUTHENTICATION | 94 | 97 | 115 | 137 | 143)
+    }
+
+    /// Whether a UDP port is that of a tunnel: GTP-U, Teredo, VXLAN (and its port before it was assigned), VXLAN-GPE, GENEVE.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_tunnel_port(port: u32) -> bool {
+        matches!(port, 2152 | 3544 | 4789 | 8472 | 4790 | 6081)
+    }
 }

@@ -4,16 +4,25 @@ use core::time::Duration;
 use std::io;
 use std::path::PathBuf;
 
+use sniff_x_filter::RuleSet;
 use sniff_x_flow::LinkType;
 use thiserror::Error;
 
+use crate::Lease;
+
 /// A source of frames. Owned and called by one reader thread.
 pub trait Source: Send {
-    /// The next batch; waits up to `wait` for one (a file never waits).
+    /// The next batch; waits up to `wait` for one. A regular file never waits, except for a read buffer when all of them are
+    /// still leased.
     ///
     /// # Errors
     /// The source can't go on. What it delivered before is whole.
     fn next(&mut self, wait: Duration) -> Result<Batch, CaptureError>;
+
+    /// Ends the intake. What was captured before still comes out of [`Source::next`], then [`Batch::End`]: so the engine drains a
+    /// live source by calling `stop` once and then `next` until `End`. That takes no longer than the ring's retire time-out, in
+    /// which the kernel hands over the block that it was filling. A file ends at once.
+    fn stop(&mut self);
 
     /// The interfaces seen so far; a frame's `interface` is found by `Interface::id`.
     fn interfaces(&self) -> Vec<Interface>;
@@ -21,11 +30,31 @@ pub trait Source: Send {
     /// What was counted since the source was opened. May call the kernel: not per frame.
     fn counters(&mut self) -> SourceCounters;
 
-    /// Who applies the filters: below `Kernel` the engine evaluates them on every frame.
+    /// Who has the last word on a frame: at [`FilterLevel::UserSpace`] the engine evaluates the rules and the filter on every
+    /// frame, whatever the kernel rejected before.
     fn filter_level(&self) -> FilterLevel;
 
     /// How far a file was read and how long it is, in bytes, where that is known.
     fn progress(&self) -> Option<(u64, u64)>;
+}
+
+/// How live interfaces are captured.
+#[derive(Clone, Debug)]
+pub struct LiveOptions {
+    /// Interface names; `any` alone is all of them.
+    pub interfaces: Vec<String>,
+    /// Bytes of an interface's ring; 64 MiB is a good size.
+    pub ring_size: usize,
+    /// Bytes of a block of the ring. A frame has to fit: 1 MiB has room for the largest.
+    pub block_size: usize,
+    /// Bytes of a frame that are kept; 0 is all.
+    pub snaplen: u32,
+    /// How long a block that isn't full waits before the kernel hands it over: the delay on a quiet line.
+    pub retire: Duration,
+    /// Whether the interfaces are put into promiscuous mode.
+    pub promiscuous: bool,
+    /// What the kernel's filter shall let pass.
+    pub rules: RuleSet,
 }
 
 /// What [`Source::next`] gives.
@@ -59,6 +88,16 @@ pub enum FilterLevel {
     Ebpf,
     /// By the engine.
     UserSpace,
+}
+
+impl core::fmt::Display for FilterLevel {
+    /// Where it happens, for people: `in the kernel (eBPF)`.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Ebpf => "in the kernel (eBPF)",
+            Self::UserSpace => "in user space",
+        })
+    }
 }
 
 /// What a source counted. None: this source can't know.
@@ -133,22 +172,4 @@ pub enum CaptureError {
     /// libpcap said no.
     #[error("libpcap: {0}")]
     Libpcap(String),
-}
-
-/// The right to read a batch's frames until its last clone drops; then the memory goes back to the kernel or the reader.
-#[derive(Clone, Debug)]
-pub struct Lease {}
-
-impl Lease {
-    /// The frames, in the order in which they were captured.
-    pub fn frames(&self) -> impl Iterator<Item = sniff_x_flow::Frame<'_>> {
-        core::iter::empty()
-    }
-
-    /// `len` bytes at `offset` of the batch's memory, as [`sniff_x_flow::Frame::offset`] and payload spans name them; empty when that is
-    /// not inside.
-    #[must_use]
-    pub fn bytes(&self, _offset: u32, _len: u32) -> &[u8] {
-        &[]
-    }
 }

@@ -259,6 +259,8 @@ pub struct FlowInfo {
     pub oriented_by: OrientedBy,
     /// When its first packet was seen.
     pub first_seen: Nanos,
+    /// When its latest packet was seen.
+    pub last_seen: Nanos,
     /// The interface of its first packet.
     pub interface: u32,
     /// No SYN was seen: bytes before the first one that we have are missing, nobody knows how many.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod assembler;
+mod counters;
 mod flow;
 mod frame;
 pub mod packet;

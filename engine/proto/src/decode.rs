@@ -65,6 +65,10 @@ pub trait Decode: Send {
     /// keeps the connection from being closed as idle.
     fn tick(&mut self, now: Nanos, out: &mut Out<'_>) -> bool;
 
+    /// One direction was closed by its sender; no data follows in it. `tail` is what was kept of it. Bodies that end with the connection
+    /// end here.
+    fn half_closed(&mut self, _direction: Direction, _tail: Window<'_>, _out: &mut Out<'_>) {}
+
     /// The connection is over. `tails` is what was kept of each direction (to server, to client). Nothing is called after it.
     fn end(&mut self, why: End, tails: [Window<'_>; 2], out: &mut Out<'_>);
 
@@ -107,6 +111,10 @@ impl Decode for Decoder {
 
     fn tick(&mut self, now: Nanos, out: &mut Out<'_>) -> bool {
         each!(self, d => d.tick(now, out))
+    }
+
+    fn half_closed(&mut self, direction: Direction, tail: Window<'_>, out: &mut Out<'_>) {
+        each!(self, d => d.half_closed(direction, tail, out))
     }
 
     fn end(&mut self, why: End, tails: [Window<'_>; 2], out: &mut Out<'_>) {

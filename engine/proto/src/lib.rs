@@ -7,6 +7,7 @@
 pub mod event;
 pub mod host;
 pub mod mysql;
+pub mod replay;
 pub mod tcp;
 
 mod decode;
@@ -17,7 +18,7 @@ mod window;
 
 pub use decode::{BypassReason, Decode, Decoder, Lost, Next};
 pub use event::out::{EventBuilder, Out, Sensitivity};
-pub use options::{OptionError, OptionSpec, Options};
+pub use options::{OptionError, OptionSpec, Options, port_rule};
 pub use plugin::{About, OpensAt, Plugin, Probe};
 pub use registry::{builtin, names};
-pub use window::Window;
+pub use window::{Seen, Window};

@@ -57,7 +57,7 @@ impl Options {
     ///
     /// # Errors
     /// A value that is not a port from 1 to 65535.
-    pub fn ports(&self, default: u16) -> Result<Vec<u16>, OptionError> {
+    pub fn ports(&self, default: &[u16]) -> Result<Vec<u16>, OptionError> {
         let mut ports = Vec::new();
         for value in self.all("port") {
             match value.parse::<u16>() {
@@ -66,9 +66,22 @@ impl Options {
             }
         }
         if ports.is_empty() {
-            ports.push(default);
+            ports.extend_from_slice(default);
         }
         Ok(ports)
+    }
+}
+
+/// The rule of a TCP plugin with these server ports: `tcp and (port 3306 or port 3307)`; without ports all of TCP.
+#[must_use]
+pub fn port_rule(ports: &[u16]) -> String {
+    match ports {
+        [] => "tcp".to_owned(),
+        [port] => format!("tcp and port {port}"),
+        ports => {
+            let ports: Vec<_> = ports.iter().map(|p| format!("port {p}")).collect();
+            format!("tcp and ({})", ports.join(" or "))
+        }
     }
 }
 

@@ -134,6 +134,7 @@ impl<F: StreamFactory> Assembler<F> {
         }
         let Some(active) = self.pool.actives.get_mut(connection.active) else { return false };
         let len = u32::try_from(payload.len()).unwrap_or(0);
+        connection.flow.last_seen = self.now;
         let (own, _) = connection.halves_mut(direction);
         own.heard(segment);
         own.next = own.next.add(len);
@@ -148,7 +149,7 @@ impl<F: StreamFactory> Assembler<F> {
                 stream.reassembled(factory, &connection.flow, &active.totals, Chunks::one(chunk));
             }
         }
-        self.pool.touch(index, self.now);
+        self.pool.age(index, self.now);
         true
     }
 

@@ -7,7 +7,7 @@ use super::half_stream::HalfStream;
 use super::list::{Linked, Links};
 use super::pool::NONE;
 use super::{LRU, Totals};
-use crate::{Direction, FlowInfo, Nanos};
+use crate::{Direction, FlowInfo};
 
 /// How far a connection is; each state has its own list, the oldest in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub(super) struct Connection<S> {
     pub(super) active: u32,
     /// Segments in each direction while there is no `Active` part.
     pub(super) packets: [u16; 2],
-    /// When its last segment was captured.
-    pub(super) last_seen: Nanos,
+    /// When it was put into its list, in [`StreamPool`](super::stream_pool::StreamPool)'s coarse time.
+    pub(super) aged: u32,
     pub(super) state: State,
     pub(super) stream: Option<S>,
     pub(super) lru: Links,
@@ -61,16 +61,16 @@ impl<S> Linked<LRU> for Connection<S> {
 
 impl<S> Connection<S> {
     /// An embryonic connection without a stream.
-    pub(super) fn new(flow: FlowInfo, hash: u64, last_seen: Nanos) -> Self {
+    pub(super) fn new(flow: FlowInfo, hash: u64) -> Self {
         Self {
             flow,
             hash,
-            last_seen,
             lru: Links::NONE,
             active: NONE,
             holes: [NONE; 2],
             halves: [HalfStream::UNKNOWN; 2],
             packets: [0; 2],
+            aged: 0,
             state: State::Embryonic,
             stream: None,
         }

@@ -1,66 +1,67 @@
 //! What an assembler counted. Every loss and every limit is a number here.
 
-use crate::End;
+use crate::{End, counters};
 
-/// Counters of an [`Assembler`](super::Assembler), from its making on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AssemblerCounters {
-    /// Segments taken in.
-    pub segments: u64,
-    /// Segments that belong to no connection and open none: acknowledgements, FINs and RSTs of flows joined in the middle.
-    pub unowned: u64,
-    /// Segments of connections that had ended.
-    pub stragglers: u64,
-    /// Segments that no receiver would take: RSTs outside the window, SYN-ACKs that acknowledge no SYN.
-    pub refused: u64,
-    /// Segments whose bytes were seen before on another interface.
-    pub copies: u64,
-    /// Connections that were opened.
-    pub opened: u64,
-    /// Those of them without a SYN.
-    pub midstream: u64,
-    /// Connections closed: both FINs.
-    pub closed_fin: u64,
-    /// Connections closed: RST.
-    pub closed_rst: u64,
-    /// Connections closed: another SYN on the same tuple.
-    pub closed_reused: u64,
-    /// Connections closed: no packets for the idle time-out.
-    pub closed_idle: u64,
-    /// Connections closed: limit of connections.
-    pub closed_evicted: u64,
-    /// Connections closed: end of input.
-    pub closed_eof: u64,
-    /// Connections that are open now, embryonic ones included.
-    pub open: u64,
-    /// Those of them with nothing but SYNs so far.
-    pub embryonic: u64,
-    /// Connections that ended and are still remembered.
-    pub closed: u64,
-    /// Bytes handed on.
-    pub bytes: u64,
-    /// Gaps told, those of unknown size not included.
-    pub gaps: u64,
-    /// Bytes in those gaps.
-    pub gap_bytes: u64,
-    /// Payload bytes that had been seen before.
-    pub retransmitted_bytes: u64,
-    /// Segments whose payload began after a hole.
-    pub out_of_order: u64,
-    /// Segments that gave other bytes for a place than the first ones.
-    pub overlap_conflicts: u64,
-    /// Holes given up because a connection had too many pages.
-    pub limit_pages_per_connection: u64,
-    /// Holes given up because there were too many pages in all.
-    pub limit_pages_total: u64,
-    /// Connections given up or forgotten because there were too many.
-    pub limit_connections: u64,
-    /// Connections forgotten early because too many had ended.
-    pub limit_closed: u64,
-    /// Pages in use now.
-    pub pages: u64,
-    /// The most pages that were in use.
-    pub pages_peak: u64,
+counters! {
+    /// Counters of an [`Assembler`](super::Assembler), from its making on.
+    pub struct AssemblerCounters in "tcp" {
+        /// Segments taken in.
+        pub segments,
+        /// Segments that belong to no connection and open none: acknowledgements, FINs and RSTs of flows joined in the middle.
+        pub unowned,
+        /// Segments of connections that had ended.
+        pub stragglers,
+        /// Segments that no receiver would take: RSTs outside the window, SYN-ACKs that acknowledge no SYN.
+        pub refused,
+        /// Segments whose bytes were seen before on another interface.
+        pub copies,
+        /// Connections that were opened.
+        pub opened,
+        /// Those of them without a SYN.
+        pub midstream,
+        /// Connections closed: both FINs.
+        pub closed_fin,
+        /// Connections closed: RST.
+        pub closed_rst,
+        /// Connections closed: another SYN on the same tuple.
+        pub closed_reused,
+        /// Connections closed: no packets for the idle time-out.
+        pub closed_idle,
+        /// Connections closed: limit of connections.
+        pub closed_evicted,
+        /// Connections closed: end of input.
+        pub closed_eof,
+        /// Connections that are open now, embryonic ones included.
+        pub open,
+        /// Those of them with nothing but SYNs so far.
+        pub embryonic,
+        /// Connections that ended and are still remembered.
+        pub closed,
+        /// Bytes handed on.
+        pub bytes,
+        /// Gaps told, those of unknown size not included.
+        pub gaps,
+        /// Bytes in those gaps.
+        pub gap_bytes,
+        /// Payload bytes that had been seen before.
+        pub retransmitted_bytes,
+        /// Segments whose payload began after a hole.
+        pub out_of_order,
+        /// Segments that gave other bytes for a place than the first ones.
+        pub overlap_conflicts,
+        /// Holes given up because a connection had too many pages.
+        pub limit_pages_per_connection,
+        /// Holes given up because there were too many pages in all.
+        pub limit_pages_total,
+        /// Connections given up or forgotten because there were too many.
+        pub limit_connections,
+        /// Connections forgotten early because too many had ended.
+        pub limit_closed,
+        /// Pages in use now.
+        pub pages,
+        /// The most pages that were in use.
+        pub pages_peak,
+    }
 }
 
 impl AssemblerCounters {

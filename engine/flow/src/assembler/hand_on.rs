@@ -148,9 +148,9 @@ impl<F: StreamFactory> Assembler<F> {
         }
         // Stragglers follow a close or reset of what was open; a refused SYN may soon be sent again as it was.
         if matches!(end, End::Fin | End::Rst) && connection.state == State::Open {
-            connection.last_seen = self.now;
+            connection.flow.last_seen = self.now;
             self.pool.release_active(index);
-            self.pool.set_state(index, State::Closed);
+            self.pool.set_state(index, State::Closed, self.now);
             self.keep_closed_limit();
         } else {
             self.pool.remove(index);

@@ -83,6 +83,7 @@ impl<F: StreamFactory> Assembler<F> {
             client_side,
             oriented_by,
             first_seen: timestamp,
+            last_seen: self.now,
             interface: packet.interface,
             midstream: !syn,
             serial: self.next_serial,
@@ -91,7 +92,7 @@ impl<F: StreamFactory> Assembler<F> {
         self.counters.opened += 1;
         self.counters.midstream += u64::from(!syn);
         let stream = factory.new_stream(&mut flow);
-        let mut connection = Connection::new(flow, packet.hash, self.now);
+        let mut connection = Connection::new(flow, packet.hash);
         connection.stream = Some(stream);
         if let Some(index) = self.pool.insert(connection) {
             self.take(factory, index, segment, payload, timestamp);
@@ -112,6 +113,7 @@ impl<F: StreamFactory> Assembler<F> {
         match admit(connection, segment, payload) {
             Admission::Take if segment.flags.rst() => {
                 let direction = connection.flow.direction(segment.packet.sender);
+                self.pool.touch(index, self.now);
                 self.count_packet(index, direction);
                 self.finish(factory, index, End::Rst, Some(direction));
             }
@@ -164,7 +166,7 @@ impl<F: StreamFactory> Assembler<F> {
     ) -> Option<(Direction, bool)> {
         let embryonic = self.pool.connections.get(index)?.state == State::Embryonic;
         if embryonic && !segment.flags.syn() {
-            self.pool.set_state(index, State::Open);
+            self.pool.set_state(index, State::Open, self.now);
         }
         self.pool.touch(index, self.now);
         if payload.wire_len() > 0 {

@@ -1,6 +1,6 @@
 //! The worker's arena: event records and their bytes, reused batch after batch.
 
-use sniff_x_flow::{Direction, Endpoint, Nanos};
+use sniff_x_flow::{Direction, Endpoint, FlowInfo, Nanos};
 
 use super::Key;
 
@@ -177,18 +177,21 @@ pub struct Event {
 /// Stream bytes that a plugin wants in a file (`tcp --dump`).
 #[derive(Clone, Copy, Debug)]
 pub struct Content<'a> {
-    /// The connection's serial number.
-    pub serial: u64,
+    /// The connection.
+    pub flow: FlowInfo,
     /// Which way the bytes go.
     pub direction: Direction,
+    /// These are the direction's first bytes.
+    pub first: bool,
     /// The bytes.
     pub bytes: &'a [u8],
 }
 
 #[derive(Clone, Copy, Debug)]
 struct ContentSpan {
-    serial: u64,
+    flow: FlowInfo,
     direction: Direction,
+    first: bool,
     start: u32,
     len: u32,
 }
@@ -243,8 +246,9 @@ impl Arena {
     /// Stream content in the order in which it came.
     pub fn content(&self) -> impl Iterator<Item = Content<'_>> {
         self.content.iter().map(|c| Content {
-            serial: c.serial,
+            flow: c.flow,
             direction: c.direction,
+            first: c.first,
             bytes: self.slice(c.start, c.len),
         })
     }
@@ -303,16 +307,17 @@ impl Arena {
         self.fields.push(Field { key, suffix, value });
     }
 
-    /// Copies `text`, at most `max_text` of it.
+    /// Copies `text`, at most `max_text` bytes of it and no part of a character.
     pub(super) fn text(&mut self, text: &[u8]) -> Value {
-        let kept = text.get(..self.max_text).unwrap_or(text);
+        let kept = text.get(..self.max_text).map_or(text, whole_characters);
         let start = self.copy(kept);
         Value::Text { start, len: index(self.bytes.len()) - start }
     }
 
-    pub(super) fn push_content(&mut self, serial: u64, direction: Direction, bytes: &[u8]) {
+    pub(super) fn push_content(&mut self, flow: FlowInfo, direction: Direction, first: bool, bytes: &[u8]) {
         let start = self.copy(bytes);
-        self.content.push(ContentSpan { serial, direction, start, len: index(self.bytes.len()) - start });
+        let len = index(self.bytes.len()) - start;
+        self.content.push(ContentSpan { flow, direction, first, start, len });
     }
 
     fn copy(&mut self, bytes: &[u8]) -> u32 {
@@ -326,6 +331,44 @@ impl Arena {
     fn slice(&self, start: u32, len: u32) -> &[u8] {
         let start = start as usize;
         self.bytes.get(start..start + len as usize).unwrap_or_default()
+    }
+}
+
+/// `text` without the first bytes of a UTF-8 character whose rest was cut off.
+fn whole_characters(text: &[u8]) -> &[u8] {
+    let tail = text.get(text.len().saturating_sub(3)..).unwrap_or(text);
+    // The last byte that begins a character: if it promises more bytes than there are, it goes.
+    let Some(back) = tail.iter().rev().position(|b| b & 0xc0 != 0x80) else { return text };
+    let start = text.len() - 1 - back;
+    let promised = match text.get(start) {
+        Some(0xc2..=0xdf) => 2,
+        Some(0xe0..=0xef) => 3,
+        Some(0xf0..=0xf4) => 4,
+        _ => 1,
+    };
+    if promised > back + 1 { text.get(..start).unwrap_or(text) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_characters;
+
+    #[test]
+    fn a_cut_never_leaves_part_of_a_character() {
+        let text = "aé€😀z";
+        for end in 0..=text.len() {
+            let cut = whole_characters(&text.as_bytes()[..end]);
+            let cut = std::str::from_utf8(cut).unwrap();
+            assert!(text.starts_with(cut) && end - cut.len() < 4, "{end}: {cut}");
+            assert!(text.is_char_boundary(end) == (cut.len() == end));
+        }
+    }
+
+    #[test]
+    fn what_is_not_utf_8_stays() {
+        for bytes in [&b"\xff"[..], b"\x80\x80\x80\x80", b"a\xe2b", b"\xc0"] {
+            assert_eq!(whole_characters(bytes), bytes);
+        }
     }
 }
 

@@ -123,6 +123,14 @@ keys! {
     DB_RESPONSE_SIZE = "sniffx.db.response.size": Integer "By";
     /// The authentication method.
     DB_AUTH_METHOD = "sniffx.db.auth_method": Text "";
+    /// The collection or table that the operation is about.
+    DB_COLLECTION_NAME = "db.collection.name": Text "";
+    /// The number that a MySQL command carries: the connection to kill, the option to set, the rows to fetch.
+    MYSQL_ARGUMENT = "sniffx.mysql.argument": Integer "";
+    /// Bytes of a local file that the client sent to the server.
+    MYSQL_INFILE_SIZE = "sniffx.mysql.infile.size": Integer "By";
+    /// Packets of a replication stream.
+    MYSQL_BINLOG_EVENTS = "sniffx.mysql.binlog.events": Integer "{event}";
 
     // The tcp plugin.
     /// How the connection ended: `fin`, `rst`, `reused`, `idle`, `evicted` or `eof`.

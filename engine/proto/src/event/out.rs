@@ -80,9 +80,9 @@ impl<'a> Out<'a> {
         EventBuilder { arena: self.arena, head, start, cut: 0 }
     }
 
-    /// Hands stream bytes on to a file.
-    pub fn content(&mut self, direction: Direction, bytes: &[u8]) {
-        self.arena.push_content(self.flow.serial, direction, bytes);
+    /// Hands stream bytes on to a file; `first` when none of the direction went there before.
+    pub fn content(&mut self, direction: Direction, first: bool, bytes: &[u8]) {
+        self.arena.push_content(*self.flow, direction, first, bytes);
     }
 }
 
@@ -141,6 +141,18 @@ impl EventBuilder<'_> {
     /// A whole number.
     pub fn number(self, key: Key, value: u64) -> Self {
         self.arena.put(key, Suffix::None, Value::U64(value));
+        self
+    }
+
+    /// A whole number that may be negative.
+    pub fn signed(self, key: Key, value: i64) -> Self {
+        self.arena.put(key, Suffix::None, Value::I64(value));
+        self
+    }
+
+    /// A number.
+    pub fn float(self, key: Key, value: f64) -> Self {
+        self.arena.put(key, Suffix::None, Value::F64(value));
         self
     }
 

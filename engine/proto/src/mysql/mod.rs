@@ -1,53 +1,195 @@
-//! Placeholder.
-use crate::*;
-use sniff_x_flow::*;
-/// x
-#[derive(Default)]
-pub struct Mysql;
-/// x
-pub struct MysqlDecoder;
-impl Decode for MysqlDecoder {
-    fn data(&mut self, _: Direction, w: Window<'_>, _: &mut Out<'_>) -> Next {
-        Next::More { used: w.bytes.len(), need: 0 }
-    }
-    fn gap(&mut self, _: Direction, _: Window<'_>, _: Lost, _: &mut Out<'_>) -> Next {
-        Next::More { used: 0, need: 0 }
-    }
-    fn datagram(&mut self, _: Direction, w: Window<'_>, _: &mut Out<'_>) -> Next {
-        Next::More { used: w.bytes.len(), need: 0 }
-    }
-    fn tick(&mut self, _: Nanos, _: &mut Out<'_>) -> bool {
-        false
-    }
-    fn end(&mut self, _: End, _: [Window<'_>; 2], _: &mut Out<'_>) {}
-    fn retained(&self) -> usize {
-        0
+//! MySQL and MariaDB: the client/server protocol over TCP.
+//!
+//! Stage: bytes in order → exchanges. `client` and `server` follow one direction each, packet by packet; `decoder` is what they share:
+//! the queue of requests that wait (`exchange`), the response to the oldest of them (`response`), prepared statements
+//! (`statements`) and the session (`session`). `report` writes the events, `resync` finds the way back in after a loss.
+//! Rows are counted and passed over, never kept; of a statement at most `--max-text` bytes are kept.
+//! Source: <https://dev.mysql.com/doc/dev/mysql-server/latest/PAGE_PROTOCOL.html> and <https://mariadb.com/kb/en/clientserver-protocol/>.
+//!
+//! # Events
+//!
+//! * `session`: one per login, when it ended (`connected`, `rejected`, `encrypted`, `compressed`; `connecting` if its end was not seen), one when a
+//!   replication stream begins (`streaming`) and one when the server closes an idle connection with an error (`closed`).
+//! * `exchange`: one per result. A text with several statements, or a procedure, gives one event per result, numbered from the second on.
+//!   The operation of a result is its own statement's; all results from a `CALL` on are the `CALL`'s.
+//! * `message`: what has no response: `QUIT`, `CLOSE` and `SEND_LONG_DATA`.
+//! * `notice`: packets that make no sense, and bytes missing that belong to no known exchange.
+//!
+//! # Out of step
+//!
+//! After a loss each direction passes over its bytes until it may begin a message again: where the other side had spoken in between.
+//! There the first packet must pass the strict checks of `resync`. A client that sends requests ahead makes the pairing of
+//! responses unsure after a loss; then only a request after a silence of one second is paired again. A response whose beginning was not seen
+//! is never reported as an exchange. Where the login was not seen, `CLIENT_DEPRECATE_EOF` shows itself in the packet behind the column
+//! definitions (an EOF packet has five bytes, an OK packet in its place at least seven), and query attributes in the first two bytes.
+
+mod attributes;
+mod client;
+mod command;
+mod decoder;
+mod exchange;
+mod flags;
+mod handshake;
+mod packet;
+mod report;
+mod response;
+mod resync;
+mod server;
+mod session;
+mod sql;
+mod statements;
+mod wire;
+
+use core::time::Duration;
+
+use sniff_x_flow::FlowInfo;
+
+pub use decoder::MysqlDecoder;
+
+use crate::event::Key;
+use crate::{About, Decoder, OpensAt, OptionError, OptionSpec, Options, Plugin, Probe, port_rule};
+use handshake::{Greeting, Login};
+use packet::Failure;
+use resync::Look;
+use wire::{HEADER, Header};
+
+const ABOUT: About = About {
+    name: report::NAME,
+    version: env!("CARGO_PKG_VERSION"),
+    summary: "MySQL and MariaDB: statements with their results, errors and durations",
+    options: &[OptionSpec {
+        long: "port",
+        short: Some('p'),
+        value: Some("PORT"),
+        repeatable: true,
+        help: "The server's port",
+        default: Some("3306"),
+    }],
+    keys: &[
+        Key::SESSION_STATE,
+        Key::DB_SYSTEM_NAME,
+        Key::DB_SERVER_VERSION,
+        Key::DB_CONNECTION_ID,
+        Key::DB_USER,
+        Key::DB_AUTH_METHOD,
+        Key::DB_NAMESPACE,
+        Key::DB_COLLECTION_NAME,
+        Key::DB_OPERATION_NAME,
+        Key::DB_QUERY_TEXT,
+        Key::DB_STATEMENT_ID,
+        Key::DB_RETURNED_ROWS,
+        Key::DB_COLUMNS,
+        Key::DB_AFFECTED_ROWS,
+        Key::DB_LAST_INSERT_ID,
+        Key::DB_WARNINGS,
+        Key::DB_RESULT_INDEX,
+        Key::DB_STATUS_CODE,
+        Key::DB_SQLSTATE,
+        Key::ERROR_MESSAGE,
+        Key::DB_RESPONSE_SIZE,
+        Key::MYSQL_ARGUMENT,
+        Key::MYSQL_INFILE_SIZE,
+        Key::MYSQL_BINLOG_EVENTS,
+        Key::GAP_BYTES,
+        Key::TEXT_LENGTH,
+        Key::NOTICE,
+    ],
+    opens_at: OpensAt::FirstPayload,
+};
+
+/// The port that IANA gave the protocol.
+const DEFAULT_PORT: u16 = 3306;
+
+/// How long an exchange may wait for its response before it is reported without one.
+pub const EXCHANGE_TIMEOUT: Duration = Duration::from_hours(1);
+
+/// The plugin.
+#[derive(Debug)]
+pub struct Mysql {
+    ports: Vec<u16>,
+    exchange_timeout: Duration,
+}
+
+impl Default for Mysql {
+    fn default() -> Self {
+        Self { ports: vec![DEFAULT_PORT], exchange_timeout: EXCHANGE_TIMEOUT }
     }
 }
+
+impl Mysql {
+    /// Sets how long an exchange may wait for its response.
+    pub fn set_exchange_timeout(&mut self, timeout: Duration) {
+        self.exchange_timeout = timeout;
+    }
+}
+
 impl Plugin for Mysql {
     fn about(&self) -> &About {
-        &About {
-            name: "mysql",
-            version: "",
-            summary: "",
-            options: &[],
-            keys: &[],
-            opens_at: OpensAt::FirstPayload,
-        }
+        &ABOUT
     }
-    fn configure(&mut self, _: &Options) -> Result<(), OptionError> {
+
+    fn configure(&mut self, options: &Options) -> Result<(), OptionError> {
+        self.ports = options.ports(&[DEFAULT_PORT])?;
         Ok(())
     }
+
     fn rule(&self) -> String {
-        "mysql".into()
+        port_rule(&self.ports)
     }
-    fn is_server_port(&self, _: u16) -> bool {
-        false
+
+    fn is_server_port(&self, port: u16) -> bool {
+        self.ports.contains(&port)
     }
-    fn probe(&self, _: &[u8], _: &[u8]) -> Probe {
-        Probe::More
+
+    fn probe(&self, to_server: &[u8], to_client: &[u8]) -> Probe {
+        match (speaker(to_server), speaker(to_client)) {
+            (Speaker::Client, _) | (_, Speaker::Server) => Probe::Yes { reversed: false },
+            (Speaker::Server, _) | (_, Speaker::Client) => Probe::Yes { reversed: true },
+            (Speaker::Nobody, _) | (_, Speaker::Nobody) => Probe::No,
+            (Speaker::Unknown, Speaker::Unknown) => Probe::More,
+        }
     }
-    fn open(&self, _: &FlowInfo) -> Decoder {
-        Decoder::Mysql(Box::new(MysqlDecoder))
+
+    fn open(&self, flow: &FlowInfo) -> Decoder {
+        let timeout = u64::try_from(self.exchange_timeout.as_nanos()).unwrap_or(u64::MAX);
+        Decoder::Mysql(Box::new(MysqlDecoder::new(flow.midstream, timeout)))
+    }
+}
+
+/// Who sent the first bytes of a direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speaker {
+    /// A server: a greeting, or an error in its place.
+    Server,
+    /// A client: a login.
+    Client,
+    /// Too little to say, or a command, which other protocols might have too.
+    Unknown,
+    /// Nobody who speaks MySQL.
+    Nobody,
+}
+
+fn speaker(bytes: &[u8]) -> Speaker {
+    let Some(header) = Header::parse(bytes) else { return Speaker::Unknown };
+    let payload = bytes.get(HEADER..).unwrap_or_default();
+    let whole = payload.len() >= header.len;
+    let payload = payload.get(..header.len).unwrap_or(payload);
+    match (header.seq, payload.first()) {
+        (0, Some(9 | 10)) if whole => match Greeting::parse(payload) {
+            Some(_) => Speaker::Server,
+            None => Speaker::Nobody,
+        },
+        (0, Some(9 | 10)) if header.len < 1024 => Speaker::Unknown,
+        (0 | 1, Some(0xff)) if whole => match Failure::parse(payload) {
+            Some(failure) if failure.code >= 1000 => Speaker::Server,
+            _ => Speaker::Nobody,
+        },
+        _ => match resync::request(bytes, true) {
+            Look::Yes if header.seq == 1 && Login::is_plausible(payload) => Speaker::Client,
+            Look::Yes | Look::More | Look::Compressed => Speaker::Unknown,
+            // The response to a command that was missed, or to one that the other direction shows.
+            Look::No if header.seq == 1 && (1..0x1_0000).contains(&header.len) => Speaker::Unknown,
+            Look::No => Speaker::Nobody,
+        },
     }
 }

@@ -191,6 +191,7 @@ fn a_reset_hands_on_what_waits_and_ends() {
     bed.feed(&[c(A, 104, 501, "def"), s(A, 511, 101, "xyz")]);
     assert_eq!(bed.feed(&[c(R | A, 101, 501, "")]), ["<[10]xyz >[3]def$", "rst"]);
     assert_eq!(bed.log.totals[0].map(|t| (t.bytes, t.gap_bytes)), [(3, 3), (3, 10)]);
+    assert_eq!(bed.log.last_seen, [bed.now]);
 }
 
 #[test]

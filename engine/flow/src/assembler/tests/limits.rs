@@ -78,12 +78,14 @@ fn idle_connections_are_closed_unless_the_stream_says_no() {
     let mut bed = Bed::new();
     bed.open();
     bed.feed(&[c(A, 101, 501, "abc"), c(A, 107, 501, "ghi")]);
+    let last = bed.now;
     bed.log.pending = true;
     assert_eq!(bed.wait(310_000), NOTHING);
     assert_eq!(bed.wait(10_000), NOTHING);
     bed.log.pending = false;
     assert_eq!(bed.wait(310_000), [">[3]ghi", "idle"]);
     assert_eq!(bed.assembler.counters().closed_idle, 1);
+    assert_eq!(bed.log.last_seen, [last], "to be kept is no packet");
 }
 
 #[test]

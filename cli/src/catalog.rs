@@ -1,0 +1,138 @@
+//! The plugins that there are, and those that the command line names.
+
+use clap::Command;
+use sniff_x_plugin::PluginPath;
+use sniff_x_proto::event::KeyTable;
+use sniff_x_proto::{About, Plugin};
+
+use crate::failure::Failure;
+use crate::options;
+use crate::values::nearest;
+
+/// The word that names every protocol at once.
+const ALL: &str = "all";
+/// Not part of `all`: it takes any stream.
+const NOT_IN_ALL: &str = "tcp";
+
+/// All plugins, built in and external. External ones are loaded at the first need, and only then.
+pub(crate) struct Catalog {
+    own: Command,
+    path: PluginPath,
+    external: Option<Vec<External>>,
+    /// Why folders or libraries could not be used.
+    pub(crate) problems: Vec<String>,
+    /// The keys of all plugins that were loaded.
+    pub(crate) keys: KeyTable,
+}
+
+/// A plugin from a shared library.
+pub(crate) struct External {
+    /// The plugin.
+    pub(crate) plugin: Box<dyn Plugin>,
+    /// Its library.
+    pub(crate) library: std::path::PathBuf,
+}
+
+impl Catalog {
+    /// The catalog with the external plugins of `path`; none may have an option of `own`.
+    pub(crate) fn new(own: Command, path: PluginPath) -> Self {
+        Self { own, path, external: None, problems: Vec::new(), keys: KeyTable::default() }
+    }
+
+    pub(crate) fn path(&self) -> &PluginPath {
+        &self.path
+    }
+
+    /// The external plugins.
+    pub(crate) fn external(&mut self) -> &mut Vec<External> {
+        if self.external.is_none() {
+            let loaded = self.load();
+            self.external = Some(loaded);
+        }
+        self.external.get_or_insert_default()
+    }
+
+    fn load(&mut self) -> Vec<External> {
+        let (libraries, errors) = self.path.libraries();
+        self.problems.extend(errors.iter().map(ToString::to_string));
+        let mut external: Vec<External> = Vec::new();
+        for library in libraries {
+            match sniff_x_plugin::load(&library, &mut self.keys) {
+                Ok(plugin) => match self.objection(plugin.about(), &external) {
+                    Some(objection) => self.problems.push(format!("{}: {objection}", library.display())),
+                    None => external.push(External { plugin, library }),
+                },
+                Err(error) => self.problems.push(error.to_string()),
+            }
+        }
+        external
+    }
+
+    /// Why a plugin can't stand beside those that are there already.
+    fn objection(&self, about: &About, loaded: &[External]) -> Option<String> {
+        let name = about.name;
+        if sniff_x_proto::names().any(|n| n == name) {
+            return Some(format!("a plugin '{name}' is built in"));
+        }
+        if let Some(first) = loaded.iter().find(|e| e.plugin.about().name == name) {
+            return Some(format!("the plugin '{name}' is already loaded from {}", first.library.display()));
+        }
+        let clash = options::clash(&self.own, about)?;
+        Some(format!("the plugin '{name}' has the option {clash}, which is sniff-x's own"))
+    }
+
+    /// The plugins that `named` (`mysql,redis`) asks for, not yet configured, each once.
+    pub(crate) fn choose(&mut self, named: &str) -> Result<Vec<Box<dyn Plugin>>, Failure> {
+        let mut chosen: Vec<Box<dyn Plugin>> = Vec::new();
+        for name in named.split(',').map(str::trim) {
+            if name == ALL {
+                let builtin = sniff_x_proto::names().filter(|n| *n != NOT_IN_ALL);
+                let all = builtin.filter_map(sniff_x_proto::builtin).collect::<Vec<_>>();
+                let external = self.external().drain(..).map(|e| e.plugin);
+                for plugin in all.into_iter().chain(external) {
+                    if chosen.iter().all(|c| c.about().name != plugin.about().name) {
+                        chosen.push(plugin);
+                    }
+                }
+            } else if chosen.iter().all(|c| c.about().name != name) {
+                chosen.push(self.take(name)?);
+            }
+        }
+        Ok(chosen)
+    }
+
+    fn take(&mut self, name: &str) -> Result<Box<dyn Plugin>, Failure> {
+        if let Some(plugin) = sniff_x_proto::builtin(name) {
+            return Ok(plugin);
+        }
+        let external = self.external();
+        if let Some(at) = external.iter().position(|e| e.plugin.about().name == name) {
+            return Ok(external.swap_remove(at).plugin);
+        }
+        Err(Failure::Usage(self.unknown(name)))
+    }
+
+    fn unknown(&mut self, name: &str) -> String {
+        let external = self.external().iter().map(|e| e.plugin.about().name);
+        let names: Vec<&str> = sniff_x_proto::names().chain(external).chain([ALL]).collect();
+        let mut message = format!("no plugin '{name}'");
+        if let Some(near) = nearest(name, names.iter().copied()) {
+            message += &format!("; did you mean '{near}'?");
+        }
+        message += &format!("\nPlugins: {}", names.join(", "));
+        for problem in &self.problems {
+            message += &format!("\n{problem}");
+        }
+        message
+    }
+}
+
+/// A new instance of every built-in plugin.
+pub(crate) fn builtin() -> Vec<Box<dyn Plugin>> {
+    sniff_x_proto::names().filter_map(sniff_x_proto::builtin).collect()
+}
+
+/// What the plugins say of themselves.
+pub(crate) fn abouts(plugins: &[Box<dyn Plugin>]) -> Vec<&About> {
+    plugins.iter().map(|plugin| plugin.about()).collect()
+}

@@ -1,0 +1,240 @@
+//! Matched arguments → a checked [`Config`].
+
+use core::time::Duration;
+use std::env;
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::ArgMatches;
+use sniff_x_engine::config::{Backend, Limits, Output};
+use sniff_x_engine::{Config, Format, Input};
+use sniff_x_proto::Plugin;
+use sniff_x_proto::event::KeyTable;
+
+use crate::catalog::abouts;
+use crate::failure::Failure;
+use crate::values::nearest;
+use crate::{information, options};
+
+/// How long the kernel keeps a block that isn't full: the delay of events on a quiet line.
+const RETIRE: Duration = Duration::from_millis(10);
+
+/// Gives `plugins` their options and puts the configuration together. Files are not touched yet.
+pub(crate) fn build(
+    matches: &ArgMatches,
+    mut plugins: Vec<Box<dyn Plugin>>,
+    keys: KeyTable,
+) -> Result<Config, Failure> {
+    let input = input(matches)?;
+    let write = write_target(matches, !plugins.is_empty())?;
+    if plugins.is_empty() && write.is_none() {
+        let names: Vec<_> = sniff_x_proto::names().collect();
+        return Err(Failure::Usage(format!(
+            "name a PLUGIN, or capture only with --write FILE\nPlugins: {}, all\nTry: sniff-x {} mysql",
+            names.join(", "),
+            source_as_given(&input)
+        )));
+    }
+    let filter = matches.get_one::<String>("filter").map(|text| parse_filter(text)).transpose()?;
+    let dump = configure(matches, &mut plugins)?;
+    Ok(Config {
+        input,
+        plugins,
+        keys,
+        filter,
+        threads: number(matches, "threads", 1),
+        output: output(matches)?,
+        write,
+        dump,
+        duration: matches.get_one("duration").copied(),
+        stats_interval: matches.get_one("stats-interval").copied(),
+        limits: limits(matches),
+    })
+}
+
+fn parse_filter(text: &str) -> Result<sniff_x_filter::Expression, Failure> {
+    sniff_x_filter::parse(text).map_err(|error| Failure::Usage(format!("--filter: {error}")))
+}
+
+/// Hands the options to the plugins; gives the folder of `tcp --dump`.
+fn configure(matches: &ArgMatches, plugins: &mut [Box<dyn Plugin>]) -> Result<Option<PathBuf>, Failure> {
+    let given: Vec<_> = {
+        let all = abouts(plugins);
+        all.iter().map(|about| options::given(matches, &all, about)).collect::<Result<_, _>>()?
+    };
+    let mut dump = None;
+    for (plugin, options) in plugins.iter_mut().zip(given) {
+        if plugin.about().name == "tcp" {
+            dump = options.last("dump").map(PathBuf::from);
+        }
+        plugin.configure(&options).map_err(|error| {
+            let about = plugin.about();
+            Failure::Usage(format!("{}: {error}\n\n{}", about.name, options::listed(about)))
+        })?;
+    }
+    Ok(dump)
+}
+
+fn input(matches: &ArgMatches) -> Result<Input, Failure> {
+    if let Some(file) = matches.get_one::<PathBuf>("read") {
+        return Ok(Input::File(file.clone()));
+    }
+    let interfaces: Vec<String> = matches.get_many("iface").into_iter().flatten().cloned().collect();
+    if interfaces.is_empty() {
+        return Err(Failure::Usage(format!(
+            "say where frames come from: --iface IF or --read FILE\n{}\nTry: sniff-x --iface {} mysql",
+            devices_line(),
+            information::interfaces().into_iter().find(|name| name != "lo").as_deref().unwrap_or("any")
+        )));
+    }
+    check_interfaces(&interfaces, &information::interfaces())?;
+    let snaplen = number(matches, "snaplen", 0);
+    Ok(Input::Live {
+        interfaces,
+        backend: match matches.get_one::<String>("backend").map(String::as_str) {
+            Some("afpacket") => Backend::AfPacket,
+            Some("libpcap") => Backend::Libpcap,
+            _ => Backend::Auto,
+        },
+        ring_size: number(matches, "ring-size", crate::args::RING_SIZE),
+        block_size: number(matches, "block-size", crate::args::BLOCK_SIZE),
+        snaplen: u32::try_from(snaplen)
+            .map_err(|_| Failure::Usage(format!("--snaplen {snaplen} is too large")))?,
+        retire: RETIRE,
+        promiscuous: !matches.get_flag("no-promiscuous"),
+    })
+}
+
+/// Wrong names are told apart here already: without privileges the engine would fail for another reason.
+fn check_interfaces(asked: &[String], existing: &[String]) -> Result<(), Failure> {
+    let is_any = |name: &String| name == "any";
+    if asked.iter().any(is_any) && asked.len() > 1 {
+        return Err(Failure::Usage("--iface any is all interfaces: name no further one".into()));
+    }
+    let unknown = asked.iter().find(|name| !is_any(name) && !existing.contains(name));
+    match unknown {
+        Some(name) if !existing.is_empty() => Err(Failure::Usage(unknown_interface(name, existing))),
+        _ => Ok(()),
+    }
+}
+
+/// What is said about an interface that does not exist.
+pub(crate) fn unknown_interface(name: &str, existing: &[String]) -> String {
+    let near = nearest(name, existing.iter().map(String::as_str).chain(["any"]));
+    let near = near.map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
+    format!("no interface '{name}'{near}\nInterfaces: {}, any", existing.join(", "))
+}
+
+fn devices_line() -> String {
+    format!("Interfaces: {}, any", information::interfaces().join(", "))
+}
+
+/// The source as it was given, for an example line.
+fn source_as_given(input: &Input) -> String {
+    match input {
+        Input::File(file) => format!("--read {}", file.display()),
+        Input::Live { interfaces, .. } => format!("--iface {}", interfaces.join(" --iface ")),
+    }
+}
+
+fn output(matches: &ArgMatches) -> Result<Output, Failure> {
+    let format = match matches.get_one::<String>("format").map(String::as_str) {
+        Some("json") => Format::Json,
+        _ => Format::Text { color: color(matches) },
+    };
+    // A file of our own: the standard library's handle looks for line ends in everything and flushes at each.
+    let to = io::stdout().as_fd().try_clone_to_owned().context("standard output")?;
+    let count = matches.get_one::<usize>("count").and_then(|n| u64::try_from(*n).ok());
+    Ok(Output { format, to: Box::new(File::from(to)), count })
+}
+
+/// <https://no-color.org>: NO_COLOR counts when it is not empty.
+fn color(matches: &ArgMatches) -> bool {
+    match matches.get_one::<String>("color").map(String::as_str) {
+        Some("always") => true,
+        Some("never") => false,
+        _ => io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+    }
+}
+
+/// `--write`; `-` is standard output as long as no events go there.
+fn write_target(matches: &ArgMatches, has_plugins: bool) -> Result<Option<PathBuf>, Failure> {
+    let target = matches.get_one::<PathBuf>("write");
+    if target.is_none_or(|t| t != Path::new("-")) {
+        return Ok(target.cloned());
+    }
+    if has_plugins {
+        return Err(Failure::Usage(
+            "--write - needs standard output for itself: name a file, or no PLUGIN".into(),
+        ));
+    }
+    if io::stdout().is_terminal() {
+        return Err(Failure::Usage(
+            "--write - would write a capture file to the terminal: send it to a pipe".into(),
+        ));
+    }
+    Ok(Some("/dev/stdout".into()))
+}
+
+fn limits(matches: &ArgMatches) -> Limits {
+    let default = Limits::default();
+    let time = |id, default| matches.get_one::<Duration>(id).copied().unwrap_or(default);
+    Limits {
+        max_text: number(matches, "max-text", default.max_text),
+        max_message: number(matches, "max-message", default.max_message),
+        max_connections: number(matches, "max-connections", default.max_connections),
+        max_pages_per_connection: number(
+            matches,
+            "max-pages-per-connection",
+            default.max_pages_per_connection,
+        ),
+        max_pages: number(matches, "max-pages", default.max_pages),
+        idle_timeout: time("idle-timeout", default.idle_timeout),
+        exchange_timeout: time("exchange-timeout", default.exchange_timeout),
+    }
+}
+
+fn number(matches: &ArgMatches, id: &str, default: usize) -> usize {
+    matches.get_one(id).copied().unwrap_or(default)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|n| (*n).to_owned()).collect()
+    }
+
+    #[test]
+    fn interfaces_that_exist_are_taken() {
+        let existing = names(&["lo", "eth0"]);
+        for asked in [&["lo"][..], &["any"], &["eth0", "lo"]] {
+            assert!(check_interfaces(&names(asked), &existing).is_ok(), "{asked:?}");
+        }
+        // Where they can't be listed the engine finds out.
+        assert!(check_interfaces(&names(&["eth7"]), &[]).is_ok());
+    }
+
+    #[test]
+    fn others_are_not() {
+        let existing = names(&["lo", "eth0"]);
+        let Err(Failure::Usage(message)) = check_interfaces(&names(&["lo", "eht0"]), &existing) else {
+            panic!()
+        };
+        assert_eq!(message, "no interface 'eht0'; did you mean 'eth0'?\nInterfaces: lo, eth0, any");
+        let Err(Failure::Usage(message)) = check_interfaces(&names(&["wlan7"]), &existing) else { panic!() };
+        assert_eq!(message, "no interface 'wlan7'\nInterfaces: lo, eth0, any");
+        assert!(check_interfaces(&names(&["any", "lo"]), &existing).is_err());
+    }
+
+    /// The help shows the library's defaults, so leaving an option away changes nothing.
+    #[test]
+    fn the_defaults_of_the_help_are_those_of_the_engine() {
+        let matches = crate::args::own().get_matches_from(["sniff-x"]);
+        assert_eq!(format!("{:?}", limits(&matches)), format!("{:?}", Limits::default()));
+    }
+}

@@ -1,0 +1,295 @@
+//! Runs of the real program on small files of our own and on the loopback interface: results, exit codes, signals.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and says why it is skipped")]
+
+mod pcap;
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Three packets, the third with five bytes.
+fn three() -> Vec<u8> {
+    pcap::file(&[(true, b"hello")])
+}
+
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("three.pcap"), three()).unwrap();
+        Self { folder }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn sniff_x(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let output = program(self.folder.path()).args(arguments).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+}
+
+fn program(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sniff-x"));
+    command
+        .current_dir(folder)
+        .env("XDG_DATA_HOME", folder)
+        .env_remove("SNIFF_X_PLUGIN_DIR")
+        .env_remove("RUST_LOG");
+    command.stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn events_go_to_standard_output_and_the_summary_to_standard_error() {
+    let place = Place::new();
+    let (code, out, err) = place.sniff_x(&["--read", "three.pcap", "--format", "json", "tcp"]);
+    assert_eq!(code, Some(0), "{err}");
+    let event: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(event["timestamp"], "2026-03-01T10:00:00.000000000Z");
+    assert_eq!((&event["client.address"], &event["client.port"]), (&"10.0.0.1".into(), &50_000.into()));
+    assert_eq!((&event["server.address"], &event["server.port"]), (&"10.0.0.2".into(), &4000.into()));
+    assert_eq!(event["sniffx.to_server.bytes"], 5);
+    assert_eq!(event["duration_ns"], 2_000_000);
+    for expected in
+        ["3 received", "3 passed", "1 connections, 5 bytes in order, 0 gaps", "1 written, 0 dropped"]
+    {
+        assert!(err.contains(expected), "{expected}: {err}");
+    }
+
+    let (code, out, err) = place.sniff_x(&["--read", "three.pcap", "-q", "--color", "always", "tcp"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.starts_with("\x1b[2m10:00:00.000000\x1b[0m 10.0.0.1:50000 → 10.0.0.2:4000 "), "{out}");
+    let (_, plain, _) = place.sniff_x(&["--read", "three.pcap", "-q", "tcp"]);
+    assert!(!plain.contains('\x1b'), "no colours where there is no terminal");
+}
+
+#[test]
+fn standard_input_is_a_file_like_any_other() {
+    let place = Place::new();
+    let (_, expected, _) = place.sniff_x(&["--read", "three.pcap", "--format", "json", "tcp"]);
+    let input = fs::File::open(place.file("three.pcap")).unwrap();
+    let output = program(place.folder.path())
+        .args(["--read", "-", "--format", "json", "tcp"])
+        .stdin(input)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+}
+
+#[test]
+fn counters_as_json() {
+    let place = Place::new();
+    let (code, _, err) = place.sniff_x(&["--read", "three.pcap", "--stats-file", "stats.json", "-q", "tcp"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let stats: Value = serde_json::from_slice(&fs::read(place.file("stats.json")).unwrap()).unwrap();
+    assert!(stats["schema_version"].is_string());
+    assert_eq!(stats["counters"]["frames.received"], 3);
+    assert_eq!(stats["counters"]["events.written"], 1);
+    let (code, _, err) = place.sniff_x(&["--read", "three.pcap", "--stats-file", "no/stats.json", "tcp"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("no/stats.json"), "{err}");
+}
+
+#[test]
+fn frames_alone_are_written_without_a_plugin() {
+    let place = Place::new();
+    let (code, out, err) =
+        place.sniff_x(&["--read", "three.pcap", "--write", "copy.pcapng", "--filter", "src port 4000"]);
+    assert_eq!((code, out.as_str()), (Some(0), ""), "{err}");
+    let (_, _, err) = place.sniff_x(&["--read", "copy.pcapng", "tcp"]);
+    assert!(err.contains("1 received"), "{err}");
+
+    let output =
+        program(place.folder.path()).args(["--read", "three.pcap", "--write", "-"]).output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(output.stdout.get(..4), Some(&[0x0a, 0x0d, 0x0d, 0x0a][..]), "a pcapng section");
+}
+
+#[test]
+fn what_is_no_capture_file_is_said() {
+    let place = Place::new();
+    fs::write(place.file("page.html"), "<!DOCTYPE html><html>").unwrap();
+    let (code, _, err) = place.sniff_x(&["--read", "page.html", "tcp"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("page.html: not a capture file"), "{err}");
+    let (code, _, err) = place.sniff_x(&["--read", "missing.pcap", "tcp"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("missing.pcap"), "{err}");
+}
+
+#[test]
+fn a_file_cut_short_gives_its_whole_packets_and_a_warning() {
+    let place = Place::new();
+    let whole = three();
+    fs::write(place.file("cut.pcap"), whole.get(..whole.len() - 3).unwrap()).unwrap();
+    let (code, _, err) = place.sniff_x(&["--read", "cut.pcap", "tcp"]);
+    assert_eq!(code, Some(0));
+    assert!(
+        err.contains("warning") && err.contains("2 passed") && err.contains("frames.unreadable 1"),
+        "{err}"
+    );
+    let (code, _, err) = place.sniff_x(&["--read", "cut.pcap", "-q", "tcp"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "-q says errors only");
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let place = Place::new();
+    for arguments in [&["tcp"][..], &["--write", "-"]] {
+        let mut child = program(place.folder.path())
+            .args(["--read", "three.pcap", "-q"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), err.as_str()), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// As nobody, who has no capabilities.
+#[test]
+fn missing_capabilities_are_named_with_the_line_that_grants_them() {
+    let place = Place::new();
+    let copy = place.file("sniff-x");
+    fs::copy(env!("CARGO_BIN_EXE_sniff-x"), &copy).unwrap();
+    fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(&copy);
+    command.args(["--iface", "lo", "mysql"]).current_dir("/").stdin(Stdio::null());
+    if is_root() {
+        const NOBODY: u32 = 65_534;
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let output = command.output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.contains("cap_net_raw"), "{err}");
+    let line = format!("sudo setcap cap_net_raw,cap_bpf=ep {}", copy.canonicalize().unwrap().display());
+    assert!(err.contains(&line), "{err}");
+}
+
+/// Sends `signal` with kill(1).
+fn send(signal: &str, child: &Child) {
+    let status = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    assert!(status.unwrap().success());
+}
+
+/// Live on the loopback interface until it says on standard error that it has begun.
+fn started(arguments: &[&str]) -> Option<Child> {
+    if !is_root() {
+        println!("skipped: live capture needs root");
+        return None;
+    }
+    let folder = std::env::temp_dir();
+    let mut child = program(&folder)
+        .args(["--iface", "lo", "-vv"])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut said, mut buffer) = (String::new(), [0; 1024]);
+    while !said.contains("capabilities given up") {
+        let n = child.stderr.as_mut().unwrap().read(&mut buffer).unwrap();
+        assert!(n > 0, "it ended: {said}");
+        said += &String::from_utf8_lossy(buffer.get(..n).unwrap());
+    }
+    Some(child)
+}
+
+#[test]
+fn the_first_signal_ends_a_live_run_with_its_summary() {
+    for signal in ["-INT", "-TERM"] {
+        let Some(child) = started(&["tcp"]) else { return };
+        send(signal, &child);
+        let output = child.wait_with_output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{err}");
+        assert!(err.contains("received") && err.contains("dropped by the kernel"), "{err}");
+    }
+}
+
+/// Standard input that never ends keeps the reader from seeing the first signal.
+#[test]
+fn the_second_signal_ends_it_at_once() {
+    let folder = std::env::temp_dir();
+    let mut child = program(&folder)
+        .args(["--read", "-", "-q", "tcp"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Signals sent before the program listens would end it by default, so give it time to come up; then until it is gone.
+    std::thread::sleep(Duration::from_millis(300));
+    send("-INT", &child);
+    for _ in 0..50 {
+        std::thread::sleep(Duration::from_millis(20));
+        if let Some(status) = child.try_wait().unwrap() {
+            assert_eq!(status.code(), Some(130));
+            return;
+        }
+        send("-INT", &child);
+    }
+    child.kill().unwrap();
+    panic!("still there after many signals");
+}
+
+#[test]
+fn duration_ends_a_live_run() {
+    let Some(child) = started(&["--duration", "0.3", "tcp"]) else { return };
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+}
+
+/// Without `-v`: whoever asks for counters sees them.
+#[test]
+fn counters_are_logged_when_they_are_asked_for() {
+    if !is_root() {
+        return println!("skipped: live capture needs root");
+    }
+    let place = Place::new();
+    let (code, _, err) =
+        place.sniff_x(&["--iface", "lo", "--duration", "0.4", "--stats-interval", "0.1", "tcp"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains("sniff-x: info: "), "{err}");
+    let (_, _, err) = place.sniff_x(&["--iface", "lo", "--duration", "0.1", "tcp"]);
+    assert!(!err.contains("sniff-x: info: "), "{err}");
+}
+
+/// After the sources are open nothing is left, and what was started keeps running.
+#[test]
+fn capabilities_are_given_up_once_the_sources_are_open() {
+    let Some(mut child) = started(&["tcp"]) else { return };
+    for task in fs::read_dir(format!("/proc/{}/task", child.id())).unwrap() {
+        let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+        for set in ["CapEff:", "CapPrm:", "CapInh:", "CapAmb:"] {
+            let mask = status.lines().find_map(|l| l.strip_prefix(set)).unwrap().trim();
+            assert!(mask.bytes().all(|b| b == b'0'), "{set} {mask}\n{status}");
+        }
+    }
+    assert!(child.try_wait().unwrap().is_none());
+    send("-TERM", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -1,0 +1,146 @@
+//! Where the rules are applied: in the kernel by the prefilter, or else by the engine.
+
+use std::os::fd::AsFd;
+
+use sniff_x_filter::{EbpfOptions, RuleSet};
+use sniff_x_flow::LinkType;
+
+use super::socket::Socket;
+use crate::prefilter::{Link, Prefilter, PrefilterCounters};
+use crate::{CaptureError, Device, FilterLevel, SourceCounters};
+
+/// The level of filtering of a source's sockets.
+pub(super) struct Filtering {
+    level: Level,
+    /// Bytes of a frame that are kept, `u32::MAX` for all.
+    keep: u32,
+}
+
+enum Level {
+    Ebpf {
+        prefilter: Box<Prefilter>,
+        link: Link,
+        /// The program lets pass what it can't judge by the expression of `--filter`.
+        undecided: bool,
+        /// What was counted when it could be read last.
+        counted: PrefilterCounters,
+    },
+    UserSpace {
+        why: String,
+    },
+}
+
+impl Filtering {
+    /// Loads the prefilter for these interfaces, if it can be loaded.
+    pub(super) fn load(chosen: &[Option<Device>], snaplen: u32) -> Self {
+        let keep = if snaplen == 0 { u32::MAX } else { snaplen };
+        let level = match link(chosen) {
+            Some(link) => match Prefilter::load(link) {
+                Ok(prefilter) => Level::Ebpf {
+                    prefilter: Box::new(prefilter),
+                    link,
+                    undecided: false,
+                    counted: PrefilterCounters::default(),
+                },
+                Err(error) => Level::UserSpace { why: error.to_string() },
+            },
+            None => Level::UserSpace { why: "the interface has neither Ethernet nor IP frames".to_owned() },
+        };
+        Self { level, keep }
+    }
+
+    /// User space, whatever the kernel can do.
+    #[cfg(test)]
+    pub(super) fn user_space(_: &[Option<Device>], snaplen: u32) -> Self {
+        let keep = if snaplen == 0 { u32::MAX } else { snaplen };
+        Self { level: Level::UserSpace { why: "a test wants it so".to_owned() }, keep }
+    }
+
+    /// Gives a socket its filter, before it is bound.
+    pub(super) fn attach(&self, socket: &mut Socket) -> Result<(), CaptureError> {
+        match &self.level {
+            Level::Ebpf { prefilter, .. } => prefilter.attach(socket.as_fd()),
+            // The kernel doesn't copy what nobody keeps.
+            Level::UserSpace { .. } if self.keep < u32::MAX => socket.keep(self.keep),
+            Level::UserSpace { .. } => Ok(()),
+        }
+    }
+
+    /// Puts the rules in: all sockets have their filter and ring. False when it could not be done; then the level is user space,
+    /// and the sockets have to be opened again, without the prefilter.
+    pub(super) fn start(&mut self, rules: &RuleSet) -> bool {
+        let Level::Ebpf { prefilter, link, undecided, .. } = &mut self.level else { return true };
+        // Where a frame's header differs from frame to frame the program sees only what comes behind it.
+        *undecided = *link == Link::Any && rules.filter.is_some();
+        let link = match link {
+            Link::Ethernet => sniff_x_filter::Link::Ethernet,
+            Link::RawIp => sniff_x_filter::Link::RawIp,
+            Link::Any => sniff_x_filter::Link::Any,
+        };
+        let accept = self.keep;
+        let result = prefilter.set_rules(|maps| {
+            rules.compile_ebpf(&EbpfOptions { accept, counters_fd: Some(maps.counters), link })
+        });
+        match result {
+            Ok(()) => true,
+            Err(error) => {
+                self.level = Level::UserSpace { why: error.to_string() };
+                false
+            }
+        }
+    }
+
+    /// Says why it is not the best level; which one it is the engine says.
+    pub(super) fn report(&self) {
+        match &self.level {
+            Level::Ebpf { .. } => log::debug!("the prefilter and the program of the rules are in the kernel"),
+            Level::UserSpace { why } => log::info!("filtering in user space, every frame is copied: {why}"),
+        }
+    }
+
+    /// The kernel drops the second sight of loopback frames.
+    pub(super) const fn in_kernel(&self) -> bool {
+        matches!(self.level, Level::Ebpf { .. })
+    }
+
+    /// Who has the last word on a frame.
+    pub(super) const fn level(&self) -> FilterLevel {
+        match self.level {
+            Level::Ebpf { undecided: false, .. } => FilterLevel::Ebpf,
+            Level::Ebpf { undecided: true, .. } | Level::UserSpace { .. } => FilterLevel::UserSpace,
+        }
+    }
+
+    /// Completes what the sockets counted: `packets` are those that their filters let pass.
+    pub(super) fn count(&mut self, packets: u64, counters: &mut SourceCounters) {
+        match &mut self.level {
+            Level::Ebpf { prefilter, counted, .. } => {
+                match prefilter.counters() {
+                    Ok(now) => *counted = now,
+                    Err(error) => log::debug!("the prefilter's counters: {error}"),
+                }
+                counters.received = Some(counted.seen);
+                counters.filtered = Some(counted.filtered);
+                counters.duplicates += counted.loopback_duplicates;
+            }
+            Level::UserSpace { .. } => {
+                counters.received = Some(packets.saturating_sub(counters.duplicates));
+                counters.filtered = Some(0);
+            }
+        }
+    }
+}
+
+/// How the frames of all of these begin; none when the programs can't read them.
+fn link(chosen: &[Option<Device>]) -> Option<Link> {
+    let mut links = chosen.iter().map(|device| match device {
+        None => Some(Link::Any),
+        Some(device) => match device.link_type? {
+            LinkType::ETHERNET => Some(Link::Ethernet),
+            LinkType::RAW => Some(Link::RawIp),
+            _ => None,
+        },
+    });
+    let first = links.next()??;
+    links.try_fold(first, |all, link| Some(if link? == all { all } else { Link::Any }))
+}

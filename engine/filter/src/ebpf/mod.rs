@@ -1,0 +1,153 @@
+//! Stage: rules → an eBPF socket filter, as instructions.
+//!
+//! The program is entered by tail call from the static prefilter (<https://docs.kernel.org/bpf/>). It asks the plugins' rules of what
+//! the prefilter left in `skb->cb` (flow mode), then the filter of the frame itself (frame mode), counts what it rejects, and returns the
+//! bytes of the frame to keep.
+//!
+//! It loads with `CAP_BPF` alone (kernel 5.8): without `CAP_PERFMON` the verifier wants every stack access at a constant place and every byte that
+//! is read written before, so all loads have constant sizes and targets.
+
+mod asm;
+mod flow;
+mod frame;
+mod known;
+mod listing;
+mod set;
+mod simplify;
+mod walk;
+
+use sniff_x_ebpf_common::{counter, link};
+
+use self::asm::{Assembler, FP, Helper, If, R0, R1, R2, R6, Size};
+use self::walk::Verdicts;
+use crate::ast::Node;
+use crate::graph::{self, Next};
+use crate::{Expression, RuleSet};
+
+pub use listing::Listing;
+
+/// What the generated program needs to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EbpfOptions {
+    /// What the program returns for a frame that passes: the number of bytes to keep, `u32::MAX` for all.
+    pub accept: u32,
+    /// The descriptor of the prefilter's counters, a per-CPU array of 64-bit numbers, if rejected frames are to be counted.
+    pub counters_fd: Option<i32>,
+    /// How frames begin.
+    pub link: Link,
+}
+
+/// How the frames of an interface begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// An Ethernet header; a VLAN tag may have been taken out into metadata.
+    Ethernet,
+    /// IP without a link header.
+    RawIp,
+    /// It differs from frame to frame (`any`). The filter then reads relative to the network header and takes the kernel's word for the
+    /// protocol. A field that can't be read so (a frame cut short, headers outside of the buffer's linear part) is no reason to reject:
+    /// such a frame passes, and [`RuleSet::matches_frame`] decides in user space ([`RuleSet::filter_is_final`]).
+    Any,
+}
+
+impl Link {
+    /// The number that the prefilter knows it by.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::Ethernet => link::ETHERNET,
+            Self::RawIp => link::RAW_IP,
+            Self::Any => link::ANY,
+        }
+    }
+}
+
+/// The rules can't be put into a program that the kernel takes: they must be evaluated in user space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// A jump would be further than an instruction can say.
+    #[error("the rules make a program of {instructions} instructions, and a jump reaches 32767")]
+    TooLarge {
+        /// The program's length.
+        instructions: usize,
+    },
+}
+
+/// Words of `struct __sk_buff` by their offset, and constants of its helpers.
+mod skb {
+    pub(super) const PROTOCOL: i16 = 16;
+    pub(super) const VLAN_PRESENT: i16 = 20;
+    pub(super) const VLAN_PROTO: i16 = 28;
+    /// `BPF_HDR_START_NET`.
+    pub(super) const RELATIVE_TO_NETWORK_HEADER: u32 = 1;
+
+    /// One of the five words that programs leave to each other.
+    #[expect(clippy::cast_possible_truncation, reason = "0 to 4")]
+    pub(super) const fn cb(word: usize) -> i16 {
+        48 + 4 * word as i16
+    }
+}
+
+/// Where the counter's index is put for the look-up: what else lay there is no longer needed by then.
+const COUNTER: i16 = -4;
+
+impl RuleSet {
+    /// The rules as a program of type `SOCKET_FILTER`: instructions of 8 bytes, little endian.
+    ///
+    /// It returns 0 for a frame that is filtered, having counted it, and [`EbpfOptions::accept`] for one that passes. What flow mode can't
+    /// decide in the kernel (fragments, deep tunnels) passes.
+    ///
+    /// # Errors
+    /// The program would be too large.
+    pub fn compile_ebpf(&self, options: &EbpfOptions) -> Result<Vec<u8>, CompileError> {
+        let mut asm = Assembler::default();
+        let (filter, pass, reject) = (asm.label(), asm.label(), asm.label());
+        asm.mov(R6, R1);
+        if !self.rules.is_empty() {
+            let nodes: Option<Vec<Node>> = self.rules.iter().map(|rule| rule.node.clone()).collect();
+            // One rule that takes everything makes the others idle.
+            let any = nodes.and_then(|nodes| nodes.into_iter().reduce(Node::or));
+            let graph = graph::lower::<crate::flow::Mode>(any.as_ref());
+            flow::write(&mut asm, &graph, options.link, Verdicts { accept: filter, reject });
+        }
+        asm.bind(filter);
+        match self.filter.as_ref().map(Expression::frame_graph) {
+            Some(graph) if graph.entry != Next::Accept => {
+                let end = if options.link == Link::Any { pass } else { reject };
+                frame::write(&mut asm, graph, options.link, Verdicts { accept: pass, reject }, end);
+            }
+            _ => asm.jump(pass),
+        }
+        if asm.is_used(pass) {
+            asm.bind(pass);
+            asm.set(R0, options.accept);
+            asm.exit();
+        }
+        if asm.is_used(reject) {
+            asm.bind(reject);
+            if let Some(fd) = options.counters_fd {
+                count(&mut asm, fd);
+            }
+            asm.set(R0, 0);
+            asm.exit();
+        }
+        let instructions = asm.len();
+        asm.finish().map_err(|asm::TooFar| CompileError::TooLarge { instructions })
+    }
+}
+
+/// Adds one to the counter of filtered frames. The array is per CPU, so nothing else writes it at the same time.
+fn count(asm: &mut Assembler, fd: i32) {
+    let none = asm.label();
+    asm.store_word(FP, COUNTER, counter::FILTERED);
+    asm.load_map(R1, fd);
+    asm.mov(R2, FP);
+    asm.add_pointer(R2, i32::from(COUNTER));
+    asm.call(Helper::MapLookupElem);
+    asm.jump_if_64(If::Eq, R0, 0, none);
+    asm.load(Size::Double, R1, R0, 0);
+    asm.increment(R1);
+    asm.store(Size::Double, R0, 0, R1);
+    asm.bind(none);
+}

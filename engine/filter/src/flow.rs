@@ -1,0 +1,167 @@
+//! Flow mode: a plugin's rule asked of the innermost TCP or UDP header.
+//!
+//! Whatever lies around that header (link, VLAN tags, tunnels, IPv6 extension headers) is not asked about, so `ip` and `ip6` mean the
+//! innermost IP header, and protocols other than TCP and UDP are never there. A flow's key does not tell an IPv4 address from the same
+//! address mapped into IPv6 (`::ffff:10.0.0.1`, which RFC 6890 keeps off the wire): here both are IPv4.
+
+use core::net::IpAddr;
+
+use sniff_x_flow::packet::Packet;
+use sniff_x_flow::{Endpoint, FlowKey, Side, Transport};
+
+use crate::ast::{Ends, Family, Primitive, V4Inside, ether, ip};
+use crate::graph::{Builder, Graph, Lower, Next, Ports};
+use crate::ranges::Ranges;
+
+/// One question about a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Test {
+    Family(Family),
+    /// The transport protocol's number is this one.
+    Protocol(u8),
+    Port {
+        end: End,
+        set: Ranges,
+    },
+    /// The end's address is in this network; asked of IPv4 alone.
+    V4 {
+        end: End,
+        address: u32,
+        mask: u32,
+    },
+    V6 {
+        end: End,
+        address: u128,
+        mask: u128,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Source,
+    Destination,
+}
+
+/// The rule's verdict on a packet.
+pub(crate) fn accepts_packet(graph: &Graph<Test>, packet: &Packet) -> bool {
+    accepts(graph, &packet.key, packet.sender)
+}
+
+/// Whether a packet in at least one direction of the flow would match.
+pub(crate) fn accepts_flow(graph: &Graph<Test>, key: &FlowKey) -> bool {
+    accepts(graph, key, Side::Low) || accepts(graph, key, Side::High)
+}
+
+fn accepts(graph: &Graph<Test>, key: &FlowKey, sender: Side) -> bool {
+    let source = key.endpoint(sender);
+    let destination = key.endpoint(sender.other());
+    let pick = |end: End| -> Endpoint {
+        match end {
+            End::Source => source,
+            End::Destination => destination,
+        }
+    };
+    graph.accepts(|test| {
+        Ok(match test {
+            Test::Family(Family::V4) => source.address().is_ipv4(),
+            Test::Family(Family::V6) => source.address().is_ipv6(),
+            Test::Protocol(number) => match key.transport() {
+                Transport::Tcp => *number == ip::TCP,
+                Transport::Udp => *number == ip::UDP,
+            },
+            Test::Port { end, set } => set.contains(u32::from(pick(*end).port())),
+            Test::V4 { end, address, mask } => match pick(*end).address() {
+                IpAddr::V4(v4) => v4.to_bits() & mask == *address,
+                IpAddr::V6(_) => false,
+            },
+            Test::V6 { end, address, mask } => match pick(*end).address() {
+                IpAddr::V6(v6) => v6.to_bits() & mask == *address,
+                IpAddr::V4(_) => false,
+            },
+        })
+    })
+}
+
+/// Lowers to questions about a packet.
+pub(crate) enum Mode {}
+
+impl Lower for Mode {
+    type Test = Test;
+
+    fn primitive(to: &mut Builder<Test>, primitive: &Primitive, yes: Next, no: Next) -> Next {
+        match *primitive {
+            Primitive::Protocol(protocol) => match (protocol.ether_type(), protocol.ip_proto()) {
+                (Some(number), _) => ether_type(to, number, yes, no),
+                (None, Some((number, family))) => ip_proto(to, family, number, yes, no),
+                (None, None) => no,
+            },
+            Primitive::EtherProto(number) => ether_type(to, number, yes, no),
+            Primitive::IpProto { family, number } => ip_proto(to, family, number, yes, no),
+            Primitive::V4 { inside: Some(V4Inside::Arp | V4Inside::Rarp), .. } => no,
+            Primitive::V4 { inside: None | Some(V4Inside::Ip), ends, address, mask } => {
+                // A network of all addresses asks for the version alone.
+                let entry = if mask == 0 {
+                    yes
+                } else {
+                    ends_of(to, ends, yes, no, |end| Test::V4 { end, address, mask })
+                };
+                to.test(Test::Family(Family::V4), entry, no)
+            }
+            Primitive::V6 { ends, address, prefix } => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or_default();
+                let entry = if mask == 0 {
+                    yes
+                } else {
+                    ends_of(to, ends, yes, no, |end| Test::V6 { end, address, mask })
+                };
+                to.test(Test::Family(Family::V6), entry, no)
+            }
+            // Ports come through `ports`.
+            Primitive::Port { .. } => no,
+        }
+    }
+
+    fn ports(to: &mut Builder<Test>, ports: &Ports, yes: Next, no: Next) -> Next {
+        let set = Ranges::new(ports.ranges.iter().copied());
+        let entry = ends_of(to, ports.ends, yes, no, |end| Test::Port { end, set: set.clone() });
+        match ports.transport {
+            Some(transport) => protocol(to, transport.number(), entry, no),
+            None => entry,
+        }
+    }
+}
+
+fn ether_type(to: &mut Builder<Test>, number: u16, yes: Next, no: Next) -> Next {
+    match number {
+        ether::IPV4 => to.test(Test::Family(Family::V4), yes, no),
+        ether::IPV6 => to.test(Test::Family(Family::V6), yes, no),
+        _ => no,
+    }
+}
+
+fn ip_proto(to: &mut Builder<Test>, family: Option<Family>, number: u8, yes: Next, no: Next) -> Next {
+    let entry = protocol(to, number, yes, no);
+    match family {
+        Some(family) if entry != no => to.test(Test::Family(family), entry, no),
+        _ => entry,
+    }
+}
+
+fn protocol(to: &mut Builder<Test>, number: u8, yes: Next, no: Next) -> Next {
+    if matches!(number, ip::TCP | ip::UDP) { to.test(Test::Protocol(number), yes, no) } else { no }
+}
+
+fn ends_of(to: &mut Builder<Test>, ends: Ends, yes: Next, no: Next, test: impl Fn(End) -> Test) -> Next {
+    match ends {
+        Ends::Source => to.test(test(End::Source), yes, no),
+        Ends::Destination => to.test(test(End::Destination), yes, no),
+        Ends::Either => {
+            let second = to.test(test(End::Destination), yes, no);
+            to.test(test(End::Source), yes, second)
+        }
+        Ends::Both => {
+            let second = to.test(test(End::Destination), yes, no);
+            to.test(test(End::Source), second, no)
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! Stage: tokens → expression tree.
+//!
+//! A recursive-descent form of libpcap's `grammar.y`. What is peculiar to it is kept: `and` and `or` bind equally and to the left,
+//! `not` binds tighter, and a bare value behind `and` or `or` (`tcp port 80 or 443`) has the qualifiers of the term before it; a term in
+//! parentheses has none to give, and those from before the parenthesis stay.
+
+mod keywords;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use self::keywords::{is_keyword, is_not_yet};
+use crate::ast::{Ends, Node, Primitive, Protocol};
+use crate::error::ParseError;
+use crate::lex::{Lexeme, Token, tokens};
+
+/// Parentheses and `not` within each other, and `and` alternating with `or`: beyond this an expression is refused, so that walking its
+/// tree never needs an unbounded stack.
+const DEEPEST: usize = 200;
+
+/// The tree of `text`; None when it is empty, which means everything.
+pub(crate) fn parse(text: &str) -> Result<Option<Node>, ParseError> {
+    let mut parser = Parser { text, lexemes: tokens(text)?, at: 0, depth: 0 };
+    if parser.peek().token == Token::End {
+        return Ok(None);
+    }
+    let part = parser.expression(None)?;
+    match parser.peek() {
+        Lexeme { token: Token::End, .. } => Ok(Some(part.node)),
+        odd => Err(parser.unexpected_after(odd)),
+    }
+}
+
+/// What stands before a value and says how to read it.
+#[derive(Clone, Copy, Debug)]
+struct Qualifier {
+    protocol: Option<Protocol>,
+    ends: Option<Ends>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// `src 10.0.0.1`: the value's form decides.
+    Open,
+    Host,
+    Net,
+    Port,
+    PortRange,
+    Proto,
+}
+
+impl Kind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Open => "src or dst",
+            Self::Host => "host",
+            Self::Net => "net",
+            Self::Port => "port",
+            Self::PortRange => "portrange",
+            Self::Proto => "proto",
+        }
+    }
+
+    const fn expected(self) -> &'static str {
+        match self {
+            Self::Open | Self::Host => "an IPv4 or IPv6 address",
+            Self::Net => "a network such as 10.0.0.0/8, 192.168 or fe80::/10",
+            Self::Port => "a port number",
+            Self::PortRange => "two port numbers with '-' between them",
+            Self::Proto => "a protocol number",
+        }
+    }
+}
+
+/// A parsed piece, the qualifiers that a bare value behind it takes, and how deep its tree is.
+struct Part {
+    node: Node,
+    qualifier: Option<Qualifier>,
+    height: usize,
+}
+
+struct Parser<'t> {
+    text: &'t str,
+    lexemes: Vec<Lexeme<'t>>,
+    at: usize,
+    depth: usize,
+}
+
+impl<'t> Parser<'t> {
+    fn expression(&mut self, context: Option<Qualifier>) -> Result<Part, ParseError> {
+        let first = self.term(context)?;
+        self.chain(first, |parser, before| {
+            if parser.value_follows() { parser.value_or_list(before) } else { parser.term(before) }
+        })
+    }
+
+    /// `first` and what is joined to it by `and` and `or`, from left to right.
+    fn chain(
+        &mut self,
+        first: Part,
+        next: impl Fn(&mut Self, Option<Qualifier>) -> Result<Part, ParseError>,
+    ) -> Result<Part, ParseError> {
+        let mut left = first;
+        loop {
+            let operator = self.peek();
+            if !matches!(operator.token, Token::And | Token::Or) {
+                return Ok(left);
+            }
+            self.at += 1;
+            let right = next(self, left.qualifier)?;
+            let goes_on = matches!(
+                (&left.node, operator.token),
+                (Node::All(_), Token::And) | (Node::Any(_), Token::Or)
+            );
+            let height = left.height.max(right.height + usize::from(goes_on));
+            let height = if goes_on { height } else { height + 1 };
+            if height > DEEPEST {
+                return Err(self.error(operator, "the expression is nested too deeply"));
+            }
+            let node = if operator.token == Token::And {
+                left.node.and(right.node)
+            } else {
+                left.node.or(right.node)
+            };
+            left = Part { node, qualifier: right.qualifier, height };
+        }
+    }
+
+    fn term(&mut self, context: Option<Qualifier>) -> Result<Part, ParseError> {
+        let start = self.peek();
+        match start.token {
+            Token::Not => self.nested(start, |parser| {
+                let part = parser.term(context)?;
+                Ok(Part { node: part.node.not(), height: part.height + 1, ..part })
+            }),
+            Token::Open => self.nested(start, |parser| {
+                let part = parser.expression(context)?;
+                parser.close(start)?;
+                Ok(Part { qualifier: context, ..part })
+            }),
+            Token::Word(word) => self.primitive(start, word),
+            Token::End => Err(self.error(
+                start,
+                "the filter ends where a term such as 'tcp', 'port 80' or 'host 10.0.0.1' is expected",
+            )),
+            Token::Operator => Err(self.error(start, format!("expected a term, found '{}'", start.text))),
+            Token::Close | Token::And | Token::Or | Token::Slash => Err(self
+                .error(start, format!("expected a term such as 'tcp' or 'port 80', found '{}'", start.text))),
+            Token::Number(_) | Token::Dotted(_) | Token::V6(_) | Token::Ethernet | Token::Escaped(_) => {
+                self.at += 1;
+                self.no_arithmetic(start)?;
+                Err(self.unqualified(start))
+            }
+        }
+    }
+
+    /// A value, `not` a value, or a list of values in parentheses, all under the qualifiers `before`.
+    fn value_or_list(&mut self, before: Option<Qualifier>) -> Result<Part, ParseError> {
+        let start = self.peek();
+        match start.token {
+            Token::Not => self.nested(start, |parser| {
+                let part = parser.value_or_list(before)?;
+                Ok(Part { node: part.node.not(), height: part.height + 1, ..part })
+            }),
+            Token::Open => self.nested(start, |parser| {
+                let first = parser.value_or_list(before)?;
+                let part = parser.chain(first, Self::value_or_list)?;
+                parser.close(start)?;
+                Ok(part)
+            }),
+            _ => {
+                let Some(qualifier) = before else {
+                    return Err(self.unqualified(start));
+                };
+                let primitive = self.value(start, qualifier)?;
+                Ok(Part { node: Node::Primitive(primitive), qualifier: before, height: 1 })
+            }
+        }
+    }
+
+    /// A term that starts with a word: a protocol's name alone, or qualifiers with their value.
+    fn primitive(&mut self, start: Lexeme<'t>, word: &'t str) -> Result<Part, ParseError> {
+        let protocol = Protocol::from_name(word);
+        if protocol.is_some() {
+            self.at += 1;
+        }
+        let ends = self.ends();
+        let kind = self.kind(protocol, ends.is_some())?;
+        let Some(kind) = kind.or(ends.map(|_| Kind::Open)) else {
+            return match protocol {
+                Some(protocol) => self.protocol_alone(start, protocol),
+                None => Err(self.unknown_word(start, word)),
+            };
+        };
+        self.value_or_list(Some(Qualifier { protocol, ends, kind }))
+    }
+
+    /// `src`, `dst`, `src or dst`, `src and dst` and the two the other way round.
+    fn ends(&mut self) -> Option<Ends> {
+        let end = |token: Token<'_>| match token {
+            Token::Word("src") => Some(Ends::Source),
+            Token::Word("dst") => Some(Ends::Destination),
+            _ => None,
+        };
+        let first = end(self.peek().token)?;
+        self.at += 1;
+        let joined = match self.peek().token {
+            Token::Or => Ends::Either,
+            Token::And => Ends::Both,
+            _ => return Some(first),
+        };
+        match end(self.peek_behind().token) {
+            Some(second) if second != first => {
+                self.at += 2;
+                Some(joined)
+            }
+            _ => Some(first),
+        }
+    }
+
+    fn kind(&mut self, protocol: Option<Protocol>, has_ends: bool) -> Result<Option<Kind>, ParseError> {
+        let lexeme = self.peek();
+        let kind = match lexeme.token {
+            Token::Word("host") => Kind::Host,
+            Token::Word("net") => Kind::Net,
+            Token::Word("port") => Kind::Port,
+            Token::Word("portrange") => Kind::PortRange,
+            Token::Word("proto") if has_ends => {
+                return Err(self.error(lexeme, "'proto' takes no 'src' or 'dst'"));
+            }
+            Token::Word("proto") => Kind::Proto,
+            Token::Word(word @ ("protochain" | "gateway" | "broadcast" | "multicast")) => {
+                return Err(self.error(lexeme, format!("'{word}' is not supported yet")));
+            }
+            Token::Word(word) if has_ends && Protocol::from_name(word).is_some() => {
+                return Err(self.error(lexeme, format!("the protocol comes first: '{word} src …'")));
+            }
+            _ => return Ok(None),
+        };
+        self.at += 1;
+        if protocol == Some(Protocol::Ether) && kind != Kind::Proto {
+            return Err(self.error(lexeme, "Ethernet addresses are not supported yet"));
+        }
+        Ok(Some(kind))
+    }
+
+    fn protocol_alone(&mut self, start: Lexeme<'t>, protocol: Protocol) -> Result<Part, ParseError> {
+        if self.peek().token == Token::Operator && self.peek().text == "[" {
+            return Err(self.error(self.peek(), "access to bytes of a header is not supported yet"));
+        }
+        if protocol == Protocol::Ether {
+            return Err(
+                self.error(start, format!("'{}' needs more behind it, such as 'proto 0x800'", start.text))
+            );
+        }
+        Ok(Part { node: Node::Primitive(Primitive::Protocol(protocol)), qualifier: None, height: 1 })
+    }
+
+    /// Whether a value comes next, behind any number of `not` and `(`.
+    fn value_follows(&self) -> bool {
+        let rest = self.lexemes.get(self.at..).unwrap_or_default();
+        match rest.iter().find(|l| !matches!(l.token, Token::Not | Token::Open)).map(|l| l.token) {
+            Some(
+                Token::Number(_) | Token::Dotted(_) | Token::V6(_) | Token::Ethernet | Token::Escaped(_),
+            ) => true,
+            Some(Token::Word(word)) => !is_keyword(word),
+            _ => false,
+        }
+    }
+
+    fn nested(
+        &mut self,
+        start: Lexeme<'t>,
+        inner: impl FnOnce(&mut Self) -> Result<Part, ParseError>,
+    ) -> Result<Part, ParseError> {
+        self.at += 1;
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(self.error(start, "the expression is nested too deeply"));
+        }
+        let part = inner(self)?;
+        self.depth -= 1;
+        Ok(part)
+    }
+
+    fn close(&mut self, open: Lexeme<'t>) -> Result<(), ParseError> {
+        let lexeme = self.peek();
+        match lexeme.token {
+            Token::Close => {
+                self.at += 1;
+                Ok(())
+            }
+            Token::End => Err(self.error(open, "this parenthesis is not closed")),
+            _ => Err(self.unexpected_after(lexeme)),
+        }
+    }
+
+    fn peek(&self) -> Lexeme<'t> {
+        self.lexeme(self.at)
+    }
+
+    fn peek_behind(&self) -> Lexeme<'t> {
+        self.lexeme(self.at + 1)
+    }
+
+    fn lexeme(&self, at: usize) -> Lexeme<'t> {
+        let end = Lexeme { token: Token::End, text: "", offset: self.text.len() };
+        self.lexemes.get(at).copied().unwrap_or(end)
+    }
+
+    fn error(&self, at: Lexeme<'_>, message: impl Into<String>) -> ParseError {
+        ParseError::new(self.text, at.offset, at.text.len(), message)
+    }
+
+    fn unexpected_after(&self, odd: Lexeme<'_>) -> ParseError {
+        let message = match odd.token {
+            Token::Close => "there is no '(' for this ')'".to_owned(),
+            Token::Operator => {
+                format!("'{}': arithmetic and access to bytes are not supported yet", odd.text)
+            }
+            _ => format!("expected 'and' or 'or', found '{}'", odd.text),
+        };
+        self.error(odd, message)
+    }
+
+    fn no_arithmetic(&self, value: Lexeme<'_>) -> Result<(), ParseError> {
+        let behind = self.peek();
+        let arithmetic = behind.token == Token::Operator
+            || (behind.token == Token::Slash && matches!(value.token, Token::Number(_)));
+        if arithmetic { Err(self.error(behind, "arithmetic is not supported yet")) } else { Ok(()) }
+    }
+
+    fn unqualified(&self, value: Lexeme<'_>) -> ParseError {
+        let hint = match value.token {
+            Token::Number(_) => "'port' or 'proto'",
+            Token::Ethernet => "'ether host', which is not supported yet,",
+            _ => "'host', 'net', 'src' or 'dst'",
+        };
+        self.error(value, format!("'{}' needs {hint} before it", value.text))
+    }
+
+    fn unknown_word(&self, at: Lexeme<'_>, word: &str) -> ParseError {
+        if is_not_yet(word) {
+            return self.error(at, format!("'{word}' is not supported yet"));
+        }
+        let lower = word.to_ascii_lowercase();
+        if is_keyword(&lower) || matches!(lower.as_str(), "and" | "or" | "not") {
+            return self.error(at, format!("unknown word '{word}'; keywords are in lower case: '{lower}'"));
+        }
+        self.error(at, format!("unknown word '{word}'; expected a protocol, 'host', 'net', 'port', 'portrange', 'src', 'dst', 'not' or '('"))
+    }
+}

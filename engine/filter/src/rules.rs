@@ -1,0 +1,48 @@
+//! A run's rules together: the filter in frame mode and the plugins' rules in flow mode.
+
+use sniff_x_flow::Frame;
+use sniff_x_flow::packet::{Packet, Parsed};
+
+use crate::{Expression, Link};
+
+/// What passes: frames that the filter matches and that any of the rules asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleSet {
+    /// `--filter`, in frame mode; none passes everything.
+    pub filter: Option<Expression>,
+    /// The active plugins' rules, in flow mode; with no rule every frame passes.
+    pub rules: Vec<Expression>,
+}
+
+impl RuleSet {
+    /// Whether the filter passes the frame. Asked first, before the frame is parsed.
+    #[must_use]
+    pub fn matches_frame(&self, frame: &Frame<'_>) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.matches_frame(frame))
+    }
+
+    /// Whether any rule asks for the packet. Asked of what the filter passed.
+    #[must_use]
+    pub fn matches_packet(&self, packet: &Packet) -> bool {
+        self.rules.is_empty() || self.rules.iter().any(|rule| rule.matches_packet(packet))
+    }
+
+    /// [`Self::matches_packet`] for anything that a frame turned out to be. A fragment passes, because only the whole datagram shows
+    /// its ports; what is neither TCP nor UDP has no header that a rule could be asked of and passes only when there are no rules.
+    #[must_use]
+    pub fn matches_parsed(&self, parsed: &Parsed) -> bool {
+        match parsed {
+            Parsed::Tcp(segment) => self.matches_packet(&segment.packet),
+            Parsed::Udp(datagram) => self.matches_packet(&datagram.packet),
+            Parsed::Fragment => true,
+            Parsed::Other | Parsed::Malformed => self.rules.is_empty(),
+        }
+    }
+
+    /// Whether the program of [`Self::compile_ebpf`] says the filter's last word on this link. If not, [`Self::matches_frame`] must be
+    /// asked of what it passed. (Rules are asked again in any case, of the fragments and tunnels that the kernel leaves open.)
+    #[must_use]
+    pub fn filter_is_final(&self, link: Link) -> bool {
+        link != Link::Any || self.filter.as_ref().is_none_or(Expression::is_empty)
+    }
+}

@@ -1,0 +1,99 @@
+//! Frame mode in eBPF against libpcap.
+
+use crate::support::vm::{Skb, Vm};
+use crate::support::{Judge, expressions, frame, frames};
+use sniff_x_filter::{EbpfOptions, Link, Listing, RuleSet};
+use sniff_x_flow::{LinkType, VlanTag};
+
+const ACCEPT: u32 = 0x4_0000;
+
+fn program(text: &str, link: Link) -> Vec<u8> {
+    let filter = sniff_x_filter::parse(text).unwrap_or_else(|e| panic!("{e}"));
+    let rules = RuleSet { filter: Some(filter), rules: Vec::new() };
+    rules.compile_ebpf(&EbpfOptions { accept: ACCEPT, counters_fd: None, link }).expect("small enough")
+}
+
+fn skb(link_type: LinkType, bytes: &[u8]) -> Skb {
+    let (network, protocol) = match link_type {
+        LinkType::ETHERNET => (14, bytes.get(12..14).map_or(0, |b| u16::from_be_bytes([b[0], b[1]]))),
+        _ => (0, if bytes.first().is_some_and(|b| b >> 4 == 6) { frames::IPV6 } else { frames::IPV4 }),
+    };
+    Skb { bytes: bytes.to_vec(), network, protocol, ..Skb::default() }
+}
+
+#[test]
+fn same_verdicts_as_libpcap() {
+    for (link_type, link) in [(LinkType::ETHERNET, Link::Ethernet), (LinkType::RAW, Link::RawIp)] {
+        let frames = frames::all(link_type);
+        for text in expressions() {
+            let judge = Judge::new(link_type, text).unwrap();
+            let program = program(text, link);
+            let vm = Vm::new(&program);
+            for bytes in &frames {
+                // Cut at each place where a field may end, and whole.
+                for len in (0..bytes.len()).filter(|len| len % 2 == 0 || *len < 25).chain([bytes.len()]) {
+                    let bytes = &bytes[..len];
+                    let expected = if judge.plain(bytes) { ACCEPT } else { 0 };
+                    let verdict = vm.run(&skb(link_type, bytes));
+                    assert_eq!(verdict, expected, "'{text}' on {bytes:02x?}\n{}", Listing(&program));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn any_link_reads_relative_to_the_network_header() {
+    for link_type in [LinkType::ETHERNET, LinkType::RAW] {
+        let frames = frames::all(link_type);
+        for text in expressions() {
+            let judge = Judge::new(link_type, text).unwrap();
+            let program = program(text, Link::Any);
+            let vm = Vm::new(&program);
+            for bytes in &frames {
+                // The kernel takes its protocol from the version, so the frame's own claim can't differ.
+                let mut whole = bytes.clone();
+                whole.resize(bytes.len() + 64, 0);
+                let verdict = vm.run(&skb(link_type, &whole)) != 0;
+                assert_eq!(verdict, judge.plain(&whole), "'{text}' on {whole:02x?}\n{}", Listing(&program));
+                for len in [20, 24, 34, 38, 54] {
+                    if let Some(cut) = bytes.get(..len) {
+                        let passes = vm.run(&skb(link_type, cut)) != 0;
+                        assert!(passes || !judge.plain(cut), "'{text}' loses {cut:02x?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A tag in the kernel's metadata gives the verdict of a tag in the frame.
+#[test]
+fn tags_in_metadata() {
+    let tagged: Vec<Vec<u8>> = frames::all(LinkType::ETHERNET)
+        .into_iter()
+        .filter(|bytes| matches!(bytes[12..14], [0x81, 0] | [0x88, 0xa8]))
+        .collect();
+    assert!(tagged.len() >= 3);
+    for text in expressions() {
+        let judge = Judge::new(LinkType::ETHERNET, text).unwrap();
+        let ours = sniff_x_filter::parse(text).unwrap();
+        let ethernet = program(text, Link::Ethernet);
+        let any = program(text, Link::Any);
+        for bytes in &tagged {
+            for len in 18..=bytes.len() {
+                let expected = judge.plain(&bytes[..len]);
+                let stripped = [&bytes[..12], &bytes[16..len]].concat();
+                let tag = VlanTag {
+                    tpid: u16::from_be_bytes([bytes[12], bytes[13]]),
+                    tci: u16::from_be_bytes([bytes[14], bytes[15]]),
+                };
+                let lent = frame(LinkType::ETHERNET, &stripped, Some(tag));
+                assert_eq!(ours.matches_frame(&lent), expected, "'{text}' {stripped:02x?}");
+                let skb = Skb { vlan: Some(tag), ..skb(LinkType::ETHERNET, &stripped) };
+                assert_eq!(Vm::new(&ethernet).run(&skb) != 0, expected, "'{text}' {stripped:02x?}");
+                assert_eq!(Vm::new(&any).run(&skb) != 0, expected, "'{text}' {stripped:02x?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Every program keeps the kernel verifier's rules.
+
+use crate::support::expressions;
+use crate::support::verifier::verify;
+use sniff_x_filter::{CompileError, EbpfOptions, Expression, Link, Listing, RuleSet};
+
+fn rule(text: &str) -> Expression {
+    sniff_x_filter::parse(text).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn check(rules: &RuleSet) -> usize {
+    let mut largest = 0;
+    for link in [Link::Ethernet, Link::RawIp, Link::Any] {
+        for counters_fd in [None, Some(3)] {
+            let program =
+                rules.compile_ebpf(&EbpfOptions { accept: u32::MAX, counters_fd, link }).expect("small");
+            if let Err(e) = verify(&program) {
+                panic!("{rules:?} on {link:?}: {e}\n{}", Listing(&program));
+            }
+            largest = largest.max(program.len() / 8);
+        }
+    }
+    largest
+}
+
+#[test]
+fn programs_of_all_expressions() {
+    let second = rule("tcp and port 3306 or host 1.2.3.4 or fe80::1");
+    for text in expressions() {
+        let filter = Some(rule(text));
+        check(&RuleSet { filter: filter.clone(), rules: Vec::new() });
+        check(&RuleSet { filter: None, rules: vec![rule(text)] });
+        check(&RuleSet { filter: None, rules: vec![rule(text), second.clone()] });
+        check(&RuleSet { filter, rules: vec![second.clone(), rule(text)] });
+    }
+}
+
+#[test]
+fn long_lists() {
+    let ports: Vec<String> = (1..=1000).map(|i| (i * 65).to_string()).collect();
+    let ports = rule(&format!("tcp port ({})", ports.join(" or ")));
+    let hosts: Vec<String> = (0..200).map(|i| format!("10.0.{i}.1")).collect();
+    let hosts = rule(&format!("host {}", hosts.join(" or ")));
+    let rules = vec![ports.clone(), hosts.clone()];
+    assert!(check(&RuleSet { filter: None, rules }) < 6000);
+    check(&RuleSet { filter: Some(ports), rules: vec![hosts] });
+}
+
+#[test]
+fn too_large_is_told() {
+    let ports: Vec<String> = (0..30_000).map(|i| (i * 2).to_string()).collect();
+    let filter = Some(rule(&format!("port ({})", ports.join(" or "))));
+    let rules = RuleSet { filter, rules: Vec::new() };
+    let options = EbpfOptions { accept: 1, counters_fd: None, link: Link::Ethernet };
+    let Err(CompileError::TooLarge { instructions }) = rules.compile_ebpf(&options) else {
+        panic!("30,000 ports don't fit");
+    };
+    assert!(instructions > 30_000);
+}
+
+/// The checker itself finds what it is there for.
+#[test]
+fn the_checker_refuses() {
+    let insn = |op: u8, regs: u8, off: i16, imm: i32| {
+        let mut bytes = vec![op, regs];
+        bytes.extend(off.to_le_bytes());
+        bytes.extend(imm.to_le_bytes());
+        bytes
+    };
+    let refused = |insns: &[Vec<u8>]| verify(&insns.concat()).expect_err("refused");
+    let exit = || insn(0x95, 0, 0, 0);
+    assert!(verify(&[insn(0xb4, 0, 0, 0), exit()].concat()).is_ok());
+    assert!(refused(&[exit()]).contains("r0"));
+    assert!(refused(&[insn(0x61, 0xa0, -8, 0), exit()]).contains("reads the stack"));
+    assert!(refused(&[insn(0xb4, 0, 0, 0), exit(), exit()]).contains("not reached"));
+    assert!(refused(&[insn(0xb4, 0, 0, 0), insn(0x05, 0, 5, 0), exit()]).contains("leads out"));
+    assert!(refused(&[insn(0x62, 0x0a, -6, 0), exit()]).contains("writes the stack"));
+    // Written on one way only.
+    assert!(refused(&[insn(0x15, 1, 1, 0), insn(0xb4, 0, 0, 0), exit()]).contains("r0"));
+}
+
+#[test]
+fn only_on_any_link_the_filter_is_asked_again() {
+    let rules = |filter: Option<&str>| RuleSet { filter: filter.map(rule), rules: vec![rule("tcp")] };
+    assert!(
+        rules(Some("tcp")).filter_is_final(Link::Ethernet) && rules(Some("tcp")).filter_is_final(Link::RawIp)
+    );
+    assert!(!rules(Some("tcp")).filter_is_final(Link::Any));
+    assert!(rules(None).filter_is_final(Link::Any) && rules(Some("")).filter_is_final(Link::Any));
+}

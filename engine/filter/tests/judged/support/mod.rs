@@ -1,0 +1,73 @@
+//! What the tests share: frames of all kinds, and libpcap's verdict on them.
+pub(crate) mod frames;
+pub(crate) mod verifier;
+pub(crate) mod vm;
+
+use pcap::{BpfProgram, Capture, Dead, Linktype};
+use sniff_x_flow::{Frame, FrameFlags, LinkType, Nanos, VlanTag};
+
+/// A frame as a source would lend it.
+pub(crate) fn frame(link_type: LinkType, bytes: &[u8], vlan: Option<VlanTag>) -> Frame<'_> {
+    Frame {
+        bytes,
+        offset: 0,
+        timestamp: Nanos(0),
+        original_len: bytes.len() as u32,
+        interface: 0,
+        link_type,
+        vlan,
+        flags: FrameFlags::default(),
+    }
+}
+
+/// libpcap's number in memory of a link type in files; they differ for raw IP alone.
+pub(crate) fn dlt(link_type: LinkType) -> Linktype {
+    Linktype(if link_type == LinkType::RAW { 12 } else { i32::from(link_type.0) })
+}
+
+/// An expression as libpcap compiles it.
+pub(crate) struct Judge {
+    plain: BpfProgram,
+    optimised: Option<BpfProgram>,
+}
+
+/// What libpcap says of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    Is(bool),
+    /// Its optimiser changed the verdict: the optimised program leaves out a load past the end of the frame.
+    Unsure,
+}
+
+pub(crate) fn capture(link_type: LinkType) -> Capture<Dead> {
+    Capture::dead(dlt(link_type)).expect("pcap_open_dead")
+}
+
+impl Judge {
+    pub(crate) fn new(link_type: LinkType, text: &str) -> Result<Self, pcap::Error> {
+        let capture = capture(link_type);
+        let plain = capture.compile(text, false)?;
+        // The optimiser refuses what can never match.
+        let optimised = capture.compile(text, true).ok();
+        Ok(Self { plain, optimised })
+    }
+
+    /// What the program says without optimiser.
+    pub(crate) fn plain(&self, bytes: &[u8]) -> bool {
+        self.plain.filter(bytes)
+    }
+
+    /// What both say, if they agree.
+    pub(crate) fn verdict(&self, bytes: &[u8]) -> Verdict {
+        let plain = self.plain.filter(bytes);
+        match &self.optimised {
+            Some(optimised) if optimised.filter(bytes) != plain => Verdict::Unsure,
+            _ => Verdict::Is(plain),
+        }
+    }
+}
+
+/// The expressions that all differential tests use; the first is the empty one.
+pub(crate) fn expressions() -> impl Iterator<Item = &'static str> {
+    include_str!("expressions.txt").lines()
+}

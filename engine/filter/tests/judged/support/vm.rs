@@ -1,0 +1,120 @@
+//! The generated program in `rbpf`, with the kernel around it played: the context, the packet behind its helpers, and the counters.
+#![expect(
+    unsafe_code,
+    reason = "the helpers of the program write where it tells them to, into the machine's stack"
+)]
+
+use std::cell::{Cell, RefCell};
+
+use rbpf::EbpfVmRaw;
+use sniff_x_flow::VlanTag;
+
+const SKB_LOAD_BYTES: u32 = 26;
+const SKB_LOAD_BYTES_RELATIVE: u32 = 68;
+const MAP_LOOKUP_ELEM: u32 = 1;
+const EFAULT: i64 = -14;
+
+/// A frame as the kernel hands it to a socket filter.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Skb {
+    pub(crate) bytes: Vec<u8>,
+    /// Where the network header starts.
+    pub(crate) network: usize,
+    /// `skb->protocol`, host order.
+    pub(crate) protocol: u16,
+    pub(crate) vlan: Option<VlanTag>,
+    pub(crate) cb: [u32; 5],
+}
+
+impl Skb {
+    /// `struct __sk_buff` as far as programs look.
+    fn context(&self) -> Vec<u8> {
+        let mut words = [0_u32; 48];
+        words[0] = self.bytes.len() as u32;
+        words[4] = u32::from(self.protocol.to_be());
+        if let Some(tag) = self.vlan {
+            words[5] = 1;
+            words[6] = u32::from(tag.tci);
+            words[7] = u32::from(tag.tpid.to_be());
+        }
+        words[12..17].copy_from_slice(&self.cb);
+        words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+    }
+}
+
+thread_local! {
+    static PACKET: RefCell<(Vec<u8>, usize)> = const { RefCell::new((Vec::new(), 0)) };
+    static COUNTERS: [Cell<u64>; 3] = const { [Cell::new(0), Cell::new(0), Cell::new(0)] };
+    static LOADS: Cell<u64> = const { Cell::new(0) };
+}
+
+pub(crate) struct Vm<'a>(EbpfVmRaw<'a>);
+
+impl<'a> Vm<'a> {
+    pub(crate) fn new(program: &'a [u8]) -> Self {
+        let mut vm = EbpfVmRaw::new(Some(program)).expect("rbpf's verifier");
+        vm.register_helper(SKB_LOAD_BYTES, load_bytes).expect("helper");
+        vm.register_helper(SKB_LOAD_BYTES_RELATIVE, load_bytes_relative).expect("helper");
+        vm.register_helper(MAP_LOOKUP_ELEM, map_lookup).expect("helper");
+        let counters = COUNTERS.with(|c| c.as_ptr() as u64);
+        vm.register_allowed_memory(counters..counters + 24);
+        Self(vm)
+    }
+
+    /// What the program returns.
+    pub(crate) fn run(&self, skb: &Skb) -> u32 {
+        PACKET.with_borrow_mut(|packet| {
+            packet.0.clone_from(&skb.bytes);
+            packet.1 = skb.network;
+        });
+        LOADS.set(0);
+        let mut context = skb.context();
+        self.0.execute_program(&mut context).expect("rbpf runs it") as u32
+    }
+}
+
+/// How often the last run went to the packet.
+pub(crate) fn loads() -> u64 {
+    LOADS.get()
+}
+
+/// The counter of filtered frames.
+pub(crate) fn filtered() -> u64 {
+    COUNTERS.with(|c| c[2].get())
+}
+
+fn copy(start: u64, to: u64, len: u64) -> u64 {
+    LOADS.set(LOADS.get() + 1);
+    PACKET.with_borrow(|(bytes, _)| {
+        let (start, len) = (start as usize, len as usize);
+        // SAFETY: the program passes a place in its stack with `len` bytes above it: the kernel's verifier checks that, the test of
+        // loading shows that it does.
+        let target = unsafe { std::slice::from_raw_parts_mut(to as *mut u8, len) };
+        match bytes.get(start..start + len) {
+            Some(source) => {
+                target.copy_from_slice(source);
+                0
+            }
+            None => {
+                target.fill(0);
+                EFAULT as u64
+            }
+        }
+    })
+}
+
+fn load_bytes(_skb: u64, offset: u64, to: u64, len: u64, _: u64) -> u64 {
+    copy(offset, to, len)
+}
+
+fn load_bytes_relative(_skb: u64, offset: u64, to: u64, len: u64, start: u64) -> u64 {
+    assert_eq!(start, 1, "relative to the network header");
+    copy(offset + PACKET.with_borrow(|(_, network)| *network as u64), to, len)
+}
+
+fn map_lookup(map: u64, key: u64, _: u64, _: u64, _: u64) -> u64 {
+    assert_eq!(map, 7, "the descriptor that the test gives");
+    // SAFETY: as above, the key lies on the program's stack.
+    let key = unsafe { (key as *const u32).read_unaligned() };
+    COUNTERS.with(|c| &raw const c[key as usize] as u64)
+}

@@ -1,0 +1,405 @@
+//! The host's state of one connection.
+
+use sniff_x_flow::assembler::{Chunks, Stream, Totals};
+use sniff_x_flow::{Direction, End, FlowInfo, Nanos};
+
+use super::Host;
+use super::tail::Tail;
+use crate::window::Seen;
+use crate::{BypassReason, Decode, Decoder, Lost, Next, Out, Probe, Window};
+
+/// Bytes of each direction that probing may look at before the first remaining candidate gets the connection.
+const PROBE_BYTES: usize = 4 << 10;
+
+/// The host's state of one connection: its plugin's decoder and what it has not consumed.
+pub struct Connection {
+    state: State,
+    halves: [Half; 2],
+    /// A probe found client and server the other way round.
+    reversed: bool,
+}
+
+enum State {
+    /// No plugin wants it, or it no longer matters.
+    Ignored,
+    /// Given up: its bytes are counted, nothing else.
+    Bypassed,
+    /// Several plugins' rules match: a bit set.
+    Probing(u32),
+    /// The plugin is chosen, its decoder is opened with the first payload.
+    Claimed(u32),
+    Decoding(Decoder),
+}
+
+#[derive(Default)]
+struct Half {
+    /// Never an empty tail: it goes back to the pool with its last byte.
+    tail: Option<Box<Tail>>,
+    /// Bytes to pass over.
+    skip: u64,
+    /// The decoder is not called before the tail is so long.
+    need: usize,
+}
+
+/// What every call from the assembler brings.
+struct Call<'a> {
+    host: &'a mut Host,
+    flow: &'a FlowInfo,
+    totals: &'a [Totals; 2],
+    now: Nanos,
+}
+
+impl Call<'_> {
+    fn out(&mut self, reversed: bool) -> Out<'_> {
+        Out::new(&mut self.host.arena, self.flow, self.totals, self.now, reversed)
+    }
+}
+
+/// One direction's half, borrowed apart from the decoder beside it.
+fn half_of(halves: &mut [Half; 2], direction: Direction) -> &mut Half {
+    let [to_server, to_client] = halves;
+    match direction {
+        Direction::ToServer => to_server,
+        Direction::ToClient => to_client,
+    }
+}
+
+/// A decoder that neither consumes nor passes over anything is asked again only with more bytes, or the host would never return.
+fn progress(next: Next) -> Next {
+    match next {
+        Next::Skip { used: 0, then: 0 } => Next::More { used: 0, need: 0 },
+        next => next,
+    }
+}
+
+impl Connection {
+    pub(super) fn ignored() -> Self {
+        Self::with(State::Ignored)
+    }
+
+    pub(super) fn claimed(plugin: u32) -> Self {
+        Self::with(State::Claimed(plugin))
+    }
+
+    pub(super) fn probing(candidates: u32) -> Self {
+        Self::with(State::Probing(candidates))
+    }
+
+    fn with(state: State) -> Self {
+        Self { state, halves: Default::default(), reversed: false }
+    }
+
+    /// Opens the decoder of the plugin that was chosen.
+    pub(super) fn open(&mut self, host: &mut Host, flow: &FlowInfo) {
+        if let State::Claimed(index) = self.state
+            && let Some(plugin) = host.plugin(index)
+        {
+            self.state = State::Decoding(plugin.open(flow));
+            host.counters.decoded += 1;
+        }
+    }
+
+    fn direction(&self, direction: Direction) -> Direction {
+        if self.reversed { direction.reverse() } else { direction }
+    }
+
+    fn half(&mut self, direction: Direction) -> &mut Half {
+        half_of(&mut self.halves, direction)
+    }
+
+    /// New bytes of a direction, in order.
+    fn data(&mut self, call: &mut Call<'_>, direction: Direction, mut bytes: &[u8]) {
+        loop {
+            let half = self.half(direction);
+            let passed = usize::try_from(half.skip).unwrap_or(usize::MAX).min(bytes.len());
+            half.skip -= passed as u64;
+            call.host.counters.skipped_bytes += passed as u64;
+            bytes = bytes.get(passed..).unwrap_or_default();
+            if bytes.is_empty() {
+                return;
+            }
+            let State::Decoding(decoder) = &mut self.state else {
+                return;
+            };
+            let half = half_of(&mut self.halves, direction);
+            let mut out = Out::new(&mut call.host.arena, call.flow, call.totals, call.now, self.reversed);
+            if let Some(tail) = &mut half.tail {
+                // Only what completes the message is copied; what follows it is read where it lies.
+                let missing = half.need.saturating_sub(tail.len());
+                let taken = if missing == 0 { bytes.len() } else { missing.min(bytes.len()) };
+                tail.push(bytes.get(..taken).unwrap_or(bytes), call.now);
+                bytes = bytes.get(taken..).unwrap_or_default();
+                if tail.len() < half.need {
+                    return;
+                }
+                let next = decoder.data(direction, tail.window(), &mut out);
+                self.apply_to_tail(call, direction, next);
+            } else {
+                let seen = Seen::at(call.now, bytes.len());
+                match progress(decoder.data(direction, Window::new(bytes, &seen), &mut out)) {
+                    Next::More { used, need } => {
+                        let rest = bytes.get(used..).unwrap_or_default();
+                        if !rest.is_empty() {
+                            let mut tail = call.host.tails.take();
+                            tail.push(rest, call.now);
+                            let half = self.half(direction);
+                            half.tail = Some(tail);
+                            half.need = need;
+                            self.limit(call, direction);
+                        }
+                        return;
+                    }
+                    Next::Skip { used, then } => {
+                        bytes = bytes.get(used..).unwrap_or_default();
+                        self.half(direction).skip = then;
+                    }
+                    Next::Bypass(reason) => {
+                        self.bypass(call, reason);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does what the decoder said about the tail it was shown, calling it again as long as it passes over parts of it.
+    fn apply_to_tail(&mut self, call: &mut Call<'_>, direction: Direction, mut next: Next) {
+        loop {
+            let half = self.half(direction);
+            let Some(tail) = &mut half.tail else { return };
+            match progress(next) {
+                Next::More { used, need } => {
+                    tail.consume(used);
+                    half.need = need;
+                    if tail.len() == 0 {
+                        self.drop_tail(call.host, direction);
+                    } else {
+                        self.limit(call, direction);
+                    }
+                    return;
+                }
+                Next::Skip { used, then } => {
+                    tail.consume(used);
+                    let passed = usize::try_from(then).unwrap_or(usize::MAX).min(tail.len());
+                    tail.consume(passed);
+                    half.skip = then - passed as u64;
+                    call.host.counters.skipped_bytes += passed as u64;
+                    if tail.len() == 0 {
+                        self.drop_tail(call.host, direction);
+                        return;
+                    }
+                    let State::Decoding(decoder) = &mut self.state else { return };
+                    let half = half_of(&mut self.halves, direction);
+                    let Some(tail) = &half.tail else { return };
+                    let mut out =
+                        Out::new(&mut call.host.arena, call.flow, call.totals, call.now, self.reversed);
+                    next = decoder.data(direction, tail.window(), &mut out);
+                }
+                Next::Bypass(reason) => {
+                    self.bypass(call, reason);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Gives up a message that needs more memory than a connection may have.
+    fn limit(&mut self, call: &mut Call<'_>, direction: Direction) {
+        let max = call.host.max_message;
+        let half = self.half(direction);
+        let Some(kept) = half.tail.as_ref().map(|t| t.len()) else { return };
+        if kept.max(half.need) <= max {
+            return;
+        }
+        // Where the length is known the decoder is in step again behind the message.
+        let rest = half.need.saturating_sub(kept) as u64;
+        call.host.counters.oversized_messages += 1;
+        self.lost(call, direction, Lost::Limit(kept as u64 + rest));
+        let half = self.half(direction);
+        half.skip = half.skip.saturating_add(rest);
+    }
+
+    /// Bytes are missing.
+    fn lost(&mut self, call: &mut Call<'_>, direction: Direction, mut lost: Lost) {
+        let half = self.half(direction);
+        if let Lost::Bytes(n) = &mut lost {
+            let passed = half.skip.min(*n);
+            half.skip -= passed;
+            *n -= passed;
+            if *n == 0 {
+                // Nothing that the decoder wanted to see is missing.
+                return;
+            }
+        }
+        half.skip = 0;
+        half.need = 0;
+        let tail = half.tail.take();
+        let State::Decoding(decoder) = &mut self.state else { return };
+        let none = Seen::default();
+        let window = tail.as_ref().map_or(Window::new(&[], &none), |t| t.window());
+        call.host.counters.gaps += 1;
+        let mut out = Out::new(&mut call.host.arena, call.flow, call.totals, call.now, self.reversed);
+        match decoder.gap(direction, window, lost, &mut out) {
+            Next::More { .. } => {}
+            Next::Skip { then, .. } => self.half(direction).skip = then,
+            Next::Bypass(reason) => self.bypass(call, reason),
+        }
+        if let Some(tail) = tail {
+            call.host.tails.give_back(tail);
+        }
+    }
+
+    fn bypass(&mut self, call: &mut Call<'_>, reason: BypassReason) {
+        let counters = &mut call.host.counters;
+        match reason {
+            BypassReason::Encrypted => counters.bypassed_encrypted += 1,
+            BypassReason::NotThisProtocol => counters.bypassed_other_protocol += 1,
+            BypassReason::Undecodable => counters.bypassed_undecodable += 1,
+            BypassReason::Limit => counters.bypassed_limit += 1,
+        }
+        self.state = State::Bypassed;
+        self.drop_tail(call.host, Direction::ToServer);
+        self.drop_tail(call.host, Direction::ToClient);
+    }
+
+    fn drop_tail(&mut self, host: &mut Host, direction: Direction) {
+        let half = self.half(direction);
+        half.need = 0;
+        if let Some(tail) = half.tail.take() {
+            host.tails.give_back(tail);
+        }
+    }
+
+    /// Keeps bytes for the probes and asks the candidates. No bytes: there is no more to wait for, the first candidate gets it.
+    fn probe(&mut self, call: &mut Call<'_>, direction: Direction, bytes: &[u8], mut candidates: u32) {
+        if !bytes.is_empty() {
+            let half = self.half(direction);
+            half.tail.get_or_insert_with(|| call.host.tails.take()).push(bytes, call.now);
+        }
+        let [to_server, to_client] =
+            self.halves.each_ref().map(|h| h.tail.as_ref().map_or(&[][..], |t| t.window().bytes));
+        let full = bytes.is_empty() || to_server.len().max(to_client.len()) >= PROBE_BYTES;
+        let mut chosen = None;
+        for index in 0..u32::BITS {
+            if candidates & 1 << index == 0 {
+                continue;
+            }
+            match call.host.plugin(index).map_or(Probe::No, |p| p.probe(to_server, to_client)) {
+                Probe::No => candidates &= !(1 << index),
+                Probe::More => {}
+                Probe::Yes { reversed } => {
+                    chosen = Some((index, reversed));
+                    break;
+                }
+            }
+        }
+        if chosen.is_none() && candidates != 0 && (full || candidates.is_power_of_two()) {
+            chosen = Some((candidates.trailing_zeros(), false));
+        }
+        match chosen {
+            Some((index, reversed)) => {
+                self.reversed = reversed;
+                if reversed {
+                    self.halves.reverse();
+                }
+                self.state = State::Claimed(index);
+                self.open(call.host, call.flow);
+                self.first_data(call, direction);
+            }
+            None if candidates == 0 => self.bypass(call, BypassReason::NotThisProtocol),
+            None => self.state = State::Probing(candidates),
+        }
+    }
+
+    /// Gives the decoder what probing kept; what came last, in direction `last`, goes last.
+    fn first_data(&mut self, call: &mut Call<'_>, last: Direction) {
+        let last = self.direction(last);
+        if call.flow.midstream {
+            // The gap lies before what was kept, not behind it.
+            let kept = self.halves.each_mut().map(|h| h.tail.take());
+            self.lost(call, Direction::ToServer, Lost::Unknown);
+            self.lost(call, Direction::ToClient, Lost::Unknown);
+            for (half, tail) in self.halves.iter_mut().zip(kept) {
+                half.tail = tail;
+            }
+        }
+        for direction in [last.reverse(), last] {
+            let State::Decoding(decoder) = &mut self.state else { return };
+            let half = half_of(&mut self.halves, direction);
+            if let Some(tail) = &half.tail {
+                let mut out = Out::new(&mut call.host.arena, call.flow, call.totals, call.now, self.reversed);
+                let next = decoder.data(direction, tail.window(), &mut out);
+                self.apply_to_tail(call, direction, next);
+            }
+        }
+    }
+}
+
+impl Stream<Host> for Connection {
+    fn reassembled(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], chunks: Chunks<'_>) {
+        let mut call = Call { host, flow, totals, now: flow.first_seen };
+        for chunk in chunks {
+            call.now = chunk.seen;
+            call.host.now = chunk.seen;
+            match self.state {
+                State::Ignored => return,
+                State::Bypassed => {
+                    call.host.counters.bypassed_bytes += chunk.bytes.len() as u64;
+                    continue;
+                }
+                State::Claimed(_) if !chunk.bytes.is_empty() => self.open(call.host, flow),
+                State::Probing(candidates) if chunk.skip > 0 => {
+                    self.probe(&mut call, chunk.direction, &[], candidates);
+                }
+                State::Probing(candidates) => {
+                    if !chunk.bytes.is_empty() {
+                        self.probe(&mut call, chunk.direction, chunk.bytes, candidates);
+                    }
+                    continue;
+                }
+                State::Claimed(_) | State::Decoding(_) => {}
+            }
+            let direction = self.direction(chunk.direction);
+            match u64::try_from(chunk.skip) {
+                Ok(0) => {}
+                Ok(n) => self.lost(&mut call, direction, Lost::Bytes(n)),
+                Err(_) => self.lost(&mut call, direction, Lost::Unknown),
+            }
+            if !chunk.bytes.is_empty() {
+                self.data(&mut call, direction, chunk.bytes);
+            }
+            if chunk.end
+                && let State::Decoding(decoder) = &mut self.state
+            {
+                let none = Seen::default();
+                let half = half_of(&mut self.halves, direction);
+                let window = half.tail.as_ref().map_or(Window::new(&[], &none), |t| t.window());
+                decoder.half_closed(direction, window, &mut call.out(self.reversed));
+            }
+        }
+    }
+
+    fn reassembly_complete(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], end: End) {
+        if let State::Decoding(decoder) = &mut self.state {
+            let none = Seen::default();
+            let tails = self
+                .halves
+                .each_ref()
+                .map(|h| h.tail.as_ref().map_or(Window::new(&[], &none), |t| t.window()));
+            let now = host.now;
+            decoder.end(end, tails, &mut Out::new(&mut host.arena, flow, totals, now, self.reversed));
+        }
+        self.state = State::Ignored;
+        self.drop_tail(host, Direction::ToServer);
+        self.drop_tail(host, Direction::ToClient);
+    }
+
+    fn idle(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], now: Nanos) -> bool {
+        match &mut self.state {
+            State::Decoding(decoder) => {
+                decoder.tick(now, &mut Out::new(&mut host.arena, flow, totals, now, self.reversed))
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Stage: bytes in order → decoder.
+//!
+//! The host stands between the assembler and the decoders of one worker. It chooses the plugin of a connection, keeps the bytes that a
+//! decoder has not consumed yet, passes over what it does not want to see, tells it of gaps, and forgets connections that no longer
+//! matter. Decoders never buffer unconsumed input; the host never looks into it.
+
+mod connection;
+mod tail;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use sniff_x_flow::assembler::StreamFactory;
+use sniff_x_flow::counters;
+use sniff_x_flow::{FlowInfo, FlowKey, Nanos, OrientedBy, Side};
+
+pub use connection::Connection;
+use tail::TailPool;
+
+use crate::event::Arena;
+use crate::{OpensAt, Plugin};
+
+/// A configured plugin with the rule that it asked for.
+pub struct ActivePlugin {
+    /// The plugin.
+    pub plugin: Box<dyn Plugin>,
+    /// Whether its rule matches a flow, in either direction.
+    pub matches: Box<dyn Fn(&FlowKey) -> bool + Send + Sync>,
+}
+
+/// The most plugins that can be active at once: candidates of a connection are a bit set.
+pub const MAX_PLUGINS: usize = 32;
+
+counters! {
+    /// What the host counted.
+    pub struct HostCounters in "decoder" {
+        /// Connections that a plugin was chosen for.
+        pub decoded,
+        /// Connections that no plugin's rule matches.
+        pub unclaimed,
+        /// Connections given up because they are encrypted.
+        pub bypassed_encrypted,
+        /// Connections given up because they are not the plugin's protocol.
+        pub bypassed_other_protocol,
+        /// Connections given up because nothing can be made of them.
+        pub bypassed_undecodable,
+        /// Connections given up because a limit was reached.
+        pub bypassed_limit,
+        /// Bytes of connections that were given up.
+        pub bypassed_bytes,
+        /// Bytes that decoders asked to pass over.
+        pub skipped_bytes,
+        /// Gaps that decoders were told of.
+        pub gaps,
+        /// Messages longer than the limit of kept bytes.
+        pub oversized_messages,
+    }
+}
+
+impl HostCounters {
+    /// Connections given up, whatever the reason.
+    #[must_use]
+    pub fn bypassed(&self) -> u64 {
+        self.bypassed_encrypted
+            + self.bypassed_other_protocol
+            + self.bypassed_undecodable
+            + self.bypassed_limit
+    }
+}
+
+/// What all connections of a worker share: plugins, the arena of events, the pool of kept bytes, counters.
+pub struct Host {
+    plugins: Arc<[ActivePlugin]>,
+    /// Events of the current batch.
+    pub arena: Arena,
+    /// What was counted.
+    pub counters: HostCounters,
+    /// Packet time of what was last decoded.
+    pub now: Nanos,
+    tails: TailPool,
+    max_message: usize,
+}
+
+impl Host {
+    /// A host for one worker. `max_message`: bytes of an unfinished message kept per direction. Plugins beyond [`MAX_PLUGINS`] are
+    /// never chosen.
+    #[must_use]
+    pub fn new(plugins: Arc<[ActivePlugin]>, arena: Arena, max_message: usize) -> Self {
+        Self {
+            plugins,
+            arena,
+            counters: HostCounters::default(),
+            now: Nanos(0),
+            tails: TailPool::default(),
+            max_message,
+        }
+    }
+
+    fn plugin(&self, index: u32) -> Option<&dyn Plugin> {
+        self.plugins.get(index as usize).map(|a| a.plugin.as_ref())
+    }
+
+    /// The bit set of plugins whose rule matches the flow.
+    fn candidates(&self, key: &FlowKey) -> u32 {
+        (0..)
+            .zip(self.plugins.iter().take(MAX_PLUGINS))
+            .fold(0, |set, (i, active)| if (active.matches)(key) { set | 1 << i } else { set })
+    }
+
+    /// Turns client and server around when a rule's port says so.
+    fn orient(&self, flow: &mut FlowInfo, candidates: u32) {
+        let server = |port: u16| {
+            (0..)
+                .zip(self.plugins.iter().take(MAX_PLUGINS))
+                .any(|(i, a)| candidates & 1 << i != 0 && a.plugin.is_server_port(port))
+        };
+        let low = server(flow.key.endpoint(Side::Low).port());
+        let high = server(flow.key.endpoint(Side::High).port());
+        if low != high {
+            flow.client_side = if low { Side::High } else { Side::Low };
+            flow.oriented_by = OrientedBy::RulePort;
+        }
+    }
+}
+
+impl StreamFactory for Host {
+    type Stream = Connection;
+
+    fn new_stream(&mut self, flow: &mut FlowInfo) -> Connection {
+        let candidates = self.candidates(&flow.key);
+        if flow.oriented_by == OrientedBy::LowerPort {
+            self.orient(flow, candidates);
+        }
+        match candidates.count_ones() {
+            0 => {
+                self.counters.unclaimed += 1;
+                Connection::ignored()
+            }
+            1 => {
+                let index = candidates.trailing_zeros();
+                let opens_now =
+                    self.plugin(index).is_some_and(|p| p.about().opens_at == OpensAt::FirstPacket);
+                let mut connection = Connection::claimed(index);
+                if opens_now {
+                    connection.open(self, flow);
+                }
+                connection
+            }
+            _ => Connection::probing(candidates),
+        }
+    }
+}

@@ -1,0 +1,482 @@
+//! The client's direction: the login, then one request after the other.
+
+use sniff_x_flow::Nanos;
+
+use super::attributes::{self, Skipped};
+use super::command::{Command, Shape};
+use super::decoder::{MysqlDecoder, Phase, SENDS_AHEAD, Step};
+use super::exchange::{Exchange, MAX_PENDING};
+use super::flags::Caps;
+use super::handshake::{ChangeUser, Login};
+use super::response::Stage;
+use super::resync::{self, Look};
+use super::session::LoginEnd;
+use super::wire::{Cursor, HEADER, Header};
+use crate::event::IncompleteReason;
+use crate::{BypassReason, Next, Out, Window};
+
+/// The client's place in its stream.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) step: Step,
+    /// Bytes of the current packet's payload that are still to come.
+    left: usize,
+    /// They are text to keep.
+    keep: bool,
+    /// The logical packet goes on in another packet.
+    continues: bool,
+    /// The current packet is part of a request.
+    open: bool,
+    /// The sequence id of the current packet.
+    seq: u8,
+    /// It is on its way back in: what was taken for a request has not been confirmed by a response.
+    pub(super) unsure: bool,
+    /// Requests may have been lost: a response may belong to one of them.
+    pub(super) doubtful: bool,
+}
+
+impl Client {
+    pub(super) fn new(step: Step) -> Self {
+        Self {
+            step,
+            left: 0,
+            keep: false,
+            continues: false,
+            open: false,
+            seq: 0,
+            unsure: false,
+            doubtful: false,
+        }
+    }
+
+    /// Forgets the packet that it is in.
+    pub(super) fn reset(&mut self) {
+        (self.left, self.keep, self.continues, self.open) = (0, false, false, false);
+    }
+}
+
+/// Logins longer than this are not read: connection attributes may be long, what we need stands before them.
+const MAX_LOGIN: usize = 4096;
+
+/// What to do after a look at a packet's head.
+enum Head {
+    /// So many bytes of it are done with; the client's `left` tells of the rest.
+    Read(usize),
+    /// So many bytes of the packet, header included, are needed.
+    Need(usize),
+    Lost,
+    Bypass(BypassReason),
+}
+
+impl MysqlDecoder {
+    pub(super) fn client_data(&mut self, window: Window<'_>, out: &mut Out<'_>) -> Next {
+        let bytes = window.bytes;
+        let all = Next::More { used: bytes.len(), need: 0 };
+        if self.phase == Phase::Over {
+            return all;
+        }
+        self.client.step.last = window.seen_at(bytes.len());
+        let fresh = core::mem::take(&mut self.client.step.fresh);
+        if fresh && self.client.open && self.client.unsure {
+            // The server does not speak in the middle of a request: it was none.
+            self.no_request();
+        }
+        let mut at = 0;
+        if !self.client.step.in_step {
+            if self.client.step.trying && fresh {
+                // The server spoke: what was kept is the end of something.
+                at = self.client.step.kept;
+            }
+            let rest = bytes.get(at..).unwrap_or_default();
+            match self.find_request(rest, fresh) {
+                Look::Yes => {}
+                Look::More => return Next::More { used: at, need: 0 },
+                Look::No => return all,
+                Look::Compressed => {
+                    self.session.report_compressed(window.seen_at(at), out);
+                    return Next::Bypass(BypassReason::Undecodable);
+                }
+            }
+        }
+        loop {
+            let rest = bytes.get(at..).unwrap_or_default();
+            if self.client.left > 0 {
+                if rest.is_empty() {
+                    return all;
+                }
+                at += self.body(rest, out);
+                self.touch(window.seen_at(at.saturating_sub(1)));
+                // As long as it is not sure that this is a request it is watched whether the server speaks in the middle of it.
+                if self.client.left > 0 && (self.client.keep || self.client.unsure) {
+                    return all;
+                }
+                let then = core::mem::take(&mut self.client.left);
+                self.packet_end(out);
+                if then > 0 {
+                    return Next::Skip { used: bytes.len(), then: then as u64 };
+                }
+                continue;
+            }
+            if self.phase == Phase::Over {
+                return all;
+            }
+            let Some(header) = Header::parse(rest) else {
+                return Next::More { used: at, need: HEADER };
+            };
+            match self.client_head(header, rest, &window, at, out) {
+                Head::Read(used) => {
+                    at += used;
+                    self.touch(window.seen_at(at.saturating_sub(1)));
+                    if self.client.left == 0 {
+                        self.packet_end(out);
+                    }
+                }
+                Head::Need(need) => return Next::More { used: at, need },
+                Head::Lost => return all,
+                Head::Bypass(reason) => return Next::Bypass(reason),
+            }
+        }
+    }
+
+    /// The client's bytes make no sense as packets. What was taken for a request on the way back in was none.
+    fn no_request(&mut self) {
+        if self.client.unsure {
+            while !self.queue.is_empty() {
+                self.pop();
+            }
+        } else if let Some(newest) = self.queue.back_mut().filter(|n| !n.complete) {
+            newest.complete = true;
+            newest.lose(self.reason, 0);
+        }
+        self.client.step.lose();
+        self.client.reset();
+        // Until it is recognised again requests are missed.
+        self.client.doubtful = true;
+        self.session.changes_user(&[], &[]);
+        self.statements.clear();
+    }
+
+    /// Takes what is there of the current packet's payload; how many bytes.
+    fn body(&mut self, rest: &[u8], out: &Out<'_>) -> usize {
+        let taken = self.client.left.min(rest.len());
+        if self.client.keep {
+            let text = rest.get(..taken).unwrap_or_default();
+            self.client.keep = self.queue.append_text(text, out.max_text());
+        }
+        self.client.left -= taken;
+        taken
+    }
+
+    /// The request in progress goes on at `time`.
+    fn touch(&mut self, time: Nanos) {
+        if self.client.open
+            && let Some(newest) = self.queue.back_mut()
+        {
+            newest.end = time;
+        }
+    }
+
+    /// The current packet is over; the request too, unless it goes on in the next one.
+    fn packet_end(&mut self, out: &mut Out<'_>) {
+        if !self.client.open || self.client.continues {
+            return;
+        }
+        self.client.open = false;
+        let seq = self.client.seq.wrapping_add(1);
+        if let Some(newest) = self.queue.back_mut().filter(|n| !n.complete) {
+            newest.complete = true;
+            newest.reply_seq = Some(seq);
+            self.settle(out);
+        }
+    }
+
+    fn client_head(
+        &mut self,
+        header: Header,
+        rest: &[u8],
+        window: &Window<'_>,
+        at: usize,
+        out: &mut Out<'_>,
+    ) -> Head {
+        if self.client.open && self.client.continues {
+            if header.seq != self.client.seq.wrapping_add(1) {
+                return self.client_malformed(
+                    "a packet of the client is out of sequence",
+                    window.seen_at(at),
+                    out,
+                );
+            }
+            self.client.seq = header.seq;
+            self.client.continues = header.continues();
+            self.client.left = header.len;
+            if let Some(newest) = self.queue.back_mut() {
+                newest.text_len += header.len as u64;
+            }
+            return Head::Read(HEADER);
+        }
+        match self.phase {
+            Phase::Greeting | Phase::Login => self.login(header, rest, window, at, out),
+            Phase::Auth if header.seq != 0 => self.pass_over(header),
+            Phase::Auth => {
+                // A command: the login succeeded, but the server's word was not seen.
+                self.session.report(LoginEnd::Unknown(self.reason, 0), window.seen_at(at), out);
+                self.phase = Phase::Command;
+                self.server.lose();
+                self.server.fresh = true;
+                Head::Read(0)
+            }
+            Phase::Command if header.seq == 0 => self.request(header, rest, window, at, out),
+            Phase::Command => self.continuation(header, window.seen_at(at), out),
+            Phase::Over => Head::Lost,
+        }
+    }
+
+    /// A packet whose content is of no interest, or secret.
+    fn pass_over(&mut self, header: Header) -> Head {
+        (self.client.left, self.client.keep, self.client.open) = (header.len, false, false);
+        Head::Read(HEADER)
+    }
+
+    fn login(
+        &mut self,
+        header: Header,
+        rest: &[u8],
+        window: &Window<'_>,
+        at: usize,
+        out: &mut Out<'_>,
+    ) -> Head {
+        let time = window.seen_at(at);
+        let wanted = header.len.min(MAX_LOGIN);
+        if self.phase == Phase::Greeting && (header.seq != 1 || header.len < 6) {
+            Self::notice("not a MySQL connection: the client speaks first", time, None, out);
+            return Head::Bypass(BypassReason::NotThisProtocol);
+        }
+        let Some(payload) = rest.get(HEADER..HEADER + wanted) else {
+            return Head::Need(HEADER + wanted);
+        };
+        let Some(login) = Login::parse(payload) else {
+            return self.client_malformed("a login is malformed", time, out);
+        };
+        self.session.logs_in(&login, time);
+        self.deprecate_eof = self.session.caps.map(|c| c.has(Caps::DEPRECATE_EOF));
+        if login.tls {
+            self.session.report(LoginEnd::Encrypted, time, out);
+            return Head::Bypass(BypassReason::Encrypted);
+        }
+        self.phase = Phase::Auth;
+        self.client.unsure = false;
+        // What the server says to the login is the next thing that it says, whether the greeting was seen or not.
+        self.server_turn();
+        self.server.in_step = self.stale == 0;
+        self.pass_over(header)
+    }
+
+    /// A packet that does not begin a command: data of a local file, or authentication.
+    fn continuation(&mut self, header: Header, time: Nanos, out: &mut Out<'_>) -> Head {
+        let waiting = self.queue.front().map(|f| f.command.shape());
+        match (self.response.stage, waiting) {
+            (Stage::Infile, _) => {
+                let bytes = self.response.infile.get_or_insert(0);
+                *bytes += header.len as u64;
+                self.pass_over(header)
+            }
+            (_, Some(Shape::Auth)) => self.pass_over(header),
+            _ if self.client.unsure => {
+                self.no_request();
+                Head::Lost
+            }
+            _ if !self.server.in_step => self.pass_over(header),
+            _ => self.client_malformed("a packet of the client is out of sequence", time, out),
+        }
+    }
+
+    fn request(
+        &mut self,
+        header: Header,
+        rest: &[u8],
+        window: &Window<'_>,
+        at: usize,
+        out: &mut Out<'_>,
+    ) -> Head {
+        if header.len == 0 {
+            return self.client_malformed("an empty command", window.seen_at(at), out);
+        }
+        let payload = rest.get(HEADER..).unwrap_or_default();
+        let payload = payload.get(..header.len).unwrap_or(payload);
+        let Some((&first, body)) = payload.split_first() else {
+            return Head::Need(HEADER + 1);
+        };
+        let command = Command(first);
+        let streaming = self.queue.front().is_some_and(|f| f.command.shape() == Shape::Stream);
+        if streaming && command.name().is_none() {
+            // A replica's acknowledgement.
+            return self.pass_over(header);
+        }
+        let body_len = header.len - 1;
+        let fixed = command.fixed_part().min(body_len);
+        if body.len() < fixed {
+            return Head::Need(HEADER + 1 + fixed);
+        }
+        let text_at = if command == Command::QUERY {
+            match self.query_text_at(body, body_len) {
+                Ok(text_at) => text_at,
+                Err(need) => return Head::Need(HEADER + 1 + need),
+            }
+        } else {
+            command.has_text().then_some(0)
+        };
+
+        self.make_room(command, window.seen_at(at), out);
+        let mut exchange = Exchange::new(command, window.seen_at(at));
+        let mut c = Cursor::new(body);
+        exchange.statement = command.has_statement_id().then(|| c.u32()).flatten();
+        exchange.argument = command.argument().and_then(|range| body.get(range)).map(number);
+        exchange.has_text = text_at.is_some();
+        exchange.text_len = (body_len - text_at.unwrap_or(0)) as u64;
+        self.queue.push(exchange);
+        if command == Command::CHANGE_USER
+            && let Some(change) = ChangeUser::parse(body, self.session.caps)
+        {
+            for part in [change.user, &[0], change.database] {
+                self.queue.append_text(part, MAX_LOGIN);
+            }
+        }
+        self.client.seq = header.seq;
+        self.client.continues = header.continues();
+        self.client.open = true;
+        self.client.keep = text_at.is_some();
+        self.client.left = body_len - text_at.unwrap_or(0);
+        Head::Read(HEADER + 1 + text_at.unwrap_or(0))
+    }
+
+    /// Where the text of a query begins behind its attributes: none when they can't be read; an error says how many bytes are needed.
+    fn query_text_at(&self, body: &[u8], body_len: usize) -> Result<Option<usize>, usize> {
+        let there = match self.session.caps {
+            Some(caps) => caps.has(Caps::QUERY_ATTRIBUTES),
+            None if body.len() < body_len.min(2) => return Err(body_len.min(2)),
+            None => attributes::are_there(body),
+        };
+        if !there {
+            return Ok(Some(0));
+        }
+        match attributes::skip(body) {
+            Skipped::At(at) => Ok(Some(at)),
+            Skipped::Malformed => Ok(None),
+            Skipped::More => {
+                let limit = body_len.min(attributes::MAX_ATTRIBUTES);
+                if body.len() >= limit { Ok(None) } else { Err((body.len() * 2).max(32).min(limit)) }
+            }
+        }
+    }
+
+    /// A request comes: earlier ones whose responses will never be recognised are given up.
+    fn make_room(&mut self, command: Command, time: Nanos, out: &mut Out<'_>) {
+        if core::mem::take(&mut self.client.doubtful) && !self.queue.is_empty() {
+            // The next response may be that of a request in between that was never seen.
+            self.give_up(0, self.reason, out);
+            self.server.lose();
+        } else if !self.server.in_step {
+            if let Some(newest) = self.queue.back() {
+                let answered = self.server.last > newest.end || !self.server.fresh;
+                self.ahead = if answered { self.ahead.saturating_sub(4) } else { SENDS_AHEAD };
+            }
+            if command.shape() != Shape::None {
+                self.server_turn();
+            }
+            self.give_up(0, self.reason, out);
+        } else if self.queue.len() >= MAX_PENDING {
+            self.lose_server(IncompleteReason::Limit, 0, time, out);
+            self.give_up(0, IncompleteReason::Limit, out);
+        }
+    }
+
+    /// What the server says next answers what the client says now; what is kept of it does not.
+    fn server_turn(&mut self) {
+        if core::mem::take(&mut self.server.trying) || self.stale > 0 {
+            self.stale = self.stale.saturating_add(1);
+        }
+    }
+
+    fn client_malformed(&mut self, what: &'static str, time: Nanos, out: &mut Out<'_>) -> Head {
+        Self::notice(what, time, None, out);
+        if matches!(self.phase, Phase::Greeting | Phase::Login) {
+            return Head::Bypass(BypassReason::Undecodable);
+        }
+        self.reason = IncompleteReason::Midstream;
+        self.no_request();
+        Head::Lost
+    }
+
+    /// Looks for a request, or a login, where the client begins to speak.
+    fn find_request(&mut self, bytes: &[u8], fresh: bool) -> Look {
+        if !fresh && !self.client.step.trying {
+            return Look::No;
+        }
+        let joining = !self.session.has_begun() && self.queue.is_empty();
+        let look = resync::request(bytes, joining);
+        self.client.step.trying = look == Look::More;
+        self.client.step.kept = bytes.len();
+        if look == Look::Yes {
+            self.client.step.in_step = true;
+            self.client.unsure = true;
+            if bytes.get(3) == Some(&1) {
+                self.phase = Phase::Login;
+            }
+        }
+        look
+    }
+
+    /// Bytes of the client are missing behind `tail`.
+    pub(super) fn client_gap(
+        &mut self,
+        tail: Window<'_>,
+        reason: IncompleteReason,
+        bytes: u64,
+        at: Nanos,
+        out: &mut Out<'_>,
+    ) -> Next {
+        if !self.client.step.in_step {
+            self.client.step.lose();
+            return Next::More { used: 0, need: 0 };
+        }
+        if self.phase == Phase::Command && self.client.left == 0 && !self.client.continues {
+            self.cut_request(tail, out);
+        }
+        // The end of a packet whose length is known is not lost with its bytes.
+        let left = self.client.left as u64;
+        if self.client.open && bytes <= left {
+            if let Some(newest) = self.queue.back_mut() {
+                newest.lose(reason, bytes);
+            }
+            self.client.left = 0;
+            self.packet_end(out);
+            return Next::Skip { used: 0, then: left - bytes };
+        }
+        self.lose_client(reason, bytes, at, out);
+        Next::More { used: 0, need: 0 }
+    }
+
+    /// Begins the request that `tail` is the beginning of, if its command can be told.
+    fn cut_request(&mut self, tail: Window<'_>, out: &mut Out<'_>) {
+        let Some(header) = Header::parse(tail.bytes).filter(|h| h.seq == 0 && h.len > 0) else { return };
+        let Some((&first, body)) = tail.bytes.get(HEADER..).and_then(<[u8]>::split_first) else { return };
+        let command = Command(first);
+        if command.name().is_none() {
+            return;
+        }
+        self.make_room(command, tail.seen_at(0), out);
+        let mut exchange = Exchange::new(command, tail.seen_at(0));
+        exchange.statement = command.has_statement_id().then(|| Cursor::new(body).u32()).flatten();
+        exchange.end = tail.seen_at(tail.bytes.len());
+        self.queue.push(exchange);
+        self.client.seq = header.seq;
+        self.client.continues = header.continues();
+        (self.client.open, self.client.keep) = (true, false);
+        self.client.left = (HEADER + header.len).saturating_sub(tail.bytes.len());
+    }
+}
+
+/// A little-endian number of up to eight bytes.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |n, b| n << 8 | u64::from(*b))
+}

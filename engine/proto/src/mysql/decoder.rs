@@ -1,0 +1,389 @@
+//! The decoder of one connection: what both directions share, losses, time-outs, the end.
+
+use sniff_x_flow::{Direction, End, Nanos};
+
+use super::command::{Command, Shape};
+use super::exchange::{Exchange, Queue};
+use super::report::{NAME, Outcome, Sources};
+use super::response::{Response, Stage};
+use super::session::{LoginEnd, Session};
+use super::sql;
+use super::statements::Statements;
+use crate::event::{IncompleteReason, Key, Kind};
+use crate::{Decode, Lost, Next, Out, Sensitivity, Window};
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The server speaks first.
+    Greeting,
+    /// Then the client logs in.
+    Login,
+    /// Authentication goes back and forth.
+    Auth,
+    /// Commands and their responses.
+    Command,
+    /// QUIT was sent, or the login was rejected: nothing follows.
+    Over,
+}
+
+/// One direction's place in its stream.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// The next byte is known to begin a packet, or to be inside one whose end is known.
+    pub(super) in_step: bool,
+    /// The other side spoke since this one did: what comes now begins a message.
+    pub(super) fresh: bool,
+    /// The bytes kept may be the beginning of a message; more are needed to tell.
+    pub(super) trying: bool,
+    /// How many bytes are kept for it.
+    pub(super) kept: usize,
+    /// Bytes are missing behind its last byte.
+    pub(super) broken: bool,
+    /// When its last byte was seen.
+    pub(super) last: Nanos,
+}
+
+impl Step {
+    fn new(in_step: bool) -> Self {
+        Self { in_step, fresh: true, trying: false, kept: 0, broken: false, last: Nanos(0) }
+    }
+
+    /// Out of step: what comes is passed over until a message is recognised.
+    pub(super) fn lose(&mut self) {
+        self.in_step = false;
+        self.trying = false;
+        self.fresh = false;
+        self.broken = true;
+    }
+}
+
+/// After a client was seen sending ahead, so many exchanges in turn make it one that does not.
+pub(super) const SENDS_AHEAD: u8 = 16;
+
+/// Decodes one MySQL or MariaDB connection.
+#[derive(Debug)]
+pub struct MysqlDecoder {
+    /// Nanoseconds after which an exchange without a response is reported.
+    timeout: u64,
+    pub(super) phase: Phase,
+    pub(super) session: Session,
+    /// Whether EOF packets behind definitions are left out; none when the login was not seen and nothing has told yet.
+    pub(super) deprecate_eof: Option<bool>,
+    pub(super) client: super::client::Client,
+    pub(super) server: Step,
+    /// Requests that came while the server's bytes were kept: those bytes belong to one that was given up.
+    pub(super) stale: u8,
+    /// The sequence id of an EOF packet that may follow a prepare whose event is out.
+    pub(super) stray_eof: Option<u8>,
+    pub(super) queue: Queue,
+    pub(super) statements: Statements,
+    pub(super) response: Response,
+    /// Why exchanges are incomplete while the server is out of step.
+    pub(super) reason: IncompleteReason,
+    /// Above 0: the client sends requests before it has the responses to earlier ones.
+    pub(super) ahead: u8,
+}
+
+impl MysqlDecoder {
+    /// A decoder for a connection that begins, or is joined in the middle.
+    pub(super) fn new(midstream: bool, timeout: u64) -> Self {
+        Self {
+            timeout,
+            phase: if midstream { Phase::Command } else { Phase::Greeting },
+            session: Session::default(),
+            deprecate_eof: None,
+            client: super::client::Client::new(Step::new(!midstream)),
+            server: Step::new(!midstream),
+            stale: 0,
+            stray_eof: None,
+            queue: Queue::default(),
+            statements: Statements::default(),
+            response: Response::default(),
+            reason: IncompleteReason::Midstream,
+            ahead: 0,
+        }
+    }
+
+    /// Writes the event of a result of the oldest request.
+    pub(super) fn report(&mut self, outcome: Outcome<'_>, end: Nanos, out: &mut Out<'_>) {
+        let Some(exchange) = self.queue.front() else { return };
+        if exchange.reported {
+            return;
+        }
+        let sources = Sources {
+            session: &self.session,
+            queue: &self.queue,
+            statements: &mut self.statements,
+            response: &self.response,
+        };
+        sources.report(exchange, outcome, end, out);
+    }
+
+    /// Says something that belongs to no exchange.
+    pub(super) fn notice(what: &str, at: Nanos, lost: Option<u64>, out: &mut Out<'_>) {
+        out.event(NAME, Kind::Notice, at)
+            .text(Key::NOTICE, what.as_bytes(), Sensitivity::Public)
+            .maybe(lost, |e, n| e.number(Key::GAP_BYTES, n))
+            .emit();
+    }
+
+    /// Tells of requests at the front that have no response.
+    pub(super) fn settle(&mut self, out: &mut Out<'_>) {
+        while let Some(front) = self.queue.front() {
+            let command = front.command;
+            if !front.complete || command.shape() != Shape::None {
+                return;
+            }
+            let (end, id) = (front.end, front.statement);
+            self.report(Outcome::OneWay, end, out);
+            match (command, id) {
+                (Command::QUIT, _) => self.phase = Phase::Over,
+                (Command::STMT_CLOSE, Some(id)) => self.statements.close(self.statements.resolve(id)),
+                // Any of them.
+                (Command::STMT_CLOSE, None) => self.statements.clear(),
+                _ => {}
+            }
+            self.pop();
+        }
+    }
+
+    /// Forgets the oldest request and what was seen of its response.
+    pub(super) fn pop(&mut self) {
+        self.queue.pop();
+        self.response = Response::default();
+    }
+
+    /// Reports the oldest requests as incomplete until `left` remain.
+    pub(super) fn give_up(&mut self, left: usize, reason: IncompleteReason, out: &mut Out<'_>) {
+        while self.queue.len() > left {
+            let Some(front) = self.queue.front() else { return };
+            if front.complete && front.command.shape() == Shape::None {
+                self.settle(out);
+                continue;
+            }
+            let reason = front.loss.map_or(reason, |l| l.reason);
+            self.forget_outcome();
+            self.report(Outcome::Incomplete(reason), Nanos(0), out);
+            self.pop();
+        }
+    }
+
+    /// The outcome of the oldest request will not be seen: what it may have changed is not known any more.
+    fn forget_outcome(&mut self) {
+        match self.queue.front().map(|f| f.command) {
+            Some(Command::CHANGE_USER) => {
+                self.session.changes_user(&[], &[]);
+                self.statements.clear();
+            }
+            Some(Command::RESET_CONNECTION) => self.statements.clear(),
+            Some(Command::INIT_DB) => self.session.set_namespace(&[]),
+            Some(Command::DROP_DB) => self.session.set_namespace(&[]),
+            Some(Command::QUERY) if self.queue.front().is_some_and(|f| self.may_select(f)) => {
+                self.session.set_namespace(&[]);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a query may select another database; one whose text is not whole may.
+    pub(super) fn may_select(&self, query: &Exchange) -> bool {
+        let text = self.queue.text(query);
+        let whole = query.has_text && query.loss.is_none() && query.text_len == text.len() as u64;
+        !whole || (0..).map_while(|index| sql::statement(text, index)).any(|s| sql::selects(s).is_some())
+    }
+
+    /// The server's stream can't be followed any more; the exchange whose response it was in is incomplete.
+    pub(super) fn lose_server(&mut self, reason: IncompleteReason, bytes: u64, at: Nanos, out: &mut Out<'_>) {
+        self.server.lose();
+        self.stray_eof = None;
+        self.reason = reason;
+        if matches!(self.phase, Phase::Greeting | Phase::Login | Phase::Auth) {
+            self.lose_handshake(Direction::ToClient, reason, bytes, at, out);
+            return;
+        }
+        let Some(newest) = self.queue.back() else {
+            Self::notice("bytes of the server are missing", at, Some(bytes), out);
+            return;
+        };
+        // The response to the newest request may still come whole, unless it is the one that was touched.
+        let several = self.queue.len() > 1;
+        let keep = !newest.complete || (several && self.ahead == 0 && newest.command.shape() != Shape::None);
+        if !several && keep {
+            // The request is still being sent: what is missing is an early answer to it.
+            if let Some(newest) = self.queue.back_mut() {
+                newest.lose(reason, bytes);
+            }
+        } else if let Some(front) = self.queue.front_mut() {
+            front.lose(reason, bytes);
+        }
+        self.give_up(usize::from(keep), reason, out);
+        self.response = Response::default();
+    }
+
+    /// The client's stream can't be followed any more.
+    pub(super) fn lose_client(&mut self, reason: IncompleteReason, bytes: u64, at: Nanos, out: &mut Out<'_>) {
+        self.client.step.lose();
+        self.client.reset();
+        if matches!(self.phase, Phase::Greeting | Phase::Login | Phase::Auth) {
+            self.lose_handshake(Direction::ToServer, reason, bytes, at, out);
+            return;
+        }
+        // Requests that were never seen may have changed anything.
+        self.session.changes_user(&[], &[]);
+        self.statements.clear();
+        // They may have responses: when those that wait now have theirs, the server is out of step too.
+        self.client.doubtful = true;
+        match self.queue.back_mut() {
+            Some(newest) if !newest.complete => {
+                newest.complete = true;
+                newest.lose(reason, bytes);
+                self.settle(out);
+            }
+            _ if self.response.stage == Stage::Infile => {
+                if let Some(front) = self.queue.front_mut() {
+                    front.lose(reason, bytes);
+                }
+            }
+            _ => Self::notice("bytes of the client are missing", at, Some(bytes), out),
+        }
+        if self.queue.is_empty() {
+            self.server.lose();
+        }
+        self.reason = reason;
+    }
+
+    /// Bytes of the handshake are missing.
+    fn lose_handshake(
+        &mut self,
+        direction: Direction,
+        reason: IncompleteReason,
+        bytes: u64,
+        at: Nanos,
+        out: &mut Out<'_>,
+    ) {
+        match (self.phase, direction) {
+            (Phase::Greeting, Direction::ToClient) => {
+                // The client's login tells the rest.
+                Self::notice("bytes of the greeting are missing", at, Some(bytes), out);
+                self.phase = Phase::Login;
+                return;
+            }
+            // Only secrets are missing, or the beginning of the first command.
+            (Phase::Auth, Direction::ToServer) => {
+                self.client.doubtful = true;
+                return;
+            }
+            // The login's outcome is.
+            (Phase::Auth, Direction::ToClient) => {}
+            // What was agreed on is.
+            _ => {
+                self.client.step.lose();
+                self.client.reset();
+                self.server.lose();
+            }
+        }
+        if self.session.has_begun() {
+            self.session.report(LoginEnd::Unknown(reason, bytes), at, out);
+        } else {
+            Self::notice("bytes of the handshake are missing", at, Some(bytes), out);
+        }
+        self.phase = Phase::Command;
+    }
+}
+
+impl Decode for MysqlDecoder {
+    fn data(&mut self, direction: Direction, window: Window<'_>, out: &mut Out<'_>) -> Next {
+        match direction {
+            Direction::ToServer => {
+                self.server.fresh = true;
+                self.client_data(window, out)
+            }
+            Direction::ToClient => {
+                self.client.step.fresh = true;
+                self.server_data(window, out)
+            }
+        }
+    }
+
+    fn gap(&mut self, direction: Direction, tail: Window<'_>, lost: Lost, out: &mut Out<'_>) -> Next {
+        if self.phase == Phase::Over {
+            return Next::More { used: 0, need: 0 };
+        }
+        let (reason, bytes) = match lost {
+            Lost::Bytes(n) => (IncompleteReason::Gap, n),
+            Lost::Limit(n) => (IncompleteReason::Limit, n),
+            Lost::Unknown => {
+                // Nothing was seen before: the way in is the same as after a gap, but nothing is lost that was ever had.
+                self.phase = Phase::Command;
+                self.client.step = Step::new(false);
+                self.server = Step::new(false);
+                return Next::More { used: 0, need: 0 };
+            }
+        };
+        let at = if tail.bytes.is_empty() { out.now() } else { tail.seen_at(0) };
+        match direction {
+            Direction::ToServer => self.client_gap(tail, reason, bytes, at, out),
+            Direction::ToClient => {
+                if self.server.in_step {
+                    self.lose_server(reason, bytes, at, out);
+                } else {
+                    // The response that is waited for may have begun in the gap.
+                    self.server.lose();
+                }
+                Next::More { used: 0, need: 0 }
+            }
+        }
+    }
+
+    fn datagram(&mut self, _: Direction, window: Window<'_>, _: &mut Out<'_>) -> Next {
+        Next::More { used: window.bytes.len(), need: 0 }
+    }
+
+    fn tick(&mut self, now: Nanos, out: &mut Out<'_>) -> bool {
+        if matches!(self.phase, Phase::Login | Phase::Auth) {
+            let waits = self.session.begun().unwrap_or(self.server.last);
+            if now.since(waits) < self.timeout {
+                return true;
+            }
+            self.lose_handshake(Direction::ToClient, IncompleteReason::Timeout, 0, now, out);
+            self.server.lose();
+            self.reason = IncompleteReason::Timeout;
+            return false;
+        }
+        if self.queue.is_empty() {
+            self.queue.shrink();
+            return false;
+        }
+        let heard = if self.response.started { self.server.last } else { Nanos(0) };
+        let late = |start: Nanos| now.since(start.max(heard)) >= self.timeout;
+        let front_is_late = self.queue.front().is_some_and(|f| f.complete && !f.reported && late(f.start));
+        if front_is_late {
+            self.report(Outcome::Incomplete(IncompleteReason::Timeout), now, out);
+            if let Some(front) = self.queue.front_mut() {
+                front.reported = true;
+            }
+        }
+        self.queue.iter_mut().any(|e| !e.reported)
+    }
+
+    fn end(&mut self, why: End, _tails: [Window<'_>; 2], out: &mut Out<'_>) {
+        let reason = match why {
+            End::Evicted => IncompleteReason::Evicted,
+            End::Idle => IncompleteReason::Timeout,
+            End::Fin | End::Rst | End::Reused | End::Eof => IncompleteReason::Eof,
+        };
+        let reason = if self.server.in_step { reason } else { self.reason };
+        match self.phase {
+            Phase::Login | Phase::Auth => {
+                self.session.report(LoginEnd::Unknown(reason, 0), self.server.last, out);
+            }
+            Phase::Greeting | Phase::Command => self.give_up(0, reason, out),
+            Phase::Over => {}
+        }
+    }
+
+    fn retained(&self) -> usize {
+        self.queue.retained() + self.statements.retained() + self.session.retained()
+    }
+}

@@ -1,0 +1,215 @@
+//! Requests that wait for their responses, in order, with their texts in one buffer that is used again and again.
+
+use std::collections::VecDeque;
+
+use sniff_x_flow::Nanos;
+
+use super::command::Command;
+use crate::event::IncompleteReason;
+
+/// Bytes that are missing in an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loss {
+    pub(super) reason: IncompleteReason,
+    pub(super) bytes: u64,
+}
+
+/// A request, as far as it was seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exchange {
+    pub(super) command: Command,
+    /// When its first byte was seen.
+    pub(super) start: Nanos,
+    /// When its last byte was seen so far.
+    pub(super) end: Nanos,
+    /// The sequence id of the response's first packet; none as long as the request's end was not seen.
+    pub(super) reply_seq: Option<u8>,
+    /// Its last packet was seen.
+    pub(super) complete: bool,
+    /// An event told of it already (it timed out): its response is followed, but says nothing more.
+    pub(super) reported: bool,
+    pub(super) loss: Option<Loss>,
+    /// The prepared statement's id.
+    pub(super) statement: Option<u32>,
+    /// The number that the command carries.
+    pub(super) argument: Option<u64>,
+    /// Whether `text_len` and the text that was kept are known.
+    pub(super) has_text: bool,
+    /// Length of the text as it was sent.
+    pub(super) text_len: u64,
+    /// Where the kept text begins, counted from the first byte that the queue ever held.
+    text_at: u64,
+    /// Bytes of text kept.
+    text_kept: usize,
+}
+
+impl Exchange {
+    pub(super) fn new(command: Command, start: Nanos) -> Self {
+        Self {
+            command,
+            start,
+            end: start,
+            reply_seq: None,
+            complete: false,
+            reported: false,
+            loss: None,
+            statement: None,
+            argument: None,
+            has_text: false,
+            text_len: 0,
+            text_at: 0,
+            text_kept: 0,
+        }
+    }
+
+    /// Bytes of it are missing; the first reason stays.
+    pub(super) fn lose(&mut self, reason: IncompleteReason, bytes: u64) {
+        let loss = self.loss.get_or_insert(Loss { reason, bytes: 0 });
+        loss.bytes = loss.bytes.saturating_add(bytes);
+    }
+}
+
+/// The most requests that wait at once. Clients that send ahead send tens.
+pub(super) const MAX_PENDING: usize = 1024;
+
+/// Bytes of text that all waiting requests together may keep.
+const MAX_TEXTS: usize = 1 << 20;
+
+/// Text in front of the buffer that may lie idle before the rest is moved down.
+const MAX_IDLE: usize = 64 << 10;
+
+/// Waiting requests, the oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    pending: VecDeque<Exchange>,
+    /// The texts, in the order of `pending`.
+    texts: Vec<u8>,
+    /// How many bytes were thrown away in front of `texts`.
+    base: u64,
+}
+
+impl Queue {
+    pub(super) fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    pub(super) fn push(&mut self, mut exchange: Exchange) {
+        exchange.text_at = self.base + self.texts.len() as u64;
+        self.pending.push_back(exchange);
+    }
+
+    pub(super) fn front(&self) -> Option<&Exchange> {
+        self.pending.front()
+    }
+
+    pub(super) fn front_mut(&mut self) -> Option<&mut Exchange> {
+        self.pending.front_mut()
+    }
+
+    pub(super) fn second(&self) -> Option<&Exchange> {
+        self.pending.get(1)
+    }
+
+    pub(super) fn back(&self) -> Option<&Exchange> {
+        self.pending.back()
+    }
+
+    pub(super) fn back_mut(&mut self) -> Option<&mut Exchange> {
+        self.pending.back_mut()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Exchange> {
+        self.pending.iter_mut()
+    }
+
+    /// Keeps more of the newest request's text, at most `max` bytes in all; whether there is room for still more.
+    pub(super) fn append_text(&mut self, bytes: &[u8], max: usize) -> bool {
+        let Some(newest) = self.pending.back_mut() else { return false };
+        let room = max.saturating_sub(newest.text_kept).min(MAX_TEXTS.saturating_sub(self.texts.len()));
+        let kept = bytes.get(..room).unwrap_or(bytes);
+        self.texts.extend_from_slice(kept);
+        newest.text_kept += kept.len();
+        room > kept.len()
+    }
+
+    /// What was kept of a waiting request's text.
+    pub(super) fn text(&self, exchange: &Exchange) -> &[u8] {
+        let start = usize::try_from(exchange.text_at.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        self.texts.get(start..start.saturating_add(exchange.text_kept)).unwrap_or_default()
+    }
+
+    /// Forgets the oldest request.
+    pub(super) fn pop(&mut self) {
+        if self.pending.pop_front().is_none() {
+            return;
+        }
+        let Some(front) = self.pending.front() else {
+            self.texts.clear();
+            self.base = 0;
+            return;
+        };
+        let idle = usize::try_from(front.text_at.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        if idle > MAX_IDLE && idle <= self.texts.len() {
+            self.texts.drain(..idle);
+            self.base += idle as u64;
+        }
+    }
+
+    /// Gives memory back when nothing waits.
+    pub(super) fn shrink(&mut self) {
+        if self.pending.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    /// Bytes of memory held.
+    pub(super) fn retained(&self) -> usize {
+        self.texts.capacity() + self.pending.capacity() * size_of::<Exchange>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_stay_with_their_requests() {
+        let mut queue = Queue::default();
+        let mut sent = VecDeque::new();
+        for round in 0..500usize {
+            queue.push(Exchange::new(Command::QUERY, Nanos(0)));
+            let text = vec![u8::try_from(round % 251).unwrap(); 1 + round * 7 % 2000];
+            let (a, b) = text.split_at(text.len() / 2);
+            assert!(queue.append_text(a, 4096));
+            queue.append_text(b, 4096);
+            sent.push_back(text);
+            while sent.len() > 1 + round % 40 {
+                assert_eq!(queue.text(queue.front().unwrap()), sent.pop_front().unwrap());
+                queue.pop();
+            }
+        }
+        assert!(queue.retained() < 1 << 20);
+        while !queue.is_empty() {
+            queue.pop();
+        }
+        queue.shrink();
+        assert_eq!(queue.retained(), 0);
+    }
+
+    #[test]
+    fn texts_are_bounded() {
+        let mut queue = Queue::default();
+        queue.push(Exchange::new(Command::QUERY, Nanos(0)));
+        assert!(!queue.append_text(&[b'x'; 100], 10));
+        assert_eq!(queue.text(queue.front().unwrap()), [b'x'; 10]);
+        for _ in 0..MAX_PENDING {
+            queue.push(Exchange::new(Command::QUERY, Nanos(0)));
+            queue.append_text(&[b'y'; 64 << 10], 64 << 10);
+        }
+        assert!(queue.retained() < 4 * MAX_TEXTS);
+    }
+}

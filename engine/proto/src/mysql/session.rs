@@ -1,0 +1,198 @@
+//! What is known of a connection besides its exchanges: the server, the user, the database, the agreed capabilities.
+
+use sniff_x_flow::Nanos;
+
+use super::flags::Caps;
+use super::handshake::{Greeting, Login};
+use super::packet::Failure;
+use super::report::{NAME, failure};
+use super::sql::Selects;
+use crate::event::{IncompleteReason, Key, Kind, Status};
+use crate::{EventBuilder, Out, Sensitivity};
+
+/// The longest name or version that is kept; the protocol's own limits are far below.
+const MAX_NAME: usize = 1024;
+
+const NOT_DECODED: &[u8] = b"the compressed protocol is not decoded";
+
+/// One connection's session.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    pub(super) mariadb: bool,
+    version: Vec<u8>,
+    connection_id: Option<u32>,
+    user: Vec<u8>,
+    namespace: Vec<u8>,
+    auth_method: Vec<u8>,
+    /// What the server offered.
+    offered: Option<Caps>,
+    /// What both sides agreed on; none when the login was not seen.
+    pub(super) caps: Option<Caps>,
+    /// When the login began, or else the greeting.
+    begun: Option<Nanos>,
+}
+
+/// How a login ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LoginEnd<'a> {
+    /// The server said OK.
+    Accepted,
+    /// The server said no.
+    Rejected(Failure<'a>),
+    /// The client asked for TLS.
+    Encrypted,
+    /// The end was not seen.
+    Unknown(IncompleteReason, u64),
+}
+
+fn keep(to: &mut Vec<u8>, from: &[u8]) {
+    to.clear();
+    to.extend_from_slice(from.get(..MAX_NAME).unwrap_or(from));
+}
+
+impl Session {
+    pub(super) fn greeted(&mut self, greeting: &Greeting<'_>, at: Nanos) {
+        self.mariadb = greeting.is_mariadb();
+        keep(&mut self.version, greeting.version);
+        self.connection_id = Some(greeting.connection_id);
+        keep(&mut self.auth_method, greeting.auth_method);
+        if greeting.protocol >= 10 {
+            self.offered = Some(greeting.caps);
+        }
+        self.begun = Some(at);
+    }
+
+    /// The client logs in. Only what the server offered counts of what the client wants.
+    pub(super) fn logs_in(&mut self, login: &Login<'_>, at: Nanos) {
+        self.caps = Some(self.offered.map_or(login.caps, |o| Caps(o.0 & login.caps.0)));
+        keep(&mut self.user, login.user);
+        keep(&mut self.namespace, login.database.unwrap_or_default());
+        if !login.auth_method.is_empty() {
+            keep(&mut self.auth_method, login.auth_method);
+        }
+        self.begun = Some(at);
+    }
+
+    pub(super) fn switches_auth(&mut self, method: &[u8]) {
+        keep(&mut self.auth_method, method);
+    }
+
+    pub(super) fn changes_user(&mut self, user: &[u8], namespace: &[u8]) {
+        keep(&mut self.user, user);
+        keep(&mut self.namespace, namespace);
+    }
+
+    pub(super) fn set_namespace(&mut self, namespace: &[u8]) {
+        if self.namespace != namespace {
+            keep(&mut self.namespace, namespace);
+        }
+    }
+
+    /// A statement that may select another database was carried out.
+    pub(super) fn selected(&mut self, what: Selects<'_>) {
+        match what {
+            Selects::Use(name) => self.set_namespace(name),
+            Selects::Drop(name) if name == self.namespace => self.namespace.clear(),
+            Selects::Drop(_) => {}
+        }
+    }
+
+    pub(super) fn user(&self) -> &[u8] {
+        &self.user
+    }
+
+    pub(super) fn namespace(&self) -> &[u8] {
+        &self.namespace
+    }
+
+    /// The product; `mysql` as long as the server did not say that it is MariaDB.
+    pub(super) fn system(&self) -> &'static [u8] {
+        if self.mariadb { b"mariadb" } else { b"mysql" }
+    }
+
+    /// The 4.1 protocol is spoken: so it is assumed of connections whose login was not seen.
+    pub(super) fn protocol_41(&self) -> bool {
+        self.caps.is_none_or(|c| c.has(Caps::PROTOCOL_41))
+    }
+
+    /// Packets are compressed after the login.
+    pub(super) fn compressed(&self) -> bool {
+        self.caps.is_some_and(|c| c.has(Caps::COMPRESS | Caps::ZSTD))
+    }
+
+    /// Something of the handshake was seen.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    pub(super) fn begun(&self) -> Option<Nanos> {
+        self.begun
+    }
+
+    /// Tells how the login ended at `at`.
+    pub(super) fn report(&self, end: LoginEnd<'_>, at: Nanos, out: &mut Out<'_>) {
+        let (state, status) = match end {
+            LoginEnd::Accepted if self.compressed() => ("compressed", Some(Status::Ok)),
+            LoginEnd::Accepted => ("connected", Some(Status::Ok)),
+            LoginEnd::Rejected(_) => ("rejected", Some(Status::Error)),
+            LoginEnd::Encrypted => ("encrypted", None),
+            LoginEnd::Unknown(reason, _) => ("connecting", Some(Status::Incomplete(reason))),
+        };
+        let mut event = self.state(state, self.begun.unwrap_or(at), out);
+        if let Some(status) = status {
+            event = event.status(status);
+        }
+        if matches!(end, LoginEnd::Accepted | LoginEnd::Rejected(_)) {
+            event = event.until(at);
+        }
+        match end {
+            LoginEnd::Rejected(error) => event = failure(event, &error),
+            LoginEnd::Unknown(_, bytes) if bytes > 0 => event = event.number(Key::GAP_BYTES, bytes),
+            LoginEnd::Accepted if self.compressed() => {
+                event = event.text(Key::NOTICE, NOT_DECODED, Sensitivity::Public);
+            }
+            _ => {}
+        }
+        event.emit();
+    }
+
+    /// Tells that packets are compressed: the connection was joined in the middle.
+    pub(super) fn report_compressed(&self, at: Nanos, out: &mut Out<'_>) {
+        self.state("compressed", at, out).text(Key::NOTICE, NOT_DECODED, Sensitivity::Public).emit();
+    }
+
+    /// Tells that a replication stream begins.
+    pub(super) fn report_stream(&self, at: Nanos, out: &mut Out<'_>) {
+        self.state("streaming", at, out).status(Status::Ok).emit();
+    }
+
+    /// Tells that the server closes the connection, with its reason.
+    pub(super) fn report_closed(&self, error: &Failure<'_>, at: Nanos, out: &mut Out<'_>) {
+        failure(self.state("closed", at, out).status(Status::Error), error).emit();
+    }
+
+    /// A session event with what is known of the session.
+    fn state<'o>(&self, state: &str, at: Nanos, out: &'o mut Out<'_>) -> EventBuilder<'o> {
+        let public = Sensitivity::Public;
+        let mut event = out
+            .event(NAME, Kind::Session, at)
+            .text(Key::SESSION_STATE, state.as_bytes(), public)
+            .text(Key::DB_SYSTEM_NAME, self.system(), public);
+        for (key, value) in [
+            (Key::DB_SERVER_VERSION, &self.version),
+            (Key::DB_USER, &self.user),
+            (Key::DB_NAMESPACE, &self.namespace),
+            (Key::DB_AUTH_METHOD, &self.auth_method),
+        ] {
+            if !value.is_empty() {
+                event = event.text(key, value, public);
+            }
+        }
+        event.maybe(self.connection_id, |e, id| e.number(Key::DB_CONNECTION_ID, u64::from(id)))
+    }
+
+    /// Bytes of memory held.
+    pub(super) fn retained(&self) -> usize {
+        [&self.version, &self.user, &self.namespace, &self.auth_method].iter().map(|v| v.capacity()).sum()
+    }
+}

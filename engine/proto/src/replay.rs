@@ -1,0 +1,134 @@
+//! A conversation played into a plugin without a capture: for tests of plugins, built in or not.
+//!
+//! Each event comes back as one line of `name=value` pairs, in the order of the record, which is easy to compare and to read in a diff.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use sniff_x_flow::assembler::{Chunks, Reassembly, Stream, StreamFactory, Totals};
+use sniff_x_flow::{Direction, End, Endpoint, FlowInfo, FlowKey, Nanos, OrientedBy, Place, Side, Transport};
+
+use crate::Plugin;
+use crate::event::{Arena, Event, KeyTable, Status, Suffix, ValueRef};
+use crate::host::{ActivePlugin, Connection, Host};
+
+/// One step of a conversation.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Bytes that arrive in order.
+    Data(Direction, Vec<u8>),
+    /// So many bytes are missing.
+    Gap(Direction, u64),
+    /// Time passes, in nanoseconds.
+    Wait(u64),
+}
+
+/// A connection from 10.0.0.1:50000 to 10.0.0.2:`server_port` that a plugin decodes.
+pub struct Replay {
+    host: Host,
+    flow: FlowInfo,
+    connection: Connection,
+    totals: [Totals; 2],
+    now: Nanos,
+    lines: Vec<String>,
+}
+
+/// Time between two steps, in nanoseconds.
+const STEP: u64 = 1_000;
+/// The limits of a replay: as the command line's defaults.
+const MAX_TEXT: usize = 64 << 10;
+const MAX_MESSAGE: usize = 128 << 10;
+
+impl Replay {
+    /// Begins a connection. `midstream`: its beginning was not seen.
+    #[must_use]
+    pub fn new(plugin: Box<dyn Plugin>, server_port: u16, midstream: bool) -> Self {
+        let plugins: Arc<[ActivePlugin]> = Arc::new([ActivePlugin { plugin, matches: Box::new(|_| true) }]);
+        let mut host = Host::new(plugins, Arena::new(MAX_TEXT), MAX_MESSAGE);
+        let client = Endpoint::v4([10, 0, 0, 1], 50_000);
+        let server = Endpoint::v4([10, 0, 0, 2], server_port);
+        let (key, client_side) = FlowKey::new(client, server, Transport::Tcp, Place::default());
+        let now = Nanos::new(1_700_000_000, 0);
+        let mut flow = FlowInfo {
+            key,
+            client_side,
+            oriented_by: if midstream { OrientedBy::LowerPort } else { OrientedBy::Syn },
+            first_seen: now,
+            last_seen: now,
+            interface: 0,
+            midstream,
+            serial: 1,
+        };
+        debug_assert!(client_side == Side::Low, "10.0.0.1 sorts before 10.0.0.2");
+        let connection = host.new_stream(&mut flow);
+        Self { host, flow, connection, totals: Default::default(), now, lines: Vec::new() }
+    }
+
+    /// Plays one step.
+    pub fn step(&mut self, step: &Step) {
+        self.now = self.now + std::time::Duration::from_nanos(STEP);
+        let (direction, bytes, skip) = match step {
+            Step::Data(direction, bytes) => (*direction, bytes.as_slice(), 0),
+            Step::Gap(direction, n) => (*direction, &[][..], i64::try_from(*n).unwrap_or(i64::MAX)),
+            Step::Wait(nanos) => {
+                self.now = self.now + std::time::Duration::from_nanos(*nanos);
+                self.connection.idle(&mut self.host, &self.flow, &self.totals, self.now);
+                self.collect();
+                return;
+            }
+        };
+        let chunk = Reassembly { direction, bytes, skip, start: false, end: false, seen: self.now };
+        self.connection.reassembled(&mut self.host, &self.flow, &self.totals, Chunks::from_slice(&[chunk]));
+        self.collect();
+    }
+
+    /// Ends the connection and gives all events.
+    #[must_use]
+    pub fn finish(mut self, end: End) -> Vec<String> {
+        self.connection.reassembly_complete(&mut self.host, &self.flow, &self.totals, end);
+        self.collect();
+        self.lines
+    }
+
+    fn collect(&mut self) {
+        let keys = KeyTable::default();
+        let arena = &self.host.arena;
+        self.lines.extend(arena.events().map(|event| line(arena, event, &keys)));
+        self.host.arena.clear();
+    }
+}
+
+/// Plays a whole conversation that ends with FIN.
+#[must_use]
+pub fn play(plugin: Box<dyn Plugin>, server_port: u16, midstream: bool, steps: &[Step]) -> Vec<String> {
+    let mut replay = Replay::new(plugin, server_port, midstream);
+    for step in steps {
+        replay.step(step);
+    }
+    replay.finish(End::Fin)
+}
+
+/// One event as a line: kind, status, then the fields. Times are left out: they depend on how the bytes were cut.
+fn line(arena: &Arena, event: &Event, keys: &KeyTable) -> String {
+    let mut line = event.head.kind.as_str().to_owned();
+    if let Some(status) = event.head.status {
+        let _ = write!(line, " {}", status.as_str());
+        if let Status::Incomplete(reason) = status {
+            let _ = write!(line, ":{}", reason.as_str());
+        }
+    }
+    for (key, suffix, value) in arena.fields(event) {
+        let _ = write!(line, " {}", keys.name(key));
+        if let Suffix::Index(index) = suffix {
+            let _ = write!(line, "{index}");
+        }
+        let _ = match value {
+            ValueRef::U64(v) => write!(line, "={v}"),
+            ValueRef::I64(v) => write!(line, "={v}"),
+            ValueRef::F64(v) => write!(line, "={v}"),
+            ValueRef::Bool(v) => write!(line, "={v}"),
+            ValueRef::Text(v) => write!(line, "='{}'", v.escape_ascii()),
+        };
+    }
+    line
+}

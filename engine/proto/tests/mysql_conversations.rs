@@ -1,0 +1,326 @@
+//! Generated conversations: what the plugin tells is what was generated, however the bytes are cut and whatever is missing.
+
+mod mysql_support;
+
+use mysql_support::generate::{Event, Generated, Generator};
+use mysql_support::{Random, field, play};
+use sniff_x_flow::Direction;
+use sniff_x_proto::replay::Step;
+
+/// The seeds of a test: `few`, or as many as `SNIFFX_SEEDS` says.
+fn seeds(few: u64) -> std::ops::Range<u64> {
+    0..std::env::var("SNIFFX_SEEDS").map_or(few, |n| n.parse().unwrap())
+}
+
+/// Kind and status of an event line.
+fn head(line: &str) -> (&str, &str) {
+    let mut words = line.split(' ');
+    let kind = words.next().unwrap();
+    let status = words.next().filter(|w| !w.contains('=')).unwrap_or("");
+    (kind, status)
+}
+
+/// Why `line` is not `event`; none when it is.
+fn differs(line: &str, event: &Event) -> Option<String> {
+    let (kind, status) = head(line);
+    for (name, expected) in event {
+        let found = match *name {
+            "kind" => Some(kind.to_owned()),
+            "status" => Some(status.to_owned()),
+            name => field(line, name),
+        };
+        if found.as_ref() != Some(expected) {
+            return Some(format!("{name}: expected {expected:?}, found {found:?}"));
+        }
+    }
+    None
+}
+
+/// Whether `line` says nothing that `event` does not: fields may be missing where bytes are, none may be wrong.
+fn is_true(line: &str, event: &Event) -> bool {
+    let (kind, status) = head(line);
+    event["kind"] == kind
+        && event["status"] == status
+        && event.iter().filter(|(name, _)| !matches!(**name, "kind" | "status")).all(|(name, expected)| {
+            match field(line, name) {
+                Some(found) if *name == "db.operation.name" => {
+                    // Without the prepare the statement of an execute is not known.
+                    found == *expected || found == "EXECUTE" && field(line, "db.query.text").is_none()
+                }
+                Some(found) => found == *expected,
+                None => matches!(
+                    *name,
+                    "db.namespace"
+                        | "sniffx.db.user"
+                        | "db.query.text"
+                        | "sniffx.db.server_version"
+                        | "sniffx.db.connection_id"
+                ),
+            }
+        })
+        && (!event.contains_key("db.namespace")).then(|| field(line, "db.namespace")).flatten().is_none()
+}
+
+fn check_all(generated: &Generated, lines: &[String], seed: u64) {
+    for (line, event) in lines.iter().zip(&generated.events) {
+        assert_eq!(differs(line, event), None, "seed {seed}: {line}");
+    }
+    assert_eq!(lines.len(), generated.events.len(), "seed {seed}: {lines:#?}");
+}
+
+#[test]
+fn told_as_generated() {
+    for seed in seeds(400) {
+        let generated = Generator::new(seed).conversation(12);
+        check_all(&generated, &play(false, &generated.steps), seed);
+    }
+}
+
+fn cut(bytes: &[u8], at: &[usize]) -> Vec<Vec<u8>> {
+    let mut ends = at.to_vec();
+    ends.push(bytes.len());
+    let mut start = 0;
+    let mut parts = Vec::new();
+    for end in ends {
+        if end > start {
+            parts.push(bytes[start..end].to_vec());
+            start = end;
+        }
+    }
+    parts
+}
+
+fn cut_steps(steps: &[Step], mut at: impl FnMut(usize, usize) -> Vec<usize>) -> Vec<Step> {
+    let mut out = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        match step {
+            Step::Data(direction, bytes) => {
+                out.extend(cut(bytes, &at(index, bytes.len())).into_iter().map(|p| Step::Data(*direction, p)))
+            }
+            other => out.push(other.clone()),
+        }
+    }
+    out
+}
+
+/// The same events for every single cut, for one byte at a time, and for random cuts.
+fn split_invariant(midstream: bool, steps: &[Step], random: &mut Random, singles: bool, what: &str) {
+    let whole = play(midstream, steps);
+    let bytewise = cut_steps(steps, |_, len| (1..len).collect());
+    assert_eq!(play(midstream, &bytewise), whole, "{what}: one byte at a time");
+    for round in 0..200 {
+        let cuts = cut_steps(steps, |_, len| {
+            let mut at: Vec<_> = (0..random.below(4)).map(|_| random.below(len.max(1))).collect();
+            at.sort_unstable();
+            at
+        });
+        assert_eq!(play(midstream, &cuts), whole, "{what}: random cuts {round}");
+    }
+    if !singles {
+        return;
+    }
+    for (index, step) in steps.iter().enumerate() {
+        let Step::Data(_, bytes) = step else { continue };
+        for at in 1..bytes.len() {
+            let one = cut_steps(steps, |i, _| if i == index { vec![at] } else { vec![] });
+            assert_eq!(play(midstream, &one), whole, "{what}: step {index} cut at {at}");
+        }
+    }
+}
+
+#[test]
+fn split_invariance() {
+    for seed in seeds(12) {
+        let generated = Generator::new(seed).conversation(5);
+        let mut random = Random(seed + 1);
+        split_invariant(false, &generated.steps, &mut random, true, &format!("seed {seed}"));
+        // Joined in the middle of the second exchange's bytes.
+        let joined = &generated.steps[generated.steps.len() / 2..];
+        split_invariant(true, joined, &mut random, false, &format!("seed {seed}, midstream"));
+    }
+}
+
+#[test]
+fn split_invariance_of_captures() {
+    let Some(folder) = mysql_support::captures() else { return };
+    for path in mysql_support::capture_files(&folder) {
+        for conversation in mysql_support::conversations(&path, mysql_support::SERVERS) {
+            let what = format!("{} stream {}", path.display(), conversation.stream);
+            let mut random = Random(7);
+            split_invariant(conversation.midstream, &conversation.steps, &mut random, true, &what);
+        }
+    }
+}
+
+/// Takes `len` bytes out of a direction, from `at` in step `index` on; they may reach over several steps.
+fn without(steps: &[Step], index: usize, at: usize, len: usize) -> Vec<Step> {
+    let mut out = steps[..index].to_vec();
+    let Step::Data(direction, _) = &steps[index] else { unreachable!() };
+    let mut left = len;
+    for (i, step) in steps.iter().enumerate().skip(index) {
+        match step {
+            Step::Data(d, bytes) if d == direction && left > 0 => {
+                let from = if i == index { at } else { 0 };
+                let gone = left.min(bytes.len() - from);
+                left -= gone;
+                if from > 0 {
+                    out.push(Step::Data(*d, bytes[..from].to_vec()));
+                }
+                out.push(Step::Gap(*d, gone as u64));
+                if from + gone < bytes.len() {
+                    out.push(Step::Data(*d, bytes[from + gone..].to_vec()));
+                }
+            }
+            other => out.push(other.clone()),
+        }
+    }
+    out
+}
+
+/// No line claims a success or an error that did not happen, and none happens twice.
+fn only_truth(generated: &Generated, lines: &[String], what: &str) {
+    let mut from = 0;
+    for line in lines {
+        let (kind, status) = head(line);
+        let claims = match kind {
+            "exchange" => status == "ok" || status == "error",
+            kind => kind == "message" && status.is_empty(),
+        };
+        if !claims {
+            continue;
+        }
+        let found = generated.events[from..].iter().position(|event| is_true(line, event));
+        let Some(found) = found else {
+            panic!(
+                "{what}: not true, or not in order: {line}\nall: {lines:#?}\ntruth: {:#?}",
+                generated.events
+            );
+        };
+        from += found + 1;
+    }
+}
+
+#[test]
+fn gaps_at_every_byte() {
+    for seed in seeds(6) {
+        let generated = Generator::new(seed).conversation(6);
+        let mut random = Random(seed + 99);
+        for (index, step) in generated.steps.iter().enumerate() {
+            let Step::Data(_, bytes) = step else { continue };
+            for at in 0..bytes.len() {
+                for len in
+                    [1, 4, 1 + random.below(60), bytes.len() - at, bytes.len() - at + 1 + random.below(200)]
+                {
+                    let lines = play(false, &without(&generated.steps, index, at, len));
+                    only_truth(
+                        &generated,
+                        &lines,
+                        &format!("seed {seed}, step {index}, {len} bytes from {at}"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Exchanges that begin two exchanges behind a loss are all told.
+#[test]
+fn back_in_step_after_a_gap() {
+    for seed in seeds(40) {
+        let generated = Generator::new(seed).conversation(14);
+        let mut random = Random(seed + 5);
+        let index = 3 + random.below(generated.steps.len() / 2);
+        let Step::Data(_, bytes) = &generated.steps[index] else { continue };
+        let at = random.below(bytes.len());
+        let len = 1 + random.below(bytes.len() - at);
+        let lines = play(false, &without(&generated.steps, index, at, len));
+        for (event, asked) in generated.events.iter().zip(&generated.asked_at) {
+            if *asked > index + 4 {
+                assert!(
+                    lines.iter().any(|line| is_true(line, event)),
+                    "seed {seed}, step {index}, {len} from {at}: {event:?} is missing in {lines:#?}"
+                );
+            }
+        }
+    }
+}
+
+/// Joined at every byte: nothing wrong is told, and every exchange that is seen whole is told, unless what is seen before it is the end of a
+/// packet of the client that has no response: nothing shows then where the request begins.
+#[test]
+fn joined_at_every_byte() {
+    for seed in seeds(6) {
+        let generated = Generator::new(seed).conversation(6);
+        for (index, step) in generated.steps.iter().enumerate() {
+            let Step::Data(direction, bytes) = step else { continue };
+            for at in 0..bytes.len() {
+                let mut steps = vec![Step::Data(*direction, bytes[at..].to_vec())];
+                steps.extend_from_slice(&generated.steps[index + 1..]);
+                let lines = play(true, &steps);
+                let what = format!("seed {seed}, from step {index} byte {at}");
+                only_truth(&generated, &lines, &what);
+                for (event, asked) in generated.events.iter().zip(&generated.asked_at) {
+                    let turned = generated.steps[index..*asked.max(&index)]
+                        .iter()
+                        .any(|s| matches!(s, Step::Data(Direction::ToClient, _)));
+                    let from_start = at == 0 && *direction == Direction::ToServer;
+                    let whole = *asked > index && turned || *asked >= index && from_start;
+                    if whole && event["kind"] == "exchange" {
+                        assert!(
+                            lines.iter().any(|line| is_true(line, event)),
+                            "{what}: {event:?} is missing in {lines:#?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn garbage_never_panics() {
+    for seed in 1..3000 {
+        let mut random = Random(seed);
+        let steps: Vec<_> = (0..random.below(12))
+            .map(|_| {
+                let direction = if random.below(2) == 0 { Direction::ToServer } else { Direction::ToClient };
+                let len = 1 + random.below(80);
+                let mut bytes = random.bytes(len);
+                if random.below(2) == 0 {
+                    // A header that could be one.
+                    let seq = u8::try_from(random.below(3)).unwrap();
+                    let head = [u8::try_from(bytes.len()).unwrap(), 0, 0, seq];
+                    bytes.splice(..0, head);
+                }
+                if random.below(9) == 0 {
+                    Step::Gap(direction, 1 + random.next() % 5000)
+                } else {
+                    Step::Data(direction, bytes)
+                }
+            })
+            .collect();
+        for midstream in [false, true] {
+            let lines = play(midstream, &steps);
+            assert!(lines.len() < 100);
+        }
+    }
+}
+
+#[test]
+fn flipped_bytes_never_panic() {
+    for seed in seeds(60) {
+        let generated = Generator::new(seed).conversation(6);
+        let mut random = Random(seed + 3);
+        for _ in 0..60 {
+            let mut steps = generated.steps.clone();
+            for _ in 0..1 + random.below(3) {
+                let index = random.below(steps.len());
+                if let Step::Data(_, bytes) = &mut steps[index] {
+                    let at = random.below(bytes.len());
+                    bytes[at] ^= 1 << random.below(8);
+                }
+            }
+            let _ = play(random.below(2) == 0, &steps);
+        }
+    }
+}

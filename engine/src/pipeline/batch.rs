@@ -1,0 +1,117 @@
+//! What a reader hands to a worker on another thread: parsed headers, and the lease that keeps their payloads readable.
+
+use std::sync::Arc;
+
+use crossbeam_queue::ArrayQueue;
+use sniff_x_capture::Lease;
+use sniff_x_flow::Nanos;
+use sniff_x_flow::packet::Segment;
+
+use super::queue::Queue;
+use super::worker::Worker;
+
+/// Headers of one batch: enough to make the queue's cost a nanosecond a frame, few enough to stay in the cache.
+const BATCH: usize = 64;
+/// Batches under way to one worker. Each may hold a ring block, so it is far below a ring's number of blocks.
+const QUEUED: usize = 32;
+
+/// Segments whose payloads lie in one lease, or a tick without any.
+#[derive(Default)]
+pub(crate) struct SegmentBatch {
+    lease: Option<Lease>,
+    segments: Vec<Segment>,
+    /// Packet time at the batch's end; the time of day for ticks.
+    now: Nanos,
+}
+
+/// The reader's end of the way to one worker.
+pub(crate) struct WorkerQueue {
+    batches: Arc<Queue<SegmentBatch>>,
+    spare: Arc<ArrayQueue<SegmentBatch>>,
+    filling: SegmentBatch,
+}
+
+/// The worker's end.
+pub(crate) struct BatchReceiver {
+    batches: Arc<Queue<SegmentBatch>>,
+    spare: Arc<ArrayQueue<SegmentBatch>>,
+}
+
+/// A way from a reader to a worker.
+pub(crate) fn worker_queue() -> (WorkerQueue, BatchReceiver) {
+    let (batches, spare) = (Queue::new(QUEUED), Arc::new(ArrayQueue::new(QUEUED + 2)));
+    let receiver = BatchReceiver { batches: batches.clone(), spare: spare.clone() };
+    (WorkerQueue { batches, spare, filling: SegmentBatch::default() }, receiver)
+}
+
+impl WorkerQueue {
+    /// Adds a segment whose payload lies in `lease`; the batch goes when it is full.
+    pub(crate) fn segment(&mut self, segment: &Segment, lease: &Lease) {
+        if self.filling.lease.is_none() {
+            self.filling.lease = Some(lease.clone());
+        }
+        self.filling.now = segment.packet.timestamp;
+        self.filling.segments.push(*segment);
+        if self.filling.segments.len() >= BATCH {
+            self.send();
+        }
+    }
+
+    /// The lease ends here: what was collected goes.
+    pub(crate) fn lease_done(&mut self) {
+        if !self.filling.segments.is_empty() {
+            self.send();
+        }
+    }
+
+    /// Lets the worker's timers fire on a silent line.
+    pub(crate) fn tick(&mut self, now: Nanos) {
+        self.filling.now = now;
+        self.send();
+    }
+
+    /// No more segments will come.
+    pub(crate) fn close(&self) {
+        self.batches.close();
+    }
+
+    /// Waits while the worker's queue is full: then a file is not read on, and a ring's blocks stay with the kernel, which counts the loss.
+    fn send(&mut self) {
+        let empty = self.spare.pop().unwrap_or_else(|| SegmentBatch {
+            segments: Vec::with_capacity(BATCH),
+            ..SegmentBatch::default()
+        });
+        let full = core::mem::replace(&mut self.filling, empty);
+        // A worker that is gone has ended with a panic, which joining it reports.
+        let _ = self.batches.push(full);
+    }
+}
+
+impl BatchReceiver {
+    /// The worker thread: runs until the reader closes the queue, then ends all connections.
+    pub(crate) fn run(&self, worker: &mut Worker, after_batch: impl Fn(&Worker)) {
+        /// Closes the queue when the worker ends, even by a panic: the reader must not wait for it.
+        struct CloseOnExit<'a>(&'a Queue<SegmentBatch>);
+        impl Drop for CloseOnExit<'_> {
+            fn drop(&mut self) {
+                self.0.close();
+            }
+        }
+        let _close = CloseOnExit(&self.batches);
+        while let Some(mut batch) = self.batches.pop() {
+            if let Some(lease) = batch.lease.take() {
+                for segment in &batch.segments {
+                    let payload = segment.packet.payload;
+                    worker.segment(segment, lease.bytes(payload.start, payload.len));
+                }
+            }
+            worker.batch_done(batch.now);
+            after_batch(worker);
+            batch.segments.clear();
+            // Full means that there are enough spare ones.
+            let _ = self.spare.push(batch);
+        }
+        worker.finish();
+        after_batch(worker);
+    }
+}

@@ -1,0 +1,268 @@
+//! The data path put together: reader, queues, workers, writer; back-pressure, shutdown and counters.
+//!
+//! With one worker the reader, the assembler and the plugins run in the calling thread; with more the reader parses and hands batches of
+//! headers to the worker that owns the flow. Either way one more thread writes the output.
+
+mod batch;
+mod clock;
+mod queue;
+mod reader;
+mod summary;
+mod worker;
+mod writer;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use sniff_x_capture::{CaptureError, Source};
+use sniff_x_filter::{ParseError, RuleSet};
+use sniff_x_flow::Nanos;
+use sniff_x_flow::packet::FlowHasher;
+use sniff_x_proto::host::{ActivePlugin, MAX_PLUGINS};
+use thiserror::Error;
+
+pub use reader::ReaderCounters;
+pub use summary::Summary;
+pub use worker::WorkerCounters;
+
+use crate::config::{Backend, Config, Control, Input};
+use crate::sink::pcapng::PcapngWriter;
+use batch::{BatchReceiver, worker_queue};
+use clock::Stopwatch;
+use reader::{Reader, Workers};
+use worker::WorkerPlan;
+use writer::OutputQueue;
+
+/// A run failed.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// The source of frames.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// A plugin's rule is not valid.
+    #[error("the rule of plugin '{plugin}' ('{rule}') is not valid: {error}")]
+    Rule {
+        /// The plugin.
+        plugin: String,
+        /// Its rule.
+        rule: String,
+        /// What is wrong with it.
+        error: ParseError,
+    },
+    /// More plugins than can be active at once.
+    #[error("{0} plugins at once are too many, the most is {MAX_PLUGINS}")]
+    TooManyPlugins(usize),
+    /// The output failed.
+    #[error("writing events: {0}")]
+    Output(io::Error),
+    /// A file or folder could not be written.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        error: io::Error,
+    },
+    /// A thread could not be started.
+    #[error("starting a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// Runs until the input ends, a limit of the configuration is reached or `control` says stop.
+///
+/// # Errors
+/// Whatever kept the run from going on. What was read before is decoded and written all the same, and its counters come in `on_summary`,
+/// which is called in any case once the sources were open.
+pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary)) -> Result<(), EngineError> {
+    let wanted: Vec<_> = config.plugins.iter().map(|p| format!("'{}'", p.rule())).collect();
+    let (plugins, rules) = activate(config.plugins)?;
+    let rules = RuleSet { filter: config.filter, rules };
+    let live = matches!(config.input, Input::Live { .. });
+    if let Some(folder) = &config.dump {
+        std::fs::create_dir_all(folder).map_err(|error| EngineError::File { path: folder.clone(), error })?;
+    }
+    let source = open(config.input, &rules)?;
+    let pcapng = config.write.as_deref().map(PcapngWriter::create).transpose()?;
+    control.opened();
+    if live {
+        let names: Vec<_> = source.interfaces().into_iter().map(|i| i.name).collect();
+        log::info!("capturing on {}, filtering {}", names.join(", "), source.filter_level());
+    }
+
+    let threads = config.threads.max(1);
+    let decodes = !plugins.is_empty();
+    let plan = WorkerPlan {
+        plugins,
+        keys: config.keys,
+        format: config.output.format,
+        limits: config.limits,
+        dump: config.dump,
+        workers: threads,
+    };
+    let output = Arc::new(OutputQueue::new(!live));
+    let published: Vec<_> = (0..threads).map(|_| Mutex::new(WorkerCounters::default())).collect();
+
+    let mut reader = Reader {
+        source,
+        rules,
+        workers: Workers::None,
+        writer: pcapng,
+        hasher: FlowHasher::default(),
+        counters: ReaderCounters::default(),
+        control,
+        live,
+        now: Nanos(0),
+    };
+    let (interval, duration) = (config.stats_interval, config.duration);
+    let (sink, count) = (config.output.to, config.output.count);
+
+    let result = thread::scope(|scope| {
+        let spawn = |name: String| thread::Builder::new().name(name);
+        let writer = spawn("writer".into())
+            .spawn_scoped(scope, || output.write_to(sink, count, control))
+            .map_err(EngineError::Thread)?;
+        let mut handles = Vec::new();
+        if !decodes {
+            reader.workers = Workers::None;
+        } else if threads == 1 {
+            reader.workers = Workers::Inline(Box::new(plan.worker(0, output.clone())));
+        } else {
+            let (queues, receivers): (Vec<_>, Vec<BatchReceiver>) =
+                (0..threads).map(|_| worker_queue()).unzip();
+            reader.workers = Workers::Queues(queues);
+            for (index, (receiver, publish)) in receivers.into_iter().zip(&published).enumerate() {
+                let mut worker = plan.worker(index, output.clone());
+                let handle = spawn(format!("worker-{index}"))
+                    .spawn_scoped(scope, move || receiver.run(&mut worker, |w| set(publish, w.counters())))
+                    .map_err(EngineError::Thread)?;
+                handles.push(handle);
+            }
+        }
+        let since = Stopwatch::start();
+        let mut reports = 0;
+        let read = reader.run(duration, |reader| {
+            reader.report_progress();
+            if let Some(interval) = interval
+                && since.elapsed() >= interval * (reports + 1)
+            {
+                reports += 1;
+                log::info!("{}", one_line(&reader.summary(&published, &output)));
+            }
+        });
+        for handle in handles {
+            if handle.join().is_err() {
+                log::error!("a worker ended with a panic; its connections are lost");
+            }
+        }
+        output.close();
+        let wrote = writer.join().unwrap_or_else(|_| Err(io::Error::other("the writer ended with a panic")));
+        read.and(wrote.map_err(EngineError::Output))
+    });
+
+    let summary = reader.summary(&published, &output);
+    if summary.reader.passed == 0 && summary.reader.filtered > 0 && !wanted.is_empty() {
+        let of_filter = if reader.rules.filter.is_some() { " and --filter" } else { "" };
+        log::warn!("no frame matched {}{of_filter}: is it another port?", wanted.join(" or "));
+    }
+    let finished = reader.writer.take().map_or(Ok(()), |writer| writer.finish(&summary.source));
+    on_summary(&summary);
+    result.and(finished)
+}
+
+impl Reader<'_> {
+    fn report_progress(&self) {
+        if let Some((read, total)) = self.source.progress() {
+            self.control.bytes_read.store(read, std::sync::atomic::Ordering::Relaxed);
+            self.control.bytes_total.store(total, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    fn summary(&mut self, published: &[Mutex<WorkerCounters>], output: &OutputQueue) -> Summary {
+        let mut workers = WorkerCounters::default();
+        if let Workers::Inline(worker) = &self.workers {
+            workers = worker.counters();
+        }
+        for counters in published {
+            workers.add(&counters.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        let (events_written, events_dropped) = output.counts();
+        Summary {
+            source: self.source.counters(),
+            reader: self.counters,
+            workers,
+            events_written,
+            events_dropped,
+            frames_written: self.writer.as_ref().map_or(0, PcapngWriter::frames),
+        }
+    }
+}
+
+fn set(place: &Mutex<WorkerCounters>, counters: WorkerCounters) {
+    *place.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+}
+
+/// The counters that are not 0, on one line.
+fn one_line(summary: &Summary) -> String {
+    let counters = summary.counters();
+    let shown: Vec<_> = counters.iter().filter(|(_, v)| *v != 0).map(|(n, v)| format!("{n}={v}")).collect();
+    shown.join(" ")
+}
+
+/// Parses the plugins' rules.
+fn activate(
+    plugins: Vec<Box<dyn sniff_x_proto::Plugin>>,
+) -> Result<(Arc<[ActivePlugin]>, Vec<sniff_x_filter::Expression>), EngineError> {
+    if plugins.len() > MAX_PLUGINS {
+        return Err(EngineError::TooManyPlugins(plugins.len()));
+    }
+    let mut rules = Vec::new();
+    let mut active = Vec::new();
+    for plugin in plugins {
+        let rule = plugin.rule();
+        let expression = sniff_x_filter::parse(&rule).map_err(|error| EngineError::Rule {
+            plugin: plugin.about().name.to_owned(),
+            rule,
+            error,
+        })?;
+        rules.push(expression.clone());
+        active.push(ActivePlugin { plugin, matches: Box::new(move |key| expression.matches_flow(key)) });
+    }
+    Ok((active.into(), rules))
+}
+
+/// Opens the source that the configuration names.
+fn open(input: Input, rules: &RuleSet) -> Result<Box<dyn Source>, EngineError> {
+    let options = match input {
+        Input::File(path) => return Ok(sniff_x_capture::open_file(&path)?),
+        Input::Live { backend, interfaces, ring_size, block_size, snaplen, retire, promiscuous } => {
+            let rules = rules.clone();
+            let options = sniff_x_capture::LiveOptions {
+                interfaces,
+                ring_size,
+                block_size,
+                snaplen,
+                retire,
+                promiscuous,
+                rules,
+            };
+            (backend, options)
+        }
+    };
+    match options {
+        (Backend::Libpcap, options) => libpcap(options),
+        (Backend::Auto, options) if !cfg!(target_os = "linux") => libpcap(options),
+        (Backend::Auto | Backend::AfPacket, options) => Ok(sniff_x_capture::open_live(options)?),
+    }
+}
+
+#[cfg(feature = "libpcap")]
+fn libpcap(options: sniff_x_capture::LiveOptions) -> Result<Box<dyn Source>, EngineError> {
+    Ok(sniff_x_capture::open_libpcap(options)?)
+}
+
+#[cfg(not(feature = "libpcap"))]
+fn libpcap(_: sniff_x_capture::LiveOptions) -> Result<Box<dyn Source>, EngineError> {
+    Err(CaptureError::Config("this build has no libpcap backend (cargo feature libpcap)".into()).into())
+}

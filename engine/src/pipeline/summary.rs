@@ -1,0 +1,67 @@
+//! What a run amounted to: every counter of every part, so that no loss is silent.
+
+use sniff_x_capture::SourceCounters;
+
+use super::reader::ReaderCounters;
+use super::worker::WorkerCounters;
+
+/// All counters of a run. A counter that the source can't know is none.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// The source: frames received, dropped and filtered by the kernel.
+    pub source: SourceCounters,
+    /// The reader: frames that passed, and what they were.
+    pub reader: ReaderCounters,
+    /// Reassembly and plugins, all workers together.
+    pub workers: WorkerCounters,
+    /// Events written.
+    pub events_written: u64,
+    /// Events not written: the output was too slow, failed, or had enough.
+    pub events_dropped: u64,
+    /// Frames written to the pcapng file.
+    pub frames_written: u64,
+}
+
+impl Summary {
+    /// Every counter by its name, in the order in which it is shown; the names are those of `--stats-file`.
+    #[must_use]
+    pub fn counters(&self) -> Vec<(&'static str, u64)> {
+        let (source, reader) = (&self.source, &self.reader);
+        let mut counters = Vec::with_capacity(48);
+        let mut put = |name, value| counters.push((name, value));
+        put("frames.received", source.received.unwrap_or(reader.frames));
+        if let Some(dropped) = source.dropped {
+            put("frames.dropped", dropped);
+        }
+        put("frames.filtered", source.filtered.unwrap_or(0) + reader.filtered);
+        put("frames.passed", reader.passed);
+        put("frames.truncated", reader.truncated);
+        put("frames.duplicates", source.duplicates);
+        put("frames.unreadable", source.unreadable);
+        put("frames.written", self.frames_written);
+        put("frames.bytes", reader.bytes);
+        put("interface.down", source.interface_down);
+        put("packets.tcp", reader.tcp);
+        put("packets.udp", reader.udp);
+        put("packets.fragments", reader.fragments);
+        put("packets.other", reader.other);
+        put("packets.malformed", reader.malformed);
+        counters.extend(self.workers.assembler.named());
+        counters.extend(self.workers.host.named());
+        let mut put = |name, value| counters.push((name, value));
+        put("events.written", self.events_written);
+        put("events.dropped", self.events_dropped + self.workers.refused_events);
+        put("dump.failed_bytes", self.workers.dump_failed_bytes);
+        counters
+    }
+}
+
+impl WorkerCounters {
+    /// Adds what another worker counted.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.assembler.add(&other.assembler);
+        self.host.add(&other.host);
+        self.refused_events += other.refused_events;
+        self.dump_failed_bytes += other.dump_failed_bytes;
+    }
+}

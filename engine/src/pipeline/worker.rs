@@ -1,0 +1,127 @@
+//! Stage: packet → flow → bytes in order → event → formatted line. A worker owns its share of the flows and shares nothing.
+
+use std::sync::Arc;
+
+use sniff_x_flow::Nanos;
+use sniff_x_flow::assembler::{Assembler, AssemblerCounters, AssemblerOptions};
+use sniff_x_flow::packet::Segment;
+use sniff_x_proto::event::{Arena, KeyTable};
+use sniff_x_proto::host::{ActivePlugin, Host, HostCounters};
+
+use super::writer::{BUFFER, Lines, OutputQueue};
+use crate::config::{Format, Limits};
+use crate::sink::dump::Dump;
+use crate::sink::{json, text};
+
+/// What one worker counted.
+#[derive(Clone, Debug, Default)]
+pub struct WorkerCounters {
+    /// Reassembly.
+    pub assembler: AssemblerCounters,
+    /// Plugins.
+    pub host: HostCounters,
+    /// Events that were too many for one batch.
+    pub refused_events: u64,
+    /// Bytes that `--dump` could not write.
+    pub dump_failed_bytes: u64,
+}
+
+/// What all workers are made from.
+pub(crate) struct WorkerPlan {
+    pub(crate) plugins: Arc<[ActivePlugin]>,
+    pub(crate) keys: KeyTable,
+    pub(crate) format: Format,
+    pub(crate) limits: Limits,
+    pub(crate) dump: Option<std::path::PathBuf>,
+    pub(crate) workers: usize,
+}
+
+impl WorkerPlan {
+    /// Worker number `index` with its share of the limits.
+    pub(crate) fn worker(&self, index: usize, output: Arc<OutputQueue>) -> Worker {
+        let share = |total: usize| (total / self.workers).max(1);
+        let options = AssemblerOptions {
+            max_buffered_pages_per_connection: Some(self.limits.max_pages_per_connection),
+            max_buffered_pages_total: Some(share(self.limits.max_pages)),
+            max_connections: Some(share(self.limits.max_connections)),
+            idle_timeout: Some(self.limits.idle_timeout),
+            first_serial: index as u64,
+            serial_step: self.workers as u64,
+            ..AssemblerOptions::default()
+        };
+        let arena = Arena::new(self.limits.max_text);
+        Worker {
+            assembler: Assembler::new(options),
+            host: Host::new(self.plugins.clone(), arena, self.limits.max_message),
+            keys: self.keys.clone(),
+            format: self.format,
+            dump: self.dump.clone().map(Dump::new),
+            lines: Lines::default(),
+            output,
+        }
+    }
+}
+
+/// Owns the connections that hash to it.
+pub(crate) struct Worker {
+    assembler: Assembler<Host>,
+    host: Host,
+    keys: KeyTable,
+    format: Format,
+    dump: Option<Dump>,
+    lines: Lines,
+    output: Arc<OutputQueue>,
+}
+
+impl Worker {
+    /// One TCP segment.
+    #[inline]
+    pub(crate) fn segment(&mut self, segment: &Segment, payload: &[u8]) {
+        self.assembler.assemble(&mut self.host, segment, payload);
+    }
+
+    /// The batch is over: its events are written, timers that are due by packet time `now` fire.
+    pub(crate) fn batch_done(&mut self, now: Nanos) {
+        self.assembler.advance(&mut self.host, now);
+        self.write_events();
+        self.output.hand_on(&mut self.lines);
+    }
+
+    /// The input is over: every connection ends.
+    pub(crate) fn finish(&mut self) {
+        self.assembler.flush_all(&mut self.host);
+        self.write_events();
+        self.output.hand_on(&mut self.lines);
+    }
+
+    /// What was counted so far.
+    pub(crate) fn counters(&self) -> WorkerCounters {
+        WorkerCounters {
+            assembler: self.assembler.counters(),
+            host: self.host.counters,
+            refused_events: self.host.arena.refused(),
+            dump_failed_bytes: self.dump.as_ref().map_or(0, Dump::failed_bytes),
+        }
+    }
+
+    fn write_events(&mut self) {
+        let arena = &mut self.host.arena;
+        if arena.is_empty() {
+            return;
+        }
+        for event in arena.events() {
+            match self.format {
+                Format::Json => json::write(arena, event, &self.keys, &mut self.lines.bytes),
+                Format::Text { color } => text::write(arena, event, &self.keys, &mut self.lines.bytes, color),
+            }
+            self.lines.events += 1;
+            if self.lines.bytes.len() >= BUFFER {
+                self.output.hand_on(&mut self.lines);
+            }
+        }
+        if let Some(dump) = &mut self.dump {
+            arena.content().for_each(|content| dump.write(&content));
+        }
+        arena.clear();
+    }
+}

@@ -1,0 +1,189 @@
+//! Stage: formatted events → output. One thread owns the output, so that a slow one never stops a worker of a live capture.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_queue::ArrayQueue;
+
+use super::queue::Queue;
+use crate::config::Control;
+
+/// Buffers on their way to the output; with [`BUFFER`] bytes each about 16 MiB.
+const QUEUED: usize = 256;
+/// A buffer is handed on when it has so many bytes, or when its batch ends.
+pub(crate) const BUFFER: usize = 64 << 10;
+
+/// Formatted events: whole lines.
+#[derive(Default)]
+pub(crate) struct Lines {
+    /// The text.
+    pub(crate) bytes: Vec<u8>,
+    /// How many lines.
+    pub(crate) events: u64,
+}
+
+/// The way from the workers to the writer.
+pub(crate) struct OutputQueue {
+    lines: Arc<Queue<Lines>>,
+    spare: ArrayQueue<Lines>,
+    written: AtomicU64,
+    dropped: AtomicU64,
+    /// Files block, live captures drop.
+    blocking: bool,
+}
+
+impl OutputQueue {
+    /// A queue; `blocking` when the input waits for the output (files).
+    pub(crate) fn new(blocking: bool) -> Self {
+        Self {
+            lines: Queue::new(QUEUED),
+            spare: ArrayQueue::new(QUEUED),
+            written: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            blocking,
+        }
+    }
+
+    /// Hands lines on and leaves an empty buffer in their place.
+    pub(crate) fn hand_on(&self, lines: &mut Lines) {
+        if lines.events == 0 {
+            return;
+        }
+        let full = core::mem::replace(lines, self.spare.pop().unwrap_or_default());
+        let refused =
+            if self.blocking { self.lines.push(full).err() } else { self.lines.try_push(full).err() };
+        if let Some(refused) = refused {
+            self.dropped.fetch_add(refused.events, Ordering::Relaxed);
+            self.recycle(refused);
+        }
+    }
+
+    /// No more lines will come.
+    pub(crate) fn close(&self) {
+        self.lines.close();
+    }
+
+    /// Events written, and events that were not.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.written.load(Ordering::Relaxed), self.dropped.load(Ordering::Relaxed))
+    }
+
+    fn recycle(&self, mut lines: Lines) {
+        if lines.bytes.capacity() <= 4 * BUFFER {
+            lines.bytes.clear();
+            lines.events = 0;
+            // Full means that there are enough spare ones.
+            let _ = self.spare.push(lines);
+        }
+    }
+
+    /// The writer thread: writes until the queue closes, the output fails, or `count` events are out; then it stops the intake.
+    ///
+    /// # Errors
+    /// The output failed; a closed pipe is no error, the reader of the pipe has seen enough.
+    pub(crate) fn write_to(
+        &self,
+        mut to: Box<dyn Write + Send>,
+        count: Option<u64>,
+        control: &Control,
+    ) -> io::Result<()> {
+        let mut left = count.unwrap_or(u64::MAX);
+        let mut result = Ok(());
+        while let Some(mut lines) = self.lines.pop() {
+            if left < lines.events {
+                lines.bytes.truncate(end_of_line(&lines.bytes, left));
+                lines.events = left;
+            }
+            if let Err(error) = to.write_all(&lines.bytes).and_then(|()| to.flush()) {
+                self.dropped.fetch_add(lines.events, Ordering::Relaxed);
+                if error.kind() != io::ErrorKind::BrokenPipe {
+                    result = Err(error);
+                }
+                break;
+            }
+            left -= lines.events;
+            self.written.fetch_add(lines.events, Ordering::Relaxed);
+            self.recycle(lines);
+            if left == 0 {
+                break;
+            }
+        }
+        // What is still under way after a failure or the last wanted event goes nowhere; workers must not wait for room.
+        control.stop.store(true, Ordering::Relaxed);
+        self.lines.close();
+        result
+    }
+}
+
+/// Where the first `n` lines end.
+fn end_of_line(bytes: &[u8], n: u64) -> usize {
+    let Some(last) = usize::try_from(n).unwrap_or(usize::MAX).checked_sub(1) else { return 0 };
+    memchr::memchr_iter(b'\n', bytes).nth(last).map_or(bytes.len(), |i| i + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn lines(text: &str) -> Lines {
+        Lines { bytes: text.as_bytes().to_vec(), events: text.lines().count() as u64 }
+    }
+
+    #[test]
+    fn count_cuts_between_events_and_stops_the_intake() {
+        let (queue, out, control) = (OutputQueue::new(true), Shared::default(), Control::default());
+        queue.hand_on(&mut lines("a\nb\n"));
+        queue.hand_on(&mut lines("c\nd\n"));
+        queue.write_to(Box::new(out.clone()), Some(3), &control).unwrap();
+        assert_eq!(*out.0.lock().unwrap(), b"a\nb\nc\n");
+        assert_eq!(queue.counts(), (3, 0));
+        assert!(control.stop.load(Ordering::Relaxed));
+        // A worker that still has events is not kept waiting, and nobody loses count.
+        queue.hand_on(&mut lines("e\n"));
+        assert_eq!(queue.counts(), (3, 1));
+    }
+
+    #[test]
+    fn a_live_queue_drops_and_counts_when_the_output_is_slow() {
+        let queue = OutputQueue::new(false);
+        for _ in 0..QUEUED + 10 {
+            queue.hand_on(&mut lines("a\nb\n"));
+        }
+        assert_eq!(queue.counts(), (0, 20));
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_error_but_a_full_disk_is() {
+        struct Failing(io::ErrorKind);
+        impl Write for Failing {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(self.0.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        for (kind, fine) in [(io::ErrorKind::BrokenPipe, true), (io::ErrorKind::StorageFull, false)] {
+            let queue = OutputQueue::new(true);
+            queue.hand_on(&mut lines("a\n"));
+            let result = queue.write_to(Box::new(Failing(kind)), None, &Control::default());
+            assert_eq!(result.is_ok(), fine);
+            assert_eq!(queue.counts(), (0, 1));
+        }
+    }
+}
