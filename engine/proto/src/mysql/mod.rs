@@ -1,6 +1,7 @@
 //! MySQL and MariaDB: the client/server protocol over TCP.
 //!
-//! Stage: bytes in order → exchanges. `client` and `server` follow one direction each, packet by packet; `decoder` is what they share:
+//! Stage: bytes in order → exchanges. `client` and `server` cut one direction each into packets, `request`
+//! and `answer` read them; `decoder` is what they share:
 //! the queue of requests that wait (`exchange`), the response to the oldest of them (`response`), prepared statements
 //! (`statements`) and the session (`session`). `report` writes the events, `resync` finds the way back in after a loss.
 //! Rows are counted and passed over, never kept; of a statement at most `--max-text` bytes are kept.
@@ -23,6 +24,7 @@
 //! is never reported as an exchange. Where the login was not seen, `CLIENT_DEPRECATE_EOF` shows itself in the packet behind the column
 //! definitions (an EOF packet has five bytes, an OK packet in its place at least seven), and query attributes in the first two bytes.
 
+mod answer;
 mod attributes;
 mod client;
 mod command;
@@ -32,6 +34,7 @@ mod flags;
 mod handshake;
 mod packet;
 mod report;
+mod request;
 mod response;
 mod resync;
 mod server;

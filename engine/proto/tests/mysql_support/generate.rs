@@ -114,11 +114,11 @@ impl Generator {
         self.out
     }
 
-    fn to_server(&mut self, bytes: Vec<u8>) {
+    fn client_says(&mut self, bytes: Vec<u8>) {
         self.out.steps.push(Step::Data(Direction::ToServer, bytes));
     }
 
-    fn to_client(&mut self, bytes: Vec<u8>) {
+    fn server_says(&mut self, bytes: Vec<u8>) {
         self.out.steps.push(Step::Data(Direction::ToClient, bytes));
     }
 
@@ -163,7 +163,7 @@ impl Generator {
         greeting.extend([0; 10]);
         greeting.extend(b"ijklmnopqrst\0caching_sha2_password\0");
         let greeting = packets(&mut 0, &greeting);
-        self.to_client(greeting);
+        self.server_says(greeting);
         let mut login = self.caps.to_le_bytes().to_vec();
         login.extend([0, 0, 0, 1, 45]);
         login.extend([0; 23]);
@@ -175,17 +175,17 @@ impl Generator {
         }
         login.extend(b"caching_sha2_password\0");
         let login = packets(&mut 1, &login);
-        self.to_server(login);
+        self.client_says(login);
         let mut seq = 2;
         if self.random.below(2) == 0 {
             let switch = packets(&mut seq, b"\xfemysql_native_password\0abcdefghijklmnopqrst\0");
-            self.to_client(switch);
+            self.server_says(switch);
             let answer = self.random.bytes(20);
             let answer = packets(&mut seq, &answer);
-            self.to_server(answer);
+            self.client_says(answer);
         } else {
             let fast = packets(&mut seq, &[1, 3]);
-            self.to_client(fast);
+            self.server_says(fast);
         }
         let mut fields = vec![
             ("sniffx.session.state", "connected".to_owned()),
@@ -200,7 +200,7 @@ impl Generator {
         self.event("session", "ok", &fields);
         self.seq = seq;
         let ok = self.ok(0, 0, 0, 0, None);
-        self.to_client(ok);
+        self.server_says(ok);
     }
 
     /// An OK packet; `header` is 0, or 0xfe at the end of rows.
@@ -320,7 +320,7 @@ impl Generator {
         let mut seq = 0;
         let packet = packets(&mut seq, &[&[byte], body].concat());
         self.seq = seq;
-        self.to_server(packet);
+        self.client_says(packet);
     }
 
     pub(crate) fn query(&mut self, text: &str) {
@@ -373,7 +373,7 @@ impl Generator {
         let (bytes, mut fields) = self.result_set(false, 0);
         fields.extend(self.about("SELECT", &text));
         self.event("exchange", "ok", &fields);
-        self.to_client(bytes);
+        self.server_says(bytes);
     }
 
     fn insert(&mut self) {
@@ -385,7 +385,7 @@ impl Generator {
         fields.push(("sniffx.db.affected_rows", affected.to_string()));
         fields.push(("sniffx.db.last_insert_id", id.to_string()));
         self.event("exchange", "ok", &fields);
-        self.to_client(bytes);
+        self.server_says(bytes);
     }
 
     fn failing(&mut self) {
@@ -409,7 +409,7 @@ impl Generator {
             fields.push(("db.response.returned_rows", rows.to_string()));
         }
         self.event("exchange", "error", &fields);
-        self.to_client(bytes);
+        self.server_says(bytes);
     }
 
     /// Several statements in one text: one result each.
@@ -449,7 +449,7 @@ impl Generator {
             all.extend(bytes);
             self.event("exchange", status, &fields);
         }
-        self.to_client(all);
+        self.server_says(all);
     }
 
     fn prepare(&mut self) {
@@ -473,7 +473,7 @@ impl Generator {
         let mut fields = self.about("PREPARE", &text);
         fields.push(("sniffx.db.statement_id", id.to_string()));
         self.event("exchange", "ok", &fields);
-        self.to_client(bytes);
+        self.server_says(bytes);
         self.statements.push((id, text, parameters));
     }
 
@@ -499,13 +499,13 @@ impl Generator {
             fields.push(("sniffx.db.columns", "1".to_owned()));
             fields.push(("db.response.returned_rows", "0".to_owned()));
             self.event("exchange", "ok", &fields);
-            self.to_client(bytes);
+            self.server_says(bytes);
             self.fetch(id, &text);
         } else {
             let (bytes, result) = self.result_set(true, 0);
             fields.extend(result);
             self.event("exchange", "ok", &fields);
-            self.to_client(bytes);
+            self.server_says(bytes);
         }
         if self.random.below(2) == 0 {
             self.statements.remove(at);
@@ -528,7 +528,7 @@ impl Generator {
         fields.push(("sniffx.mysql.argument", "5".to_owned()));
         fields.push(("db.response.returned_rows", rows.to_string()));
         self.event("exchange", "ok", &fields);
-        self.to_client(bytes);
+        self.server_says(bytes);
     }
 
     fn use_database(&mut self) {
@@ -557,7 +557,7 @@ impl Generator {
             self.ok(0, 0, 0, 0, tracked)
         };
         self.event("exchange", if fails { "error" } else { "ok" }, &fields);
-        self.to_client(bytes);
+        self.server_says(bytes);
     }
 
     fn ping(&mut self) {
@@ -565,7 +565,7 @@ impl Generator {
         let fields = self.about_command("PING");
         self.event("exchange", "ok", &fields);
         let bytes = self.ok(0, 0, 0, 0, None);
-        self.to_client(bytes);
+        self.server_says(bytes);
     }
 
     fn statistics(&mut self) {
@@ -573,7 +573,7 @@ impl Generator {
         let fields = self.about_command("STATISTICS");
         self.event("exchange", "ok", &fields);
         let bytes = packets(&mut self.seq, b"Uptime: 25  Threads: 1  Questions: 5");
-        self.to_client(bytes);
+        self.server_says(bytes);
     }
 
     fn field_list(&mut self) {
@@ -585,14 +585,14 @@ impl Generator {
         fields.push(("db.collection.name", "orders".to_owned()));
         fields.push(("sniffx.db.columns", columns.to_string()));
         self.event("exchange", "ok", &fields);
-        self.to_client(bytes);
+        self.server_says(bytes);
     }
 
     fn local_infile(&mut self) {
         let text = "LOAD DATA LOCAL INFILE '/tmp/x' INTO TABLE t";
         self.query(text);
         let bytes = packets(&mut self.seq, b"\xfb/tmp/x");
-        self.to_client(bytes);
+        self.server_says(bytes);
         let mut sent = 0;
         let mut data = Vec::new();
         for _ in 0..self.random.below(3) {
@@ -602,13 +602,13 @@ impl Generator {
             data.extend(packets(&mut self.seq, &chunk));
         }
         data.extend(packets(&mut self.seq, b""));
-        self.to_server(data);
+        self.client_says(data);
         let bytes = self.ok(0, 3, 0, 0, None);
         let mut fields = self.about("LOAD", text);
         fields.push(("sniffx.mysql.infile.size", sent.to_string()));
         fields.push(("sniffx.db.affected_rows", "3".to_owned()));
         self.event("exchange", "ok", &fields);
-        self.to_client(bytes);
+        self.server_says(bytes);
     }
 
     fn change_user(&mut self) {
@@ -625,14 +625,14 @@ impl Generator {
         ];
         if self.random.below(2) == 0 {
             let bytes = packets(&mut self.seq, b"\xfemysql_native_password\0abcdefghijklmnopqrst\0");
-            self.to_client(bytes);
+            self.server_says(bytes);
             let answer = self.random.bytes(20);
             let answer = packets(&mut self.seq, &answer);
-            self.to_server(answer);
+            self.client_says(answer);
         }
         self.event("exchange", "ok", &fields);
         let bytes = self.ok(0, 0, 0, 0, None);
-        self.to_client(bytes);
+        self.server_says(bytes);
         self.user = name;
         "other".clone_into(&mut self.database);
         self.statements.clear();

@@ -1,6 +1,14 @@
 //! Captures as conversations: a reader of pcap and pcapng files and a join of TCP streams, as simple as can be and independent of the
 //! product's own.
 #![allow(dead_code, reason = "each test takes what it needs")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::print_stdout,
+    reason = "what fails here fails the test; the exemption of tests does not reach functions beside them"
+)]
 
 pub(crate) mod generate;
 
