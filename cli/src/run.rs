@@ -2,12 +2,13 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
-use clap::error::{ContextKind, ErrorKind};
+use clap::error::{ContextKind, ErrorKind as Wrong};
 use sniff_x_capture::CaptureError;
 use sniff_x_engine::{Config, Control, EngineError, Input};
 use sniff_x_plugin::PluginPath;
@@ -51,10 +52,10 @@ fn wrong(mut error: clap::Error, plugins: &[&About]) -> Failure {
     // "To pass it as a value, use --": no plugin has a name with a dash in front.
     error.remove(ContextKind::Suggested);
     let more = match error.kind() {
-        ErrorKind::UnknownArgument if plugins.is_empty() => {
+        Wrong::UnknownArgument if plugins.is_empty() => {
             "Options of a plugin stand behind its name: sniff-x --iface eth0 mysql -p 3307".into()
         }
-        ErrorKind::UnknownArgument => {
+        Wrong::UnknownArgument => {
             plugins.iter().map(|about| options::listed(about)).collect::<Vec<_>>().join("\n\n")
         }
         _ => String::new(),
@@ -82,11 +83,15 @@ fn run(config: Config, stats_file: Option<PathBuf>, quiet: bool) -> Result<(), F
     if !quiet && !counters.is_empty() {
         say(&summary::block(&counters));
     }
+    // What was counted before a failure is worth knowing, too.
+    let written = match stats {
+        Some((path, file)) => {
+            summary::write_json(&counters, file).with_context(|| path.display().to_string())
+        }
+        None => Ok(()),
+    };
     result.map_err(failed)?;
-    if let Some((path, file)) = stats {
-        summary::write_json(&counters, file).with_context(|| path.display().to_string())?;
-    }
-    Ok(())
+    Ok(written?)
 }
 
 /// The first SIGINT or SIGTERM stops the intake, the second ends the process at once.
@@ -116,6 +121,11 @@ fn failed(error: EngineError) -> Failure {
             Failure::Usage(config::unknown_interface(&name, &existing))
         }
         EngineError::Capture(CaptureError::Config(message)) => Failure::Usage(message),
+        EngineError::Output(error) | EngineError::File { error, .. }
+            if error.kind() == ErrorKind::BrokenPipe =>
+        {
+            Failure::Run(error.into())
+        }
         EngineError::TooManyPlugins(_) => Failure::Usage(error.to_string()),
         error => Failure::Run(error.into()),
     }

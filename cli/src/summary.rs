@@ -18,6 +18,15 @@ const SHOWN: &[(&str, &[(&str, &str)])] = &[
             ("frames.bytes", "bytes"),
         ],
     ),
+    (
+        "tcp",
+        &[
+            ("tcp.opened", "connections"),
+            ("tcp.bytes", "bytes in order"),
+            ("tcp.gaps", "gaps"),
+            ("tcp.gap_bytes", "bytes missing"),
+        ],
+    ),
     ("events", &[("events.written", "written"), ("events.dropped", "dropped")]),
 ];
 
@@ -27,7 +36,8 @@ pub(crate) fn block(counters: &[(&'static str, u64)]) -> String {
     let mut text = String::new();
     for (title, names) in SHOWN {
         let parts = names.iter().filter_map(|(name, word)| Some(format!("{} {word}", find(name)?)));
-        text += &format!("{title:<8}{}\n", parts.collect::<Vec<_>>().join(", "));
+        let parts = parts.collect::<Vec<_>>().join(", ");
+        text += &format!("{title:<8}{parts}\n");
     }
     let is_shown = |name: &str| SHOWN.iter().any(|(_, names)| names.iter().any(|(n, _)| *n == name));
     let rest = counters.iter().filter(|(name, value)| *value > 0 && !is_shown(name));
@@ -74,6 +84,10 @@ mod tests {
         ("frames.bytes", 1234),
         ("packets.tcp", 10),
         ("packets.udp", 0),
+        ("tcp.opened", 1),
+        ("tcp.bytes", 5),
+        ("tcp.gaps", 0),
+        ("tcp.gap_bytes", 0),
         ("events.written", 3),
         ("events.dropped", 0),
     ];
@@ -82,6 +96,7 @@ mod tests {
     fn the_block_shows_what_matters_and_what_is_not_zero() {
         let expected = "\
 frames  12 received, 2 filtered, 10 passed, 0 truncated, 1234 bytes
+tcp     1 connections, 5 bytes in order, 0 gaps, 0 bytes missing
 events  3 written, 0 dropped
         packets.tcp 10
 ";

@@ -3,6 +3,8 @@
 
 mod pcap;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -24,6 +26,10 @@ fn folder() -> Option<TempDir> {
         .status();
     assert!(status.unwrap().success());
     std::fs::write(folder.path().join("broken.so"), "no library").unwrap();
+    for name in ["lines.so", "broken.so"] {
+        // Whatever the umask is: a library that others can change is not loaded.
+        std::fs::set_permissions(folder.path().join(name), Permissions::from_mode(0o755)).unwrap();
+    }
     Some(folder)
 }
 

@@ -1,4 +1,7 @@
-"""Issues statements through PyMySQL (text protocol) and prints one JSON line of what the client saw for each."""
+"""Issues statements through PyMySQL (text protocol) and prints one JSON line of what the client saw for each.
+
+With a third argument `big` also those that need many segments.
+"""
 
 import json
 import sys
@@ -33,6 +36,13 @@ connection = pymysql.connect(
     host=host, user="app", password=password, database="shop", autocommit=True, client_flag=CLIENT.MULTI_STATEMENTS
 )
 cursor = connection.cursor()
+big = [
+    "SELECT seq, REPEAT('r', 100) FROM seq_1_to_5000",
+    "SELECT REPEAT('b', 300000)",
+    "SELECT REPEAT('c', 20000000)",
+    "INSERT INTO item (name) VALUES ('" + "y" * 50 + "') -- " + "z" * 70000,
+    "SELECT 1 -- " + "q" * 17000000,
+]
 for text in [
     "SELECT 1",
     "SELECT * FROM item WHERE id < 0",
@@ -43,9 +53,7 @@ for text in [
     "SELECT * FROM no_such_table",
     "SELECT SLEEP(0.2)",
     "SELECT 1; SELECT 2, 3 UNION SELECT 4, 5; UPDATE item SET name = 'x' WHERE id = 1",
-    "SELECT seq, REPEAT('r', 100) FROM seq_1_to_5000",
-    "SELECT REPEAT('b', 300000)",
-    "INSERT INTO item (name) VALUES ('" + "y" * 50 + "') -- " + "z" * 70000,
+    *(big if sys.argv[3:] == ["big"] else []),
     "DELETE FROM item",
 ]:
     run(cursor, text)

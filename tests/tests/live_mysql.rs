@@ -38,11 +38,11 @@ fn can_run() -> Option<PathBuf> {
     }
 }
 
-fn script(net: &Net, python: &Path, name: &str) -> Vec<Value> {
+fn script(net: &Net, python: &Path, name: &str, size: &str) -> Vec<Value> {
     let output = net
         .on_client(python)
         .arg(root().join("tests/scripts").join(name))
-        .args([SERVER, PASSWORD])
+        .args([SERVER, PASSWORD, size])
         .output()
         .unwrap();
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
@@ -144,8 +144,11 @@ fn every_statement_is_seen_once_with_its_outcome() {
     command.args(["--iface", IFACE, "--format", "json", "-v", "mysql"]);
     let capture = Capture::start(command);
 
-    let pymysql = script(&net, &python, "pymysql_client.py");
-    let connector = script(&net, &python, "connector_client.py");
+    // Kept recordings become the project's own capture, which should be small.
+    let keep = std::env::var_os("SNIFFX_KEEP_RECORDING");
+    let size = if keep.is_some() { "small" } else { "big" };
+    let pymysql = script(&net, &python, "pymysql_client.py", size);
+    let connector = script(&net, &python, "connector_client.py", size);
     let tool = net
         .on_client("mariadb")
         .args([
@@ -223,7 +226,7 @@ fn every_statement_is_seen_once_with_its_outcome() {
         assert_eq!(again, event);
     }
     assert_eq!(again.len(), events.len());
-    if let Some(place) = std::env::var_os("SNIFFX_KEEP_RECORDING") {
+    if let Some(place) = keep {
         std::fs::copy(&recording, place).unwrap();
     }
 }

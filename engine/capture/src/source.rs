@@ -30,7 +30,8 @@ pub trait Source: Send {
     /// What was counted since the source was opened. May call the kernel: not per frame.
     fn counters(&mut self) -> SourceCounters;
 
-    /// Who applies the filters: below `Kernel` the engine evaluates them on every frame.
+    /// Who has the last word on a frame: at [`FilterLevel::UserSpace`] the engine evaluates the rules and the filter on every
+    /// frame, whatever the kernel rejected before.
     fn filter_level(&self) -> FilterLevel;
 
     /// How far a file was read and how long it is, in bytes, where that is known.

@@ -1,7 +1,8 @@
 //! Flow mode: a plugin's rule asked of the innermost TCP or UDP header.
 //!
 //! Whatever lies around that header (link, VLAN tags, tunnels, IPv6 extension headers) is not asked about, so `ip` and `ip6` mean the
-//! innermost IP header, and protocols other than TCP and UDP are never there.
+//! innermost IP header, and protocols other than TCP and UDP are never there. A flow's key does not tell an IPv4 address from the same
+//! address mapped into IPv6 (`::ffff:10.0.0.1`, which RFC 6890 keeps off the wire): here both are IPv4.
 
 use core::net::IpAddr;
 

@@ -24,6 +24,7 @@ impl Ranges {
         Self(Arc::new([(number, number)]))
     }
 
+    #[inline]
     pub(crate) fn contains(&self, number: u32) -> bool {
         match *self.0 {
             [(first, last)] => (first..=last).contains(&number),

@@ -68,11 +68,11 @@ impl Stream<Collector> for Index {
     }
 }
 
-fn assemble(capture: &[u8]) -> Option<Vec<Connection>> {
+fn assemble(records: &[support::Record]) -> Vec<Connection> {
     let hasher = FlowHasher::with_seed(7);
     let mut assembler = Assembler::new(AssemblerOptions::default());
     let mut collector = Collector::default();
-    for record in support::read(capture)? {
+    for record in records {
         if let Parsed::Tcp(segment) = parse(&record.frame(), &hasher) {
             let span = segment.packet.payload;
             let payload = &record.bytes[span.start as usize..][..span.len as usize];
@@ -81,8 +81,11 @@ fn assemble(capture: &[u8]) -> Option<Vec<Connection>> {
         }
     }
     assembler.flush_all(&mut collector);
-    assert_eq!(assembler.counters().pages, 0);
-    Some(collector.0)
+    let counters = assembler.counters();
+    assert_eq!((counters.pages, counters.open, counters.closed), (0, 0, 0));
+    assert_eq!(counters.opened, counters.closed_all());
+    assert!(collector.0.iter().all(|connection| connection.ended.is_some()));
+    collector.0
 }
 
 /// One row of a reference.
@@ -142,7 +145,8 @@ fn sorted(mut ends: [String; 2]) -> [String; 2] {
 
 /// Compares one capture; gives how many directions were checked, and what differs.
 fn compare(name: &str, capture: &[u8], text: &str) -> (usize, Vec<String>) {
-    let Some(ours) = assemble(capture) else { return (0, Vec::new()) };
+    let Some(records) = support::read(capture) else { return (0, Vec::new()) };
+    let ours = assemble(&records);
     let mut by_ends: BTreeMap<[String; 2], Vec<&Connection>> = BTreeMap::new();
     for connection in ours.iter().filter(|c| c.bytes.iter().any(|b| !b.is_empty())) {
         by_ends.entry(sorted(connection.ends.clone())).or_default().push(connection);
@@ -280,4 +284,51 @@ fn streams_are_byte_for_byte_those_of_two_other_reassemblers() {
         unknown.cloned().chain(stale.map(|name| format!("{name} does not differ any more"))).collect();
     assert!(checked > 1400, "{checked} directions");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Every capture file there is, sorted.
+fn all(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.extension().and_then(|extension| extension.to_str()) {
+            _ if path.is_dir() => files.extend(all(&path)),
+            Some("pcap" | "pcapng" | "cap" | "dmp") => files.push(path),
+            _ => {}
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Up to where a direction was told, gaps included.
+fn reach(connection: &Connection, way: usize) -> i64 {
+    connection.bytes[way].len() as i64 + connection.gaps[way].iter().map(|gap| gap.1.max(0)).sum::<i64>()
+}
+
+/// Every capture of the folder, whole and as a snap length of 160 would have it: nothing panics, and what was cut is a gap
+/// of exactly its size.
+#[test]
+fn what_the_snap_length_cuts_is_a_gap() {
+    let Some(folder) = support::captures() else {
+        println!("skipped: ../shared/captures is not here");
+        return;
+    };
+    let mut directions = 0;
+    for path in all(&folder) {
+        let Some(mut records) = support::read(&std::fs::read(&path).unwrap()) else { continue };
+        let whole = assemble(&records);
+        for record in &mut records {
+            record.bytes.truncate(160);
+        }
+        let cut = assemble(&records);
+        assert_eq!(whole.len(), cut.len(), "{}", path.display());
+        for (whole, cut) in whole.iter().zip(&cut) {
+            for way in [0, 1] {
+                directions += 1;
+                assert_eq!(reach(whole, way), reach(cut, way), "{} {:?} {way}", path.display(), whole.ends);
+            }
+        }
+    }
+    assert!(directions > 5000, "{directions}");
 }

@@ -51,7 +51,7 @@ pub enum PathError {
         error: io::Error,
     },
     /// Somebody else could put code there that would run with this process's rights.
-    #[error("{}: not loaded, since others than {trusted} may change it", path.display())]
+    #[error("plugins are not loaded from {}: others than {trusted} may change it", path.display())]
     Untrusted {
         /// The folder or library.
         path: PathBuf,
@@ -147,6 +147,7 @@ impl Folder {
             return Ok(Vec::new());
         }
         trust.check(&self.path)?;
+        trust.check_above(&self.path)?;
         found.sort();
         Ok(found.into_iter().map(|path| trust.check(&path).map(|()| path)).collect())
     }
@@ -173,15 +174,46 @@ impl Trust {
         Self { user: user.filter(|_| !has_capabilities) }
     }
 
+    /// The folder or library itself: nobody else may write to it.
     fn check(self, path: &Path) -> Result<(), PathError> {
-        let meta = fs::metadata(path).map_err(|error| PathError::Read { path: path.to_owned(), error })?;
-        let writable_by_others = meta.mode() & 0o022 != 0;
-        if writable_by_others || !(meta.uid() == 0 || Some(meta.uid()) == self.user) {
-            let trusted = if self.user.is_some() { "root and you" } else { "root" };
-            return Err(PathError::Untrusted { path: path.to_owned(), trusted });
+        let meta = metadata(path)?;
+        if meta.mode() & WRITABLE_BY_OTHERS != 0 || !self.is_trusted(meta.uid()) {
+            return Err(self.distrust(path));
         }
         Ok(())
     }
+
+    /// The folders above it: whoever can rename in one of them can put another folder in its place. In a sticky folder (`/tmp`) only
+    /// owners can.
+    fn check_above(self, folder: &Path) -> Result<(), PathError> {
+        let real =
+            folder.canonicalize().map_err(|error| PathError::Read { path: folder.to_owned(), error })?;
+        for above in real.ancestors().skip(1) {
+            let meta = metadata(above)?;
+            let open_to_others = meta.mode() & WRITABLE_BY_OTHERS != 0 && meta.mode() & STICKY == 0;
+            if open_to_others || !self.is_trusted(meta.uid()) {
+                return Err(self.distrust(above));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_trusted(self, owner: u32) -> bool {
+        owner == 0 || Some(owner) == self.user
+    }
+
+    fn distrust(self, path: &Path) -> PathError {
+        let trusted = if self.user.is_some() { "root and you" } else { "root" };
+        PathError::Untrusted { path: path.to_owned(), trusted }
+    }
+}
+
+/// Bits of a file's mode: group and others may write; only owners rename.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+const STICKY: u32 = 0o1000;
+
+fn metadata(path: &Path) -> Result<fs::Metadata, PathError> {
+    fs::metadata(path).map_err(|error| PathError::Read { path: path.to_owned(), error })
 }
 
 #[cfg(test)]
@@ -213,6 +245,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for name in ["b.so", "a.so", "notes.txt", "so"] {
             fs::write(folder.path().join(name), "").unwrap();
+            fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o644)).unwrap();
         }
         fs::create_dir(folder.path().join("c.so")).unwrap();
         let missing = folder.path().join("missing");
@@ -239,5 +272,18 @@ mod tests {
         fs::set_permissions(&library, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(Trust { user: Some(owner) }.check(&library).is_ok());
         assert_eq!(Trust { user: None }.check(&library).is_ok(), owner == 0);
+    }
+
+    #[test]
+    fn folders_above_count_too() {
+        let outer = tempfile::tempdir().unwrap();
+        let inner = outer.path().join("plugins");
+        fs::create_dir(&inner).unwrap();
+        let user = Trust { user: Some(fs::metadata(&inner).unwrap().uid()) };
+        assert!(user.check_above(&inner).is_ok());
+        fs::set_permissions(outer.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(user.check_above(&inner), Err(PathError::Untrusted { .. })));
+        fs::set_permissions(outer.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+        assert!(user.check_above(&inner).is_ok());
     }
 }

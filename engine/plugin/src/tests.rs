@@ -48,7 +48,16 @@ fn flow(midstream: bool) -> FlowInfo {
     let end = |last, port| Endpoint::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, last)), port);
     let (key, client_side) = FlowKey::new(end(1, 50_000), end(2, 4000), Transport::Tcp, Place::default());
     let oriented_by = OrientedBy::Syn;
-    FlowInfo { key, client_side, oriented_by, first_seen: Nanos(1), last_seen: Nanos(1), interface: 1, midstream, serial: 1 }
+    FlowInfo {
+        key,
+        client_side,
+        oriented_by,
+        first_seen: Nanos(1),
+        last_seen: Nanos(1),
+        interface: 1,
+        midstream,
+        serial: 1,
+    }
 }
 
 /// A connection of the plugin, and all events that came of it.

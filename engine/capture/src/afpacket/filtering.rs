@@ -20,6 +20,8 @@ enum Level {
     Ebpf {
         prefilter: Box<Prefilter>,
         link: Link,
+        /// The program lets pass what it can't judge by the expression of `--filter`.
+        undecided: bool,
         /// What was counted when it could be read last.
         counted: PrefilterCounters,
     },
@@ -37,6 +39,7 @@ impl Filtering {
                 Ok(prefilter) => Level::Ebpf {
                     prefilter: Box::new(prefilter),
                     link,
+                    undecided: false,
                     counted: PrefilterCounters::default(),
                 },
                 Err(error) => Level::UserSpace { why: error.to_string() },
@@ -66,7 +69,9 @@ impl Filtering {
     /// Puts the rules in: all sockets have their filter and ring. False when it could not be done; then the level is user space,
     /// and the sockets have to be opened again, without the prefilter.
     pub(super) fn start(&mut self, rules: &RuleSet) -> bool {
-        let Level::Ebpf { prefilter, link, .. } = &mut self.level else { return true };
+        let Level::Ebpf { prefilter, link, undecided, .. } = &mut self.level else { return true };
+        // Where a frame's header differs from frame to frame the program sees only what comes behind it.
+        *undecided = *link == Link::Any && rules.filter.is_some();
         let link = match link {
             Link::Ethernet => sniff_x_filter::Link::Ethernet,
             Link::RawIp => sniff_x_filter::Link::RawIp,
@@ -85,18 +90,24 @@ impl Filtering {
         }
     }
 
-    /// Says once which level it is, and why.
+    /// Says why it is not the best level; which one it is the engine says.
     pub(super) fn report(&self) {
         match &self.level {
-            Level::Ebpf { .. } => log::info!("filtering in the kernel, by eBPF"),
+            Level::Ebpf { .. } => log::debug!("the prefilter and the program of the rules are in the kernel"),
             Level::UserSpace { why } => log::info!("filtering in user space, every frame is copied: {why}"),
         }
     }
 
+    /// The kernel drops the second sight of loopback frames.
+    pub(super) const fn in_kernel(&self) -> bool {
+        matches!(self.level, Level::Ebpf { .. })
+    }
+
+    /// Who has the last word on a frame.
     pub(super) const fn level(&self) -> FilterLevel {
         match self.level {
-            Level::Ebpf { .. } => FilterLevel::Ebpf,
-            Level::UserSpace { .. } => FilterLevel::UserSpace,
+            Level::Ebpf { undecided: false, .. } => FilterLevel::Ebpf,
+            Level::Ebpf { undecided: true, .. } | Level::UserSpace { .. } => FilterLevel::UserSpace,
         }
     }
 

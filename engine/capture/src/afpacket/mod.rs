@@ -265,7 +265,7 @@ impl Capture {
         socket.statistics()?;
         let reading = Reading {
             snaplen: if options.snaplen == 0 { u32::MAX } else { options.snaplen },
-            drop_duplicates: filtering.level() == FilterLevel::UserSpace,
+            drop_duplicates: !filtering.in_kernel(),
         };
         let ring = Arc::new(Ring::new(memory, options.block_size, reading));
         Ok(Self { device, socket, ring, next: 0, packets: 0, drops: 0, downs: 0, gone: false })

@@ -349,9 +349,26 @@ fn a_held_block_costs_frames_that_are_counted() {
     there.write_all(&frame(401, 1000)).unwrap();
     seen.extend(finish(&mut source));
     assert_eq!(seen.last().map(|one| one.bytes.clone()), Some(frame(401, 1000)), "it goes on at once");
+    assert!(matches!(source.next(Duration::from_secs(1)), Ok(Batch::End)), "the end is the end");
     let counters = source.counters();
     assert_eq!(counters.received, Some(402));
     assert_eq!(counters.dropped, Some(402 - seen.len() as u64), "every frame is seen or counted");
+}
+
+#[test]
+fn a_lease_outlives_its_source() {
+    if !own_network() {
+        return;
+    }
+    veth();
+    let mut source = open(Ebpf, &options(&["here"]));
+    sender("there").write_all(&frame(7, 1000)).unwrap();
+    let Batch::Frames(lease) = source.next(Duration::from_secs(2)).unwrap() else { panic!("no block") };
+    drop(source);
+    ip("link del here");
+    let mut seen = Vec::new();
+    collect(&lease, &mut seen);
+    assert_eq!(seen.iter().map(|one| one.bytes.clone()).collect::<Vec<_>>(), [frame(7, 1000)]);
 }
 
 #[test]
@@ -542,6 +559,20 @@ fn what_no_rule_asks_for_stays_in_the_kernel() {
         assert_eq!((counters.received, counters.filtered), (Some(300), Some(200)), "{interface}");
         assert_eq!((counters.dropped, counters.duplicates), (Some(0), 300), "{interface}");
     }
+}
+
+#[test]
+fn the_engine_has_the_last_word_where_the_kernel_is_undecided() {
+    if !own_network() {
+        return;
+    }
+    let filter = Some(sniff_x_filter::parse("udp").unwrap());
+    let rules = RuleSet { filter, rules: Vec::new() };
+    let level = |interface| {
+        let options = LiveOptions { rules: rules.clone(), ..options(&[interface]) };
+        AfPacket::open(&options, Filtering::load).unwrap().filter_level()
+    };
+    assert_eq!((level("lo"), level("any")), (Ebpf, UserSpace));
 }
 
 /// What a process with these capabilities alone gets: this test program runs again as an ordinary user, in the same network.

@@ -11,6 +11,7 @@ mod asm;
 mod flow;
 mod frame;
 mod known;
+mod listing;
 mod set;
 mod simplify;
 mod walk;
@@ -23,7 +24,7 @@ use crate::ast::Node;
 use crate::graph::{self, Next};
 use crate::{Expression, RuleSet};
 
-pub use asm::Listing;
+pub use listing::Listing;
 
 /// What the generated program needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +89,7 @@ mod skb {
     }
 }
 
-/// Where the counter's index is put for the look-up.
+/// Where the counter's index is put for the look-up: what else lay there is no longer needed by then.
 const COUNTER: i16 = -4;
 
 impl RuleSet {

@@ -60,9 +60,14 @@ fn read(bytes: &[u8], link: Link, load: Load) -> Result<u32, PastTheEnd> {
     big_endian(bytes, start, usize::from(load.size))
 }
 
+#[inline]
 pub(super) fn big_endian(bytes: &[u8], start: usize, size: usize) -> Result<u32, PastTheEnd> {
-    let field = bytes.get(start..start + size).ok_or(PastTheEnd)?;
-    Ok(field.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
+    match bytes.get(start..start + size) {
+        Some(&[a]) => Ok(u32::from(a)),
+        Some(&[a, b]) => Ok(u32::from(u16::from_be_bytes([a, b]))),
+        Some(&[a, b, c, d]) => Ok(u32::from_be_bytes([a, b, c, d])),
+        _ => Err(PastTheEnd),
+    }
 }
 
 /// Lowers to tests of a frame.

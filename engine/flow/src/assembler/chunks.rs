@@ -154,6 +154,14 @@ impl<'a> Run<'a> {
             return None;
         }
         let page = pages.get(self.head);
+        let gap_first = page.map_or(self.from != self.to, |page| page.seq != self.from);
+        if self.joined && self.payload.is_empty() && gap_first {
+            // Two gaps: one of unknown size, then one of known size.
+            self.joined = false;
+            let start = core::mem::take(&mut self.start);
+            let (direction, seen) = (self.direction, self.seen);
+            return Some(Reassembly { direction, bytes: &[], skip: -1, start, end: false, seen });
+        }
         let until = page.map_or(usize::MAX, |page| self.from.distance(page.seq) as usize);
         let (bytes, gap, seen) = if !self.payload.is_empty() && until > 0 {
             let (bytes, rest) = self.payload.split_at_checked(until).unwrap_or((self.payload, &[]));

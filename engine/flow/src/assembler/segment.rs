@@ -208,7 +208,9 @@ impl<F: StreamFactory> Assembler<F> {
         let direction = run.direction;
         let probe = payload.wire_len() <= 1 && payload.fin.is_none() && payload.seq.add(1) == half.next;
         let old = payload.trim_front(half.next);
-        let copy = !probe && !old.is_empty() && self.repeated(index, direction, segment, old);
+        // A copy with new bytes behind it (another interface may merge segments otherwise) is a segment like any other.
+        let repeated = !probe && self.repeated(index, direction, segment, old);
+        let copy = repeated && payload.wire_len() == 0;
         if half.next.difference(payload.seq) > 0 {
             return self.wait(factory, index, segment, half, *payload, direction);
         }
@@ -236,7 +238,8 @@ impl<F: StreamFactory> Assembler<F> {
         let to = run.to;
         run.extend(hole, &mut self.pages, to);
         self.note_interface(index, direction, segment);
-        self.note_stored(index, direction, segment, payload.bytes, stored) || copy
+        self.note_stored(index, direction, segment, payload.bytes, stored);
+        copy
     }
 
     /// Puts payload that begins behind a hole into pages. Gives whether it is a copy from another interface.

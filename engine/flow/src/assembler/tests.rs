@@ -13,6 +13,11 @@ use super::{Assembler, AssemblerOptions, Chunks, Sequence, Stream, StreamFactory
 use crate::packet::{FlowHasher, Packet, Segment, Span, TcpFlags};
 use crate::{Direction, End, Endpoint, FlowInfo, FlowKey, Nanos, Place, Transport};
 
+/// How many times a generated test runs: `usual`, or what `PROPTEST_CASES` says for a long run.
+fn times(usual: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
+}
+
 /// Keeps what every stream was told.
 #[derive(Default)]
 pub(super) struct Log {
@@ -21,6 +26,7 @@ pub(super) struct Log {
     /// Bytes handed on: connection (by serial), direction; gaps are left out.
     pub(super) bytes: Vec<[Vec<u8>; 2]>,
     pub(super) totals: Vec<[Totals; 2]>,
+    pub(super) serials: Vec<u64>,
     /// Streams that want to live although they idle.
     pub(super) pending: bool,
 }
@@ -38,6 +44,7 @@ impl StreamFactory for Log {
         ));
         self.bytes.push(Default::default());
         self.totals.push(Default::default());
+        self.serials.push(flow.serial);
         Told(self.bytes.len() - 1)
     }
 }

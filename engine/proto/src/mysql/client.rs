@@ -29,13 +29,24 @@ pub(super) struct Client {
     open: bool,
     /// The sequence id of the current packet.
     seq: u8,
+    /// It is on its way back in: what was taken for a request has not been confirmed by a response.
+    pub(super) unsure: bool,
     /// Requests may have been lost: a response may belong to one of them.
     pub(super) doubtful: bool,
 }
 
 impl Client {
     pub(super) fn new(step: Step) -> Self {
-        Self { step, left: 0, keep: false, continues: false, open: false, seq: 0, doubtful: false }
+        Self {
+            step,
+            left: 0,
+            keep: false,
+            continues: false,
+            open: false,
+            seq: 0,
+            unsure: false,
+            doubtful: false,
+        }
     }
 
     /// Forgets the packet that it is in.
@@ -66,7 +77,7 @@ impl MysqlDecoder {
         }
         self.client.step.last = window.seen_at(bytes.len());
         let fresh = core::mem::take(&mut self.client.step.fresh);
-        if fresh && self.client.open && !self.server.in_step {
+        if fresh && self.client.open && self.client.unsure {
             // The server does not speak in the middle of a request: it was none.
             self.no_request();
         }
@@ -95,7 +106,8 @@ impl MysqlDecoder {
                 }
                 at += self.body(rest, out);
                 self.touch(window.seen_at(at.saturating_sub(1)));
-                if self.client.left > 0 && self.client.keep {
+                // As long as it is not sure that this is a request it is watched whether the server speaks in the middle of it.
+                if self.client.left > 0 && (self.client.keep || self.client.unsure) {
                     return all;
                 }
                 let then = core::mem::take(&mut self.client.left);
@@ -126,14 +138,22 @@ impl MysqlDecoder {
         }
     }
 
-    /// What was taken for the beginning of a request turns out to be none.
+    /// The client's bytes make no sense as packets. What was taken for a request on the way back in was none.
     fn no_request(&mut self) {
-        if let Some(newest) = self.queue.back_mut().filter(|n| !n.complete) {
+        if self.client.unsure {
+            while !self.queue.is_empty() {
+                self.pop();
+            }
+        } else if let Some(newest) = self.queue.back_mut().filter(|n| !n.complete) {
             newest.complete = true;
             newest.lose(self.reason, 0);
         }
         self.client.step.lose();
         self.client.reset();
+        // Until it is recognised again requests are missed.
+        self.client.doubtful = true;
+        self.session.changes_user(&[], &[]);
+        self.statements.clear();
     }
 
     /// Takes what is there of the current packet's payload; how many bytes.
@@ -244,6 +264,7 @@ impl MysqlDecoder {
             return Head::Bypass(BypassReason::Encrypted);
         }
         self.phase = Phase::Auth;
+        self.client.unsure = false;
         // What the server says to the login is the next thing that it says, whether the greeting was seen or not.
         self.server_turn();
         self.server.in_step = self.stale == 0;
@@ -260,6 +281,10 @@ impl MysqlDecoder {
                 self.pass_over(header)
             }
             (_, Some(Shape::Auth)) => self.pass_over(header),
+            _ if self.client.unsure => {
+                self.no_request();
+                Head::Lost
+            }
             _ if !self.server.in_step => self.pass_over(header),
             _ => self.client_malformed("a packet of the client is out of sequence", time, out),
         }
@@ -379,9 +404,6 @@ impl MysqlDecoder {
         }
         self.reason = IncompleteReason::Midstream;
         self.no_request();
-        self.client.doubtful = true;
-        self.session.changes_user(&[], &[]);
-        self.statements.clear();
         Head::Lost
     }
 
@@ -396,6 +418,7 @@ impl MysqlDecoder {
         self.client.step.kept = bytes.len();
         if look == Look::Yes {
             self.client.step.in_step = true;
+            self.client.unsure = true;
             if bytes.get(3) == Some(&1) {
                 self.phase = Phase::Login;
             }

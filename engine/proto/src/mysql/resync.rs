@@ -52,13 +52,16 @@ pub(super) fn request(bytes: &[u8], joining: bool) -> Look {
     let content = match command {
         // What no client sends, and the one that would end it all.
         Command(0x00 | 0x0b | 0x0f | 0x10 | 0x14 | 0x1d) | Command::QUIT => false,
+        // What has nothing to know it by.
+        Command::STMT_SEND_LONG_DATA => false,
         Command::QUERY if attributes::are_there(body) => true,
-        Command::QUERY | Command::STMT_PREPARE | Command::INIT_DB | Command::CREATE_DB | Command::DROP_DB => {
-            is_text(body)
-        }
+        Command::QUERY | Command::STMT_PREPARE => begins_statement(body) && is_text(body),
+        Command::INIT_DB | Command::CREATE_DB | Command::DROP_DB => is_text(body),
         Command::CHANGE_USER | Command::FIELD_LIST => {
             is_text(body.split(|b| *b == 0).next().unwrap_or_default())
         }
+        // Id and flags: types follow (128), one result a row (64).
+        Command::STMT_BULK_EXECUTE => body.get(4).is_some_and(|f| f & 0x3f == 0) && body.get(5) == Some(&0),
         // Id, flags, and a number of iterations that is always 1.
         Command::STMT_EXECUTE => {
             body.get(4).is_some_and(|flags| *flags < 0x10) && body.get(5..9) == Some(&[1, 0, 0, 0][..])

@@ -91,7 +91,10 @@ impl MysqlDecoder {
             let answers_login = self.phase == Phase::Auth && at > 0;
             let turn = fresh || (!broken && self.is_turn(before, window.seen_at(at)));
             match if answers_login { Look::Yes } else { self.find_response(rest, turn, before) } {
-                Look::Yes => self.server.in_step = true,
+                Look::Yes => {
+                    self.server.in_step = true;
+                    self.client.unsure = false;
+                }
                 Look::More => {
                     self.server.kept = rest.len();
                     return Next::More { used: at, need: 0 };

@@ -96,8 +96,8 @@ impl Generator {
         }
     }
 
-    pub(crate) fn has_deprecate_eof(&self) -> bool {
-        self.deprecate_eof
+    pub(crate) fn has_query_attributes(&self) -> bool {
+        self.caps & QUERY_ATTRIBUTES != 0
     }
 
     /// The whole of a short conversation.

@@ -87,7 +87,12 @@ pub(crate) fn field(line: &str, name: &str) -> Option<String> {
             other => text.push(other),
         }
     }
-    Some(String::from_utf8_lossy(&text).into_owned())
+    // Bytes that are no UTF-8 are shown as tshark shows them.
+    let show = |chunk: std::str::Utf8Chunk<'_>| {
+        let invalid: String = chunk.invalid().iter().map(|b| format!("\\x{b:02x}")).collect();
+        chunk.valid().to_owned() + &invalid
+    };
+    Some(text.utf8_chunks().map(show).collect())
 }
 
 struct Segment<'a> {

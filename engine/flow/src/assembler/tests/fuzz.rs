@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{Bed, F, Log, MS, R, S, Seg};
+use super::{Bed, F, Log, MS, R, S, Seg, times};
 use crate::Direction;
 use crate::Nanos;
 use crate::assembler::connection::State;
@@ -140,7 +140,7 @@ fn any_operations() {
         state ^= state << 17;
         state.to_le_bytes()
     };
-    for round in 0..300usize {
+    for round in 0..times(300) as usize {
         let input: Vec<u8> = (0..400).flat_map(|_| random()).collect();
         run(
             &input,

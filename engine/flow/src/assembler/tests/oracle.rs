@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::{A, F, P, R, S, Seg};
+use super::{A, F, P, R, S, Seg, times};
 use crate::assembler::{Assembler, AssemblerOptions, Chunks, Overlap, Stream, StreamFactory, Totals};
 use crate::{Direction, End, FlowInfo, Nanos};
 
@@ -430,7 +430,7 @@ fn run_with_limits(plan: &Plan, pages: usize, step: u64) -> Result<(), TestCaseE
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: times(1000), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn bytes_and_gaps_are_the_oracle_s(plan in plan()) {

@@ -245,7 +245,7 @@ fn headers_alone_still_make_a_connection() {
     let cut = |seg: Seg<'static>, missing| Seg { missing, ..seg };
     assert_eq!(
         bed.feed(&[cut(c(A, 101, 501, ""), 100), cut(c(A, 201, 501, ""), 100)]),
-        ["new LowerPort midstream", ">[-1]", ">[100]"]
+        ["new LowerPort midstream", ">[-1] >[100]", ">[100]"]
     );
 }
 
