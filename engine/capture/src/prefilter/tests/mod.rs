@@ -50,3 +50,9 @@ fn what_is_no_number_of_instructions_is_refused() {
         assert!(error.contains(&format!("{len} bytes")), "{error}");
     }
 }
+
+#[test]
+fn a_reader_thread_may_own_it() {
+    fn send<T: Send>() {}
+    send::<Prefilter>();
+}
