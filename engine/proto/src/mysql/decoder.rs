@@ -187,10 +187,10 @@ impl MysqlDecoder {
     }
 
     /// Whether a query may select another database; one whose text is not whole may.
-    pub(super) fn may_select(&self, query: &Exchange) -> bool {
+    fn may_select(&self, query: &Exchange) -> bool {
         let text = self.queue.text(query);
         let whole = query.has_text && query.loss.is_none() && query.text_len == text.len() as u64;
-        !whole || (0..).map_while(|index| sql::statement(text, index)).any(|s| sql::selects(s).is_some())
+        !whole || sql::any_selects(text)
     }
 
     /// The server's stream can't be followed any more; the exchange whose response it was in is incomplete.
