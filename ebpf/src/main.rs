@@ -10,6 +10,7 @@
 #![no_main]
 #![expect(missing_docs, reason = "`socket_filter` makes a function without them")]
 
+mod fanout;
 mod load;
 mod parse;
 
@@ -56,6 +57,13 @@ pub fn raw_ip(ctx: SkBuffContext) -> i64 {
 #[socket_filter]
 pub fn any(ctx: SkBuffContext) -> i64 {
     filter(&ctx, parse::any)
+}
+
+/// The ring of a fanout group that a frame goes to, modulo their number (`PACKET_FANOUT_EBPF`, kernel 4.3). Where `skb->data` is differs:
+/// <https://github.com/torvalds/linux/blob/v6.12/net/packet/af_packet.c#L1515-L1573>
+#[socket_filter]
+pub fn ring(ctx: SkBuffContext) -> i64 {
+    i64::from(fanout::number(ctx.skb.skb))
 }
 
 /// Drops second sights, parses, counts, and leaves the verdict to the rule program.

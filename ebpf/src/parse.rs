@@ -20,13 +20,13 @@ const ETHERNET: u32 = 14;
 #[derive(Clone, Copy)]
 pub(crate) struct Found {
     /// Bits of [`found`] and the transport protocol.
-    bits: u32,
+    pub(crate) bits: u32,
     /// Where the IP header is.
-    ip_at: u32,
+    pub(crate) ip_at: u32,
     /// Where the transport header is.
     transport_at: u32,
     /// The ports.
-    ports: u32,
+    pub(crate) ports: u32,
 }
 
 impl Found {

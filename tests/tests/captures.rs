@@ -1,5 +1,5 @@
 //! `--read` on captures: the one in the project against its golden, real ones from outside against two reference reassemblers.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -103,7 +103,12 @@ fn dumped_streams_are_those_of_two_reference_reassemblers() {
                 // A port may be used again: any of the tuple's streams may be the one.
                 let of_sender = dumped.get(&reference.sender).map_or(&[][..], Vec::as_slice);
                 if !of_sender.contains(&reference.sha256) {
-                    wrong.push(format!("{} stream {} from {}", path.display(), reference.stream, reference.sender));
+                    wrong.push(format!(
+                        "{} stream {} from {}",
+                        path.display(),
+                        reference.stream,
+                        reference.sender
+                    ));
                 }
             }
         }

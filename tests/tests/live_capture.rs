@@ -22,12 +22,8 @@ fn can_run() -> bool {
 fn exchange(server: impl Fn() -> Command, client: impl Fn() -> Command, address: &str) {
     let script = root().join("tests/scripts/exchange.py");
     let size = SIZE.to_string();
-    let mut serving = server()
-        .arg(&script)
-        .args(["serve", address, PORT, &size])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut serving =
+        server().arg(&script).args(["serve", address, PORT, &size]).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(serving.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "listening\n");

@@ -1,5 +1,5 @@
 //! The main job, live: a real MariaDB server, three real clients, a veth pair between two hosts; what the clients say they did is the truth.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

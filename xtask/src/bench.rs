@@ -94,8 +94,15 @@ impl Bench {
 
 #[expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "the report; a rate needs no 53 bits")]
 fn report(file: &Path, count: u64, times: Vec<Vec<Duration>>) {
-    println!("{}: {count} frames, median CPU time of {} rounds", file.display(), times.first().map_or(0, Vec::len));
-    println!("{:<26} {:>14} {:>12} {:>10} {:>12}", "stage", "frames/s", "ns/frame", "added ns", "min..max ns");
+    println!(
+        "{}: {count} frames, median CPU time of {} rounds",
+        file.display(),
+        times.first().map_or(0, Vec::len)
+    );
+    println!(
+        "{:<26} {:>14} {:>12} {:>10} {:>12}",
+        "stage", "frames/s", "ns/frame", "added ns", "min..max ns"
+    );
     let mut before = 0.0;
     for ((name, _), mut times) in STAGES.iter().zip(times) {
         times.sort();

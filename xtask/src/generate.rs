@@ -36,10 +36,15 @@ impl Generate {
 
     pub(crate) fn run(&self) -> Result<()> {
         let file = File::create(&self.file).with_context(|| self.file.display().to_string())?;
-        let mut capture = Capture { out: BufWriter::with_capacity(1 << 20, file), time: 1_767_225_600_000_000_000, frames: 0 };
+        let mut capture = Capture {
+            out: BufWriter::with_capacity(1 << 20, file),
+            time: 1_767_225_600_000_000_000,
+            frames: 0,
+        };
         capture.header()?;
         let mut random = Random(1);
-        let mut connections: Vec<_> = (0..self.connections.max(1)).map(|n| Connection::new(n, &mut random)).collect();
+        let mut connections: Vec<_> =
+            (0..self.connections.max(1)).map(|n| Connection::new(n, &mut random)).collect();
         for connection in &mut connections {
             connection.open(&mut capture)?;
         }
@@ -170,13 +175,15 @@ impl Connection {
         let id = random.below(100_000);
         let (statement, response) = match random.below(20) {
             0..=9 => (format!("SELECT c FROM sbtest1 WHERE id={id}"), rows(1)),
-            10..=13 => (
-                format!("SELECT c FROM sbtest1 WHERE id BETWEEN {id} AND {} ORDER BY c", id + 99),
-                rows(100),
-            ),
+            10..=13 => {
+                (format!("SELECT c FROM sbtest1 WHERE id BETWEEN {id} AND {} ORDER BY c", id + 99), rows(100))
+            }
             14..=15 => (format!("UPDATE sbtest1 SET k=k+1 WHERE id={id}"), ok(1)),
             16 => (
-                format!("INSERT INTO sbtest1 (id, k, c, pad) VALUES ({id}, 50147, '{}', 'pad')", "0123456789-".repeat(11)),
+                format!(
+                    "INSERT INTO sbtest1 (id, k, c, pad) VALUES ({id}, 50147, '{}', 'pad')",
+                    "0123456789-".repeat(11)
+                ),
                 ok(1),
             ),
             17 => (format!("DELETE FROM sbtest1 WHERE id={id}"), ok(1)),

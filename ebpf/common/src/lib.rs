@@ -91,6 +91,10 @@ pub mod ip {
     pub const FRAGMENT: u32 = 44;
     /// Authentication header.
     pub const AUTHENTICATION: u32 = 51;
+    /// Offset of the two addresses in an IPv4 header.
+    pub const V4_ADDRESSES: u32 = 12;
+    /// Offset of the two addresses in an IPv6 header.
+    pub const V6_ADDRESSES: u32 = 8;
     /// More-fragments bit and offset in the second word of an IPv4 header, host byte order.
     pub const V4_FRAGMENT: u32 = 0x3fff;
     /// Offset and more-fragments bit in the first word of an IPv6 fragment header, host byte order.

@@ -39,19 +39,6 @@ impl Node {
     }
 }
 
-impl Node {
-    /// Adds the ports that a match may depend on being there: all but those under `not`.
-    pub(crate) fn named_ports(&self, to: &mut Vec<(u32, u32)>) {
-        match self {
-            Self::Primitive(Primitive::Port { first, last, .. }) => {
-                to.push((u32::from(*first), u32::from(*last)))
-            }
-            Self::Primitive(_) | Self::Not(_) => {}
-            Self::All(nodes) | Self::Any(nodes) => nodes.iter().for_each(|node| node.named_ports(to)),
-        }
-    }
-}
-
 /// Chains stay flat: a list of a thousand ports is one node with a thousand children, not a thousand levels.
 fn joined(left: Node, right: Node, open: impl Fn(Node) -> Result<Vec<Node>, Node>) -> Vec<Node> {
     let mut list = open(left).unwrap_or_else(|node| vec![node]);

@@ -24,7 +24,7 @@ mod rules;
 use core::fmt;
 
 use sniff_x_flow::packet::Packet;
-use sniff_x_flow::{FlowKey, Frame, Side};
+use sniff_x_flow::{FlowKey, Frame};
 
 pub use ebpf::{CompileError, EbpfOptions, Link, Listing};
 pub use error::ParseError;
@@ -38,7 +38,6 @@ pub struct Expression {
     node: Option<ast::Node>,
     frame: graph::Graph<frame::Test>,
     flow: graph::Graph<flow::Test>,
-    named_ports: ranges::Ranges,
 }
 
 /// Parses a rule.
@@ -53,11 +52,7 @@ impl Expression {
     fn new(node: Option<ast::Node>) -> Self {
         let frame = graph::lower::<frame::Mode>(node.as_ref());
         let flow = graph::lower::<flow::Mode>(node.as_ref());
-        let mut named = Vec::new();
-        if let Some(node) = &node {
-            node.named_ports(&mut named);
-        }
-        Self { node, frame, flow, named_ports: ranges::Ranges::new(named) }
+        Self { node, frame, flow }
     }
 
     /// Frame mode: libpcap's verdict on the outer frame.
@@ -79,18 +74,6 @@ impl Expression {
     #[must_use]
     pub fn matches_flow(&self, flow: &FlowKey) -> bool {
         flow::accepts_flow(&self.flow, flow)
-    }
-
-    /// The side of the flow whose port the rule names, if it names one and not the other: the server, in a plugin's rule such as
-    /// `tcp port 3306`. Ports under `not` are not named.
-    #[must_use]
-    pub fn server_side(&self, flow: &FlowKey) -> Option<Side> {
-        let named = |side| self.named_ports.contains(u32::from(flow.endpoint(side).port()));
-        match (named(Side::Low), named(Side::High)) {
-            (true, false) => Some(Side::Low),
-            (false, true) => Some(Side::High),
-            _ => None,
-        }
     }
 
     const fn frame_graph(&self) -> &graph::Graph<frame::Test> {
@@ -130,31 +113,5 @@ impl core::str::FromStr for Expression {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         parse(text)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use core::net::IpAddr;
-
-    use sniff_x_flow::{Endpoint, FlowKey, Place, Side, Transport};
-
-    use super::parse;
-
-    #[test]
-    fn server_side_is_the_named_port() {
-        let side = |rule: &str, a: u16, b: u16| {
-            let end = |last: u8, port| Endpoint::new(IpAddr::from([10, 0, 0, last]), port);
-            let (key, _) = FlowKey::new(end(1, a), end(2, b), Transport::Tcp, Place::default());
-            parse(rule).unwrap().server_side(&key)
-        };
-        assert_eq!(side("tcp port 3306", 3306, 50000), Some(Side::Low));
-        assert_eq!(side("tcp port 3306", 50000, 3306), Some(Side::High));
-        assert_eq!(side("tcp port 3306", 3306, 3306), None);
-        assert_eq!(side("tcp port 3306", 1, 2), None);
-        assert_eq!(side("tcp and (port 80 or 8080)", 1, 8080), Some(Side::High));
-        assert_eq!(side("portrange 1-1023", 53, 5353), Some(Side::Low));
-        assert_eq!(side("tcp and not port 22", 22, 5353), None);
-        assert_eq!(side("", 80, 5353), None);
     }
 }

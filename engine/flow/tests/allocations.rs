@@ -101,6 +101,19 @@ impl Template {
         Self { bytes }
     }
 
+    fn frame(&self, timestamp: Nanos) -> Frame<'_> {
+        Frame {
+            bytes: &self.bytes,
+            offset: 0,
+            timestamp,
+            original_len: u32::try_from(self.bytes.len()).unwrap(),
+            interface: 0,
+            link_type: LinkType::ETHERNET,
+            vlan: None,
+            flags: FrameFlags::default(),
+        }
+    }
+
     fn set(&mut self, client: u32, to_server: bool, seq: u32, ack: u32, flags: u8) {
         let ends = [[10, (client >> 16) as u8, (client >> 8) as u8, client as u8], [11, 2, 0, 1]];
         let ports = [40_000u16, 3306];
@@ -134,17 +147,7 @@ impl Bench {
 
     fn feed(&mut self, template: &Template) {
         self.now.0 += 1000;
-        let frame = Frame {
-            bytes: &template.bytes,
-            offset: 0,
-            timestamp: self.now,
-            original_len: u32::try_from(template.bytes.len()).unwrap(),
-            interface: 0,
-            link_type: LinkType::ETHERNET,
-            vlan: None,
-            flags: FrameFlags::default(),
-        };
-        let Parsed::Tcp(segment) = parse(&frame, &self.hasher) else { return };
+        let Parsed::Tcp(segment) = parse(&template.frame(self.now), &self.hasher) else { return };
         let span = segment.packet.payload;
         let payload = &template.bytes[span.start as usize..][..span.len as usize];
         let first = template.bytes.as_ptr() as usize;
@@ -279,7 +282,7 @@ fn cost_of_a_segment() {
         let each = (on_processor() - start) / segments as f64;
         println!("{clients} connections, reordered {reorder}: {each:.1} ns for parse, flow and assembly");
     }
-    let mut bench = Bench::new();
+    let bench = Bench::new();
     let mut template = Template::new(100);
     template.set(7, true, 1, 1, TcpFlags::ACK);
     let start = on_processor();
@@ -287,21 +290,55 @@ fn cost_of_a_segment() {
     let mut sum = 0;
     for at in 0..count {
         template.set(at & 1023, true, at, 1, TcpFlags::ACK);
-        let frame = Frame {
-            bytes: &template.bytes,
-            offset: 0,
-            timestamp: bench.now,
-            original_len: u32::try_from(template.bytes.len()).unwrap(),
-            interface: 0,
-            link_type: LinkType::ETHERNET,
-            vlan: None,
-            flags: FrameFlags::default(),
-        };
+        let frame = template.frame(bench.now);
         if let Parsed::Tcp(segment) = parse(std::hint::black_box(&frame), &bench.hasher) {
             sum ^= segment.packet.hash;
         }
     }
     println!("parse and hash alone: {:.1} ns ({sum:x})", (on_processor() - start) / f64::from(count));
+    // Every segment another connection: nothing of it is in the cache.
+    let clients = 100_000u32;
+    let mut bench = Bench::new();
+    bench.open(0..clients);
+    let mut first = Template::new(100);
+    let mut visit = |bench: &mut Bench, round: u32| {
+        for at in 0..clients as usize {
+            let client = (at * STRIDE % clients as usize) as u32;
+            first.set(client, true, 1000 + round * 100, 5000, TcpFlags::ACK);
+            bench.feed(&first);
+        }
+    };
+    visit(&mut bench, 0);
+    let start = on_processor();
+    (1..11).for_each(|round| visit(&mut bench, round));
+    let each = (on_processor() - start) / f64::from(10 * clients);
+    println!("{clients} connections, one segment at a time: {each:.1} ns for parse, flow and assembly");
+    // The same in batches of parsed headers, as they come from a queue.
+    let mut templates: Vec<Template> = (0..64).map(|_| Template::new(100)).collect();
+    let mut segments = Vec::with_capacity(64);
+    let start = on_processor();
+    for round in 11..21 {
+        for batch in 0..clients as usize / 64 {
+            segments.clear();
+            for (at, template) in templates.iter_mut().enumerate() {
+                let client = ((batch * 64 + at) * STRIDE % clients as usize) as u32;
+                template.set(client, true, 1000 + round * 100, 5000, TcpFlags::ACK);
+                if let Parsed::Tcp(segment) = parse(&template.frame(bench.now), &bench.hasher) {
+                    segments.push(segment);
+                }
+            }
+            let known = segments.iter().filter(|segment| bench.assembler.foresee(&segment.packet)).count();
+            assert_eq!(known, 64);
+            for (segment, template) in segments.iter().zip(&templates) {
+                bench.now.0 += 1000;
+                let payload = &template.bytes[54..];
+                bench.assembler.assemble(&mut bench.counter, segment, payload);
+            }
+        }
+    }
+    let each = (on_processor() - start) / f64::from(10 * (clients / 64 * 64));
+    println!("{clients} connections, in batches of 64: {each:.1} ns for parse, flow and assembly");
+    let mut bench = Bench::new();
     let start = on_processor();
     let mut empty = Template::new(0);
     let count = 50_000;

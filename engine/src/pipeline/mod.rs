@@ -76,6 +76,7 @@ pub enum EngineError {
 /// Whatever kept the run from going on. What was read before is decoded and written all the same, and its counters come in `on_summary`,
 /// which is called in any case once the sources were open.
 pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary)) -> Result<(), EngineError> {
+    let wanted: Vec<_> = config.plugins.iter().map(|p| format!("'{}'", p.rule())).collect();
     let (plugins, rules) = activate(config.plugins)?;
     let rules = RuleSet { filter: config.filter, rules };
     let live = matches!(config.input, Input::Live { .. });
@@ -161,6 +162,10 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
     });
 
     let summary = reader.summary(&published, &output);
+    if summary.reader.passed == 0 && summary.reader.filtered > 0 && !wanted.is_empty() {
+        let of_filter = if reader.rules.filter.is_some() { " and --filter" } else { "" };
+        log::warn!("no frame matched {}{of_filter}: is it another port?", wanted.join(" or "));
+    }
     let finished = reader.writer.take().map_or(Ok(()), |writer| writer.finish(&summary.source));
     on_summary(&summary);
     result.and(finished)

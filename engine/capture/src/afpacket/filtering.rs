@@ -90,10 +90,10 @@ impl Filtering {
         }
     }
 
-    /// Says once which level it is, and why.
+    /// Says why it is not the best level; which one it is the engine says.
     pub(super) fn report(&self) {
         match &self.level {
-            Level::Ebpf { .. } => log::info!("filtering in the kernel, by eBPF"),
+            Level::Ebpf { .. } => log::debug!("the prefilter and the program of the rules are in the kernel"),
             Level::UserSpace { why } => log::info!("filtering in user space, every frame is copied: {why}"),
         }
     }

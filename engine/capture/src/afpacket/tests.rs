@@ -349,9 +349,26 @@ fn a_held_block_costs_frames_that_are_counted() {
     there.write_all(&frame(401, 1000)).unwrap();
     seen.extend(finish(&mut source));
     assert_eq!(seen.last().map(|one| one.bytes.clone()), Some(frame(401, 1000)), "it goes on at once");
+    assert!(matches!(source.next(Duration::from_secs(1)), Ok(Batch::End)), "the end is the end");
     let counters = source.counters();
     assert_eq!(counters.received, Some(402));
     assert_eq!(counters.dropped, Some(402 - seen.len() as u64), "every frame is seen or counted");
+}
+
+#[test]
+fn a_lease_outlives_its_source() {
+    if !own_network() {
+        return;
+    }
+    veth();
+    let mut source = open(Ebpf, &options(&["here"]));
+    sender("there").write_all(&frame(7, 1000)).unwrap();
+    let Batch::Frames(lease) = source.next(Duration::from_secs(2)).unwrap() else { panic!("no block") };
+    drop(source);
+    ip("link del here");
+    let mut seen = Vec::new();
+    collect(&lease, &mut seen);
+    assert_eq!(seen.iter().map(|one| one.bytes.clone()).collect::<Vec<_>>(), [frame(7, 1000)]);
 }
 
 #[test]

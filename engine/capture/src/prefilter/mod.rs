@@ -5,6 +5,7 @@
 //! rules; until then no frame passes. It needs CAP_BPF while it loads the static program and each rule program; attaching, counters and
 //! what is loaded go on without.
 
+mod fanout;
 mod object;
 #[cfg(test)]
 mod tests;
@@ -131,6 +132,23 @@ impl Prefilter {
         })
     }
 
+    /// Makes the fanout group that `socket` has joined (with `PACKET_FANOUT_EBPF`) choose the ring by flow: both directions meet, fragments
+    /// go by their addresses. Once per group; needs CAP_BPF.
+    ///
+    /// # Errors
+    /// [`CaptureError::Permission`] without CAP_BPF; [`CaptureError::System`] if the socket is in no such group;
+    /// [`CaptureError::Prefilter`] with the verifier's words.
+    pub fn choose_rings(&mut self, socket: BorrowedFd<'_>) -> Result<(), CaptureError> {
+        let program = socket_filter(&mut self.program, FANOUT_PROGRAM)?;
+        match program.load() {
+            Ok(()) | Err(ProgramError::AlreadyLoaded) => {}
+            Err(error) => return Err(refused(error)),
+        }
+        let fd = program.fd().map_err(refused)?.as_fd();
+        fanout::set_program(socket, fd)
+            .map_err(|error| CaptureError::System { call: "setsockopt(PACKET_FANOUT_DATA)", error })
+    }
+
     /// Generates, loads and puts in place the rule program; the one that was there ends with the frame that it is at, none is lost
     /// between. `generate` gives eBPF instructions, 8 bytes each, of a socket filter: `r1` is the context, `cb` holds what
     /// `sniff-x-ebpf-common` says, the result is the number of bytes to keep, 0 to reject (counted there as
@@ -189,6 +207,9 @@ impl fmt::Debug for Prefilter {
             .finish_non_exhaustive()
     }
 }
+
+/// The name of the program that chooses the ring.
+const FANOUT_PROGRAM: &str = "ring";
 
 fn socket_filter<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut SocketFilter, CaptureError> {
     ebpf.program_mut(name).ok_or_else(|| missing(name))?.try_into().map_err(refused::<ProgramError>)

@@ -38,7 +38,8 @@ impl Sample {
         Packet { key, hash: 0, sender, timestamp: Nanos(0), interface: 0, payload, missing: 0, vlan_tags: 0 }
     }
 
-    fn skb(&self) -> Skb {
+    /// On `any` the prefilter's offsets count from the outermost network header.
+    fn skb(&self, link: Link) -> Skb {
         let protocol = if self.udp { 17 } else { 6 };
         let transport = frames::ports(self.ports[0], self.ports[1]);
         let [source, destination] = self.addresses;
@@ -50,13 +51,15 @@ impl Sample {
         };
         let mut bytes = vec![0xee; self.before];
         bytes.extend(&inner);
+        let network = self.before.min(14);
+        let start = if link == Link::Any { network } else { 0 };
         let mut words = [0; 5];
         words[cb::FOUND] =
             u32::from(protocol) | found::PORTS | if self.v6 { found::IPV6 } else { found::IPV4 };
         let transport_at = self.before + if self.v6 { 40 } else { 20 };
-        words[cb::OFFSETS] = (transport_at as u32) << 16 | self.before as u32;
+        words[cb::OFFSETS] = ((transport_at - start) as u32) << 16 | (self.before - start) as u32;
         words[cb::PORTS] = u32::from(self.ports[0]) << 16 | u32::from(self.ports[1]);
-        Skb { bytes, network: 14, protocol: 0, vlan: None, cb: words }
+        Skb { bytes, network, protocol: 0, vlan: None, cb: words }
     }
 }
 
@@ -90,10 +93,13 @@ fn sample() -> impl Strategy<Value = Sample> {
         })
 }
 
-fn compile(rules: &RuleSet) -> Vec<u8> {
-    let options = EbpfOptions { accept: u32::MAX, counters_fd: Some(7), link: Link::Ethernet };
+fn compile(rules: &RuleSet, link: Link) -> Vec<u8> {
+    let options = EbpfOptions { accept: u32::MAX, counters_fd: Some(7), link };
     rules.compile_ebpf(&options).expect("small enough")
 }
+
+/// The same rules on two kinds of link.
+type Programs = [(Link, Vec<u8>); 2];
 
 fn rule(text: &str) -> Expression {
     sniff_x_filter::parse(text).unwrap_or_else(|e| panic!("{e}"))
@@ -109,24 +115,26 @@ proptest! {
     #[test]
     fn every_rule_on_random_packets(samples in prop::collection::vec(sample(), 20)) {
         thread_local! {
-            static PROGRAMS: Vec<(&'static str, RuleSet, Vec<u8>)> = expressions()
+            static PROGRAMS: Vec<(&'static str, RuleSet, Programs)> = expressions()
                 .map(|text| {
                     let rules = of(&[text]);
-                    let program = compile(&rules);
-                    (text, rules, program)
+                    let programs = [Link::Ethernet, Link::Any].map(|link| (link, compile(&rules, link)));
+                    (text, rules, programs)
                 })
                 .collect();
         }
         PROGRAMS.with(|programs| {
-            for (text, rules, program) in programs {
-                let vm = Vm::new(program);
-                for sample in &samples {
-                    let expected = rules.matches_packet(&sample.packet());
-                    let before = filtered();
-                    let verdict = vm.run(&sample.skb());
-                    prop_assert_eq!(verdict, if expected { u32::MAX } else { 0 }, "'{}'\n{}", text, Listing(program));
-                    prop_assert_eq!(filtered() - before, u64::from(!expected));
-                    prop_assert!(loads() <= 1, "'{}' loads {} times\n{}", text, loads(), Listing(program));
+            for (text, rules, programs) in programs {
+                for (link, program) in programs {
+                    let vm = Vm::new(program);
+                    for sample in &samples {
+                        let expected = rules.matches_packet(&sample.packet());
+                        let before = filtered();
+                        let verdict = vm.run(&sample.skb(*link));
+                        prop_assert_eq!(verdict, if expected { u32::MAX } else { 0 }, "'{}'\n{}", text, Listing(program));
+                        prop_assert_eq!(filtered() - before, u64::from(!expected));
+                        prop_assert!(loads() <= 1, "'{}' loads {} times\n{}", text, loads(), Listing(program));
+                    }
                 }
             }
             Ok(())
@@ -142,8 +150,8 @@ proptest! {
     ) {
         let mut rules = of(&texts);
         rules.filter = Some(rule(filter));
-        let program = compile(&rules);
-        let skb = sample.skb();
+        let program = compile(&rules, Link::Ethernet);
+        let skb = sample.skb(Link::Ethernet);
         let packet = sample.packet();
         let expected = rules.matches_frame(&frame(LinkType::ETHERNET, &skb.bytes, None)) && rules.matches_packet(&packet);
         prop_assert_eq!(Vm::new(&program).run(&skb) != 0, expected, "{:?}\n{}", rules, Listing(&program));
@@ -153,7 +161,7 @@ proptest! {
     #[test]
     fn flow_mode_is_the_unwrapped_frame_mode(sample in sample(), text in prop::sample::select(expressions().collect::<Vec<_>>())) {
         // For a packet without link header, tunnel, options and fragments the two modes ask the same, but for ARP.
-        let bytes = Sample { before: 0, ..sample.clone() }.skb().bytes;
+        let bytes = Sample { before: 0, ..sample.clone() }.skb(Link::Ethernet).bytes;
         let expression = rule(text);
         let asks_the_link = text.contains("ether proto 0x8") && !text.contains("0x800") || text.contains("link proto");
         prop_assume!(!asks_the_link);
@@ -165,7 +173,7 @@ proptest! {
 #[test]
 fn what_the_prefilter_leaves_open_passes() {
     let rules = of(&["tcp port 3306 and host 10.0.0.1"]);
-    let program = compile(&rules);
+    let program = compile(&rules, Link::Ethernet);
     let vm = Vm::new(&program);
     for bits in [found::FRAGMENT, found::UNDECIDED, found::FRAGMENT | found::IPV4 | 17] {
         assert_ne!(vm.run(&Skb { cb: [bits, 0, 0, 0, 0], ..Skb::default() }), 0);
@@ -183,7 +191,7 @@ fn what_the_prefilter_leaves_open_passes() {
 fn rules_without_addresses_touch_no_byte() {
     let many: Vec<String> = (1..=1000).map(|port| (port * 60).to_string()).collect();
     let text = format!("tcp port ({})", many.join(" or "));
-    let program = compile(&of(&[&text]));
+    let program = compile(&of(&[&text]), Link::Ethernet);
     assert!(program.len() / 8 < 4000, "{} instructions", program.len() / 8);
     let vm = Vm::new(&program);
     for port in 0..=u16::MAX {
@@ -199,10 +207,10 @@ fn rules_without_addresses_touch_no_byte() {
 
 #[test]
 fn no_rule_passes_everything_and_an_empty_rule_every_tcp_and_udp_packet() {
-    let everything = compile(&RuleSet::default());
+    let everything = compile(&RuleSet::default(), Link::Ethernet);
     assert_eq!(everything.len() / 8, 3);
     assert_eq!(Vm::new(&everything).run(&Skb::default()), u32::MAX);
-    let empty = compile(&of(&["tcp port 1", ""]));
+    let empty = compile(&of(&["tcp port 1", ""]), Link::Ethernet);
     let bits = found::IPV4 | found::PORTS | 17;
     assert_ne!(Vm::new(&empty).run(&Skb { cb: [bits, 0, 0, 0, 0], ..Skb::default() }), 0);
     assert_eq!(Vm::new(&empty).run(&Skb { cb: [found::IPV4 | 1, 0, 0, 0, 0], ..Skb::default() }), 0);

@@ -20,22 +20,25 @@ pub(super) enum State {
     Closed,
 }
 
-/// What every connection has.
+/// What every connection has. In this order what a segment in order needs lies within two cache lines.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Connection<S> {
     pub(super) flow: FlowInfo,
-    pub(super) hash: u64,
-    pub(super) lru: Links,
-    /// Its [`Active`] part, or `NONE`.
-    pub(super) active: u32,
-    /// The hole in each direction, or `NONE`.
-    pub(super) holes: [u32; 2],
     /// By direction.
     pub(super) halves: [HalfStream; 2],
+    /// The hole in each direction, or `NONE`.
+    pub(super) holes: [u32; 2],
+    /// Its [`Active`] part, or `NONE`.
+    pub(super) active: u32,
     /// Segments in each direction while there is no `Active` part.
     pub(super) packets: [u16; 2],
+    /// When it was put into its list, in [`StreamPool`](super::stream_pool::StreamPool)'s coarse time.
+    pub(super) aged: u32,
     pub(super) state: State,
     pub(super) stream: Option<S>,
+    pub(super) lru: Links,
+    pub(super) hash: u64,
 }
 
 /// What a connection has that carried payload.
@@ -67,6 +70,7 @@ impl<S> Connection<S> {
             holes: [NONE; 2],
             halves: [HalfStream::UNKNOWN; 2],
             packets: [0; 2],
+            aged: 0,
             state: State::Embryonic,
             stream: None,
         }

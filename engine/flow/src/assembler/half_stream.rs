@@ -25,6 +25,7 @@ impl HalfStream {
     const SYN: u8 = 2;
     const FIN: u8 = 4;
     const JOINED: u8 = 8;
+    const PAYLOAD: u8 = 16;
 
     /// Nothing known yet.
     pub(super) const UNKNOWN: Self =
@@ -49,10 +50,17 @@ impl HalfStream {
         self.is(Self::FIN)
     }
 
-    /// Whether payload at `next` can be handed on as it is.
+    /// Whether payload at `next` can be handed on as it is. The first payload of a direction goes the long way, which
+    /// notes its interface.
     #[inline]
-    pub(super) fn plain(self) -> bool {
+    pub(super) fn plain(self, payload: &[u8]) -> bool {
         self.flags & (Self::KNOWN | Self::FIN | Self::JOINED) == Self::KNOWN
+            && (payload.is_empty() || self.is(Self::PAYLOAD))
+    }
+
+    /// Payload was seen and its interface noted.
+    pub(super) fn note_payload(&mut self) {
+        self.flags |= Self::PAYLOAD;
     }
 
     /// Takes note of a SYN; gives whether it is the first sight of it.

@@ -150,7 +150,7 @@ impl<F: StreamFactory> Assembler<F> {
         if matches!(end, End::Fin | End::Rst) && connection.state == State::Open {
             connection.flow.last_seen = self.now;
             self.pool.release_active(index);
-            self.pool.set_state(index, State::Closed);
+            self.pool.set_state(index, State::Closed, self.now);
             self.keep_closed_limit();
         } else {
             self.pool.remove(index);
@@ -209,9 +209,10 @@ impl<F: StreamFactory> Assembler<F> {
 
     /// Notes the interface of payload that was not seen before.
     pub(super) fn note_interface(&mut self, index: u32, direction: Direction, segment: &Segment) {
-        if let Some(connection) = self.pool.connections.get(index)
+        if let Some(connection) = self.pool.connections.get_mut(index)
             && let Some(active) = self.pool.actives.get_mut(connection.active)
         {
+            of_mut(&mut connection.halves, direction).note_payload();
             of_mut(&mut active.interfaces, direction).get_or_insert(segment.packet.interface);
         }
     }

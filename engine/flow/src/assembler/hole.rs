@@ -105,9 +105,11 @@ impl Hole {
         }
     }
 
-    /// Takes note of a FIN behind `next`; the first one counts.
+    /// Takes note of a FIN at or behind `next`. Of several the nearest counts: its receiver takes nothing behind it.
     pub(super) fn finish_at(&mut self, fin: Sequence) {
-        self.fin.get_or_insert(fin);
+        if self.fin.is_none_or(|before| fin.difference(before) > 0) {
+            self.fin = Some(fin);
+        }
     }
 
     /// Where the bytes are known again: at the first page or the FIN.

@@ -248,13 +248,14 @@ impl<F: StreamFactory> Assembler<F> {
 
     fn oldest_due(&self, state: State, timeout: Duration) -> Option<u32> {
         let index = self.pool.oldest(state)?;
-        let connection = self.pool.connections.get(index)?;
-        is_due(self.now, connection.flow.last_seen, timeout).then_some(index)
+        is_due(self.now, self.pool.idle_since(index)?, timeout).then_some(index)
     }
 
     /// Closes the connections of a state that had no segment for `timeout`, unless their streams keep them.
     fn close_idle(&mut self, factory: &mut F, state: State, timeout: Duration) {
-        while let Some(index) = self.oldest_due(state, timeout) {
+        // Each is asked once at most, also when the time-out is shorter than the grain of their order.
+        for _ in 0..self.pool.count(state) {
+            let Some(index) = self.oldest_due(state, timeout) else { return };
             let totals = self.totals_of(index);
             let Some(connection) = self.pool.connections.get_mut(index) else { return };
             let keep = connection
@@ -262,7 +263,7 @@ impl<F: StreamFactory> Assembler<F> {
                 .as_mut()
                 .is_some_and(|stream| stream.idle(factory, &connection.flow, &totals, self.now));
             if keep {
-                self.pool.touch(index, self.now);
+                self.pool.age(index, self.now);
             } else {
                 self.finish(factory, index, End::Idle, None);
             }

@@ -81,7 +81,8 @@ pub struct Totals {
     pub retransmitted_bytes: u64,
     /// Segments whose payload began after a hole.
     pub out_of_order_packets: u64,
-    /// Retransmitted or overlapping segments whose bytes differ from those seen first.
+    /// Retransmitted or overlapping segments whose bytes differ from those seen first. Only bytes that still wait for
+    /// others can be compared: what was handed on is not kept.
     pub overlap_conflicts: u64,
 }
 

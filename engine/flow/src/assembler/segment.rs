@@ -113,6 +113,7 @@ impl<F: StreamFactory> Assembler<F> {
         match admit(connection, segment, payload) {
             Admission::Take if segment.flags.rst() => {
                 let direction = connection.flow.direction(segment.packet.sender);
+                self.pool.touch(index, self.now);
                 self.count_packet(index, direction);
                 self.finish(factory, index, End::Rst, Some(direction));
             }
@@ -165,7 +166,7 @@ impl<F: StreamFactory> Assembler<F> {
     ) -> Option<(Direction, bool)> {
         let embryonic = self.pool.connections.get(index)?.state == State::Embryonic;
         if embryonic && !segment.flags.syn() {
-            self.pool.set_state(index, State::Open);
+            self.pool.set_state(index, State::Open, self.now);
         }
         self.pool.touch(index, self.now);
         if payload.wire_len() > 0 {

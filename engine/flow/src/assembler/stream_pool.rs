@@ -45,8 +45,9 @@ impl<S> StreamPool<S> {
     }
 
     /// Adds a connection, which must not be there, at the back of its state's list.
-    pub(super) fn insert(&mut self, connection: Connection<S>) -> Option<u32> {
+    pub(super) fn insert(&mut self, mut connection: Connection<S>) -> Option<u32> {
         let index = self.connections.take()?;
+        connection.aged = epoch(connection.flow.last_seen);
         let (hash, state) = (connection.hash, connection.state);
         *self.connections.get_mut(index)? = connection;
         let connections = &self.connections;
@@ -68,23 +69,38 @@ impl<S> StreamPool<S> {
         self.connections.release(index);
     }
 
-    /// Moves a connection to another state.
-    pub(super) fn set_state(&mut self, index: u32, state: State) {
+    /// Moves a connection to another state, whose youngest it is then.
+    pub(super) fn set_state(&mut self, index: u32, state: State, now: Nanos) {
         let Some(connection) = self.connections.get_mut(index) else { return };
         let before = core::mem::replace(&mut connection.state, state);
+        connection.aged = epoch(now);
         self.list(before).remove(index);
         self.list(state).push(index);
     }
 
     /// Notes that a segment of the connection was seen at `now`.
-    #[inline]
     pub(super) fn touch(&mut self, index: u32, now: Nanos) {
+        if let Some(connection) = self.connections.get_mut(index) {
+            connection.flow.last_seen = now;
+            self.age(index, now);
+        }
+    }
+
+    /// Makes a connection the youngest of its state.
+    #[inline]
+    pub(super) fn age(&mut self, index: u32, now: Nanos) {
         let Some(connection) = self.connections.get_mut(index) else { return };
-        let before = core::mem::replace(&mut connection.flow.last_seen, now);
-        if now.0 >> EPOCH != before.0 >> EPOCH {
+        if connection.aged != epoch(now) {
+            connection.aged = epoch(now);
             let state = connection.state;
             self.list(state).touch(index);
         }
+    }
+
+    /// Since when a connection is idle: its last segment, or when its stream wanted to be kept.
+    pub(super) fn idle_since(&self, index: u32) -> Option<Nanos> {
+        let connection = self.connections.get(index)?;
+        Some(connection.flow.last_seen.max(Nanos(u64::from(connection.aged) << EPOCH)))
     }
 
     /// The `Active` part of a connection, made if there is none yet.
@@ -166,6 +182,11 @@ impl<S> StreamPool<S> {
         };
         Aged { list, connections: &mut self.connections }
     }
+}
+
+/// The coarse time by which connections are ordered.
+fn epoch(now: Nanos) -> u32 {
+    u32::try_from(now.0 >> EPOCH).unwrap_or(u32::MAX)
 }
 
 /// One state's list with the connections in it.

@@ -27,6 +27,8 @@ pub(super) struct Log {
     pub(super) bytes: Vec<[Vec<u8>; 2]>,
     pub(super) totals: Vec<[Totals; 2]>,
     pub(super) serials: Vec<u64>,
+    /// When each connection that ended had its last packet.
+    pub(super) last_seen: Vec<Nanos>,
     /// Streams that want to live although they idle.
     pub(super) pending: bool,
 }
@@ -64,8 +66,9 @@ impl Stream<Log> for Told {
         log.lines.push(line);
     }
 
-    fn reassembly_complete(&mut self, log: &mut Log, _: &FlowInfo, totals: &[Totals; 2], end: End) {
+    fn reassembly_complete(&mut self, log: &mut Log, flow: &FlowInfo, totals: &[Totals; 2], end: End) {
         log.totals[self.0] = *totals;
+        log.last_seen.push(flow.last_seen);
         log.lines.push(end.as_str().to_string());
     }
 

@@ -307,9 +307,9 @@ impl Arena {
         self.fields.push(Field { key, suffix, value });
     }
 
-    /// Copies `text`, at most `max_text` of it.
+    /// Copies `text`, at most `max_text` bytes of it and no part of a character.
     pub(super) fn text(&mut self, text: &[u8]) -> Value {
-        let kept = text.get(..self.max_text).unwrap_or(text);
+        let kept = text.get(..self.max_text).map_or(text, whole_characters);
         let start = self.copy(kept);
         Value::Text { start, len: index(self.bytes.len()) - start }
     }
@@ -334,7 +334,45 @@ impl Arena {
     }
 }
 
+/// `text` without the first bytes of a UTF-8 character whose rest was cut off.
+fn whole_characters(text: &[u8]) -> &[u8] {
+    let tail = text.get(text.len().saturating_sub(3)..).unwrap_or(text);
+    // The last byte that begins a character: if it promises more bytes than there are, it goes.
+    let Some(back) = tail.iter().rev().position(|b| b & 0xc0 != 0x80) else { return text };
+    let start = text.len() - 1 - back;
+    let promised = match text.get(start) {
+        Some(0xc2..=0xdf) => 2,
+        Some(0xe0..=0xef) => 3,
+        Some(0xf0..=0xf4) => 4,
+        _ => 1,
+    };
+    if promised > back + 1 { text.get(..start).unwrap_or(text) } else { text }
+}
+
 /// Lengths stay below [`MAX_BYTES`] plus one text, far from 2³².
 fn index(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_characters;
+
+    #[test]
+    fn a_cut_never_leaves_part_of_a_character() {
+        let text = "aé€😀z";
+        for end in 0..=text.len() {
+            let cut = whole_characters(&text.as_bytes()[..end]);
+            let cut = std::str::from_utf8(cut).unwrap();
+            assert!(text.starts_with(cut) && end - cut.len() < 4, "{end}: {cut}");
+            assert!(text.is_char_boundary(end) == (cut.len() == end));
+        }
+    }
+
+    #[test]
+    fn what_is_not_utf_8_stays() {
+        for bytes in [&b"\xff"[..], b"\x80\x80\x80\x80", b"a\xe2b", b"\xc0"] {
+            assert_eq!(whole_characters(bytes), bytes);
+        }
+    }
 }

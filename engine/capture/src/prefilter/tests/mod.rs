@@ -4,6 +4,7 @@ mod bpf;
 mod frames;
 mod generated;
 mod insn;
+mod namespace;
 mod ordinary_user;
 mod parse;
 mod wire;
@@ -13,13 +14,20 @@ use crate::CaptureError;
 
 const LINKS: [Link; 3] = [Link::Ethernet, Link::RawIp, Link::Any];
 
-/// Whether this process is root, which the tests need to load programs and to make namespaces.
+/// Whether this process is root, which the tests need to load programs and to make namespaces, and has the tools for that.
 fn root(test: &str) -> bool {
-    if nix::unistd::geteuid().is_root() {
+    let here = |tool: &str| std::process::Command::new(tool).arg("-V").output().is_ok();
+    let missing = if !nix::unistd::geteuid().is_root() {
+        "root"
+    } else if !here("ip") {
+        "ip (Debian: iproute2)"
+    } else if !here("setpriv") {
+        "setpriv (Debian: util-linux)"
+    } else {
         return true;
-    }
-    assert_ne!(std::env::var("SNIFFX_REQUIRE").as_deref(), Ok("all"), "{test} needs root");
-    println!("skipped: {test} needs root");
+    };
+    assert_ne!(std::env::var("SNIFFX_REQUIRE").as_deref(), Ok("all"), "{test} needs {missing}");
+    println!("skipped: {test} needs {missing}");
     false
 }
 
@@ -41,4 +49,10 @@ fn what_is_no_number_of_instructions_is_refused() {
         let error = super::object::wrap(&vec![0; len]).unwrap_err().to_string();
         assert!(error.contains(&format!("{len} bytes")), "{error}");
     }
+}
+
+#[test]
+fn a_reader_thread_may_own_it() {
+    fn send<T: Send>() {}
+    send::<Prefilter>();
 }

@@ -46,6 +46,11 @@ fn loads_with_two_capabilities() {
             let mut prefilter = Prefilter::load(link).unwrap();
             let packet = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None).unwrap();
             prefilter.attach(packet.as_fd()).unwrap();
+            // Loaded, and refused only because the socket has not joined a group.
+            match prefilter.choose_rings(packet.as_fd()) {
+                Err(CaptureError::System { call: "setsockopt(PACKET_FANOUT_DATA)", .. }) => {}
+                other => panic!("{other:?}"),
+            }
             prefilter.set_rules(|fds| Ok::<_, &str>(insn::reject_and_count(fds.counters))).unwrap();
             for rules in generated::rule_sets() {
                 generated::set(&mut prefilter, &rules)

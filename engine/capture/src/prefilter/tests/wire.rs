@@ -1,78 +1,18 @@
-//! Real frames: over a veth pair, a tun device and the loopback interface of a namespace that lives as long as its thread.
+//! Real frames: over a veth pair, a tun device and the loopback interface of a namespace of the test's own.
 
 use std::io::Write as _;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::process::Command;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::errno::Errno;
-use nix::net::if_::if_nametoindex;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::{CloneFlags, unshare};
-use nix::sys::socket::sockopt::RcvBufForce;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, setsockopt, socket};
 use sniff_x_ebpf_common::{cb, found};
 use sniff_x_filter::RuleSet;
 
 use super::bpf::Value;
 use super::frames::*;
+use super::namespace::{in_namespace, ip, next, packet_socket, sniffer, sys};
 use super::{generated, insn, root};
 use crate::prefilter::{Link, Prefilter};
-
-/// Runs a test on a thread with a network namespace of its own, where the loopback interface and a pair `left`, `right` are up.
-fn in_namespace(test: impl FnOnce() + Send + 'static) {
-    let thread = std::thread::spawn(|| {
-        unshare(CloneFlags::CLONE_NEWNET).unwrap();
-        ip("link set lo up");
-        ip("link add left type veth peer name right");
-        for side in ["left", "right"] {
-            // No frames but ours: no address, so no neighbour discovery.
-            ip(&format!("link set {side} addrgenmode none"));
-            ip(&format!("link set {side} up"));
-        }
-        test();
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
-
-fn ip(arguments: &str) {
-    let output = Command::new("ip").args(arguments.split(' ')).output().unwrap();
-    assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// A packet socket: nothing arrives before it is bound.
-fn packet_socket() -> OwnedFd {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let socket = socket(AddressFamily::Packet, SockType::Raw, flags, None).unwrap();
-    setsockopt(&socket, RcvBufForce, &(64 << 20)).unwrap();
-    socket
-}
-
-/// A packet socket on an interface, with the prefilter.
-fn sniffer(interface: &str, prefilter: &Prefilter) -> OwnedFd {
-    let socket = packet_socket();
-    prefilter.attach(socket.as_fd()).unwrap();
-    sys::bind(&socket, interface);
-    socket
-}
-
-/// The next frame; None if none comes in `wait` milliseconds.
-fn next(socket: &OwnedFd, wait: u16) -> Option<Vec<u8>> {
-    let mut buffer = vec![0; 65536];
-    if poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLIN)], PollTimeout::from(wait)).unwrap() == 0 {
-        return None;
-    }
-    match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-        Ok(len) => {
-            buffer.truncate(len);
-            Some(buffer)
-        }
-        Err(Errno::EAGAIN) => None,
-        Err(error) => panic!("{error}"),
-    }
-}
 
 /// Frames pass; what was found in each is seen.
 struct Watch {
@@ -367,57 +307,57 @@ fn swapping_rules_under_traffic_loses_nothing() {
     });
 }
 
-/// System calls that need `unsafe`.
-mod sys {
-    #![expect(unsafe_code, reason = "system calls of the tests")]
-
-    use super::*;
-
-    pub(super) fn address(interface: &str) -> libc::sockaddr_ll {
-        // SAFETY: zero is a value of all of its fields.
-        let mut address: libc::sockaddr_ll = unsafe { core::mem::zeroed() };
-        address.sll_family = u16::try_from(libc::AF_PACKET).unwrap();
-        address.sll_ifindex = i32::try_from(if_nametoindex(interface).unwrap()).unwrap();
-        address
+#[test]
+fn both_directions_and_fragments_go_to_one_ring() {
+    if !root("both_directions_and_fragments_go_to_one_ring") {
+        return;
     }
-
-    fn len(address: &libc::sockaddr_ll) -> libc::socklen_t {
-        libc::socklen_t::try_from(size_of_val(address)).unwrap()
-    }
-
-    pub(super) fn bind(socket: &OwnedFd, interface: &str) {
-        let mut address = address(interface);
-        address.sll_protocol = u16::try_from(libc::ETH_P_ALL).unwrap().to_be();
-        // SAFETY: the address is valid for its length.
-        let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), len(&address)) };
-        Errno::result(result).unwrap();
-    }
-
-    pub(super) fn send_to(socket: &OwnedFd, address: &libc::sockaddr_ll, frame: &[u8]) {
-        // SAFETY: frame and address are valid for their lengths.
-        let result = unsafe {
-            let to = core::ptr::from_ref(address).cast();
-            libc::sendto(socket.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0, to, len(address))
-        };
-        assert_eq!(Errno::result(result), Ok(frame.len().cast_signed()));
-    }
-
-    pub(super) fn send(socket: &OwnedFd, interface: &str, frame: &[u8]) {
-        send_to(socket, &address(interface), frame);
-    }
-
-    /// A tun device: what is written arrives on it, without a link header.
-    pub(super) fn tun(name: &str) -> std::fs::File {
-        let file = std::fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun").unwrap();
-        // SAFETY: zero is a value of all of its fields.
-        let mut request: libc::ifreq = unsafe { core::mem::zeroed() };
-        for (to, byte) in request.ifr_name.iter_mut().zip(name.bytes()) {
-            *to = byte.cast_signed();
+    in_namespace(|| {
+        let mut prefilter = Prefilter::load(Link::Ethernet).unwrap();
+        let rings: Vec<_> = (0..4).map(|_| sniffer("right", &prefilter)).collect();
+        for ring in &rings {
+            sys::join_fanout(ring);
         }
-        request.ifr_ifru.ifru_flags = i16::try_from(libc::IFF_TUN | libc::IFF_NO_PI).unwrap();
-        // SAFETY: the request is what TUNSETIFF takes.
-        let result = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
-        Errno::result(result).unwrap();
-        file
-    }
+        prefilter.choose_rings(rings[0].as_fd()).unwrap();
+        prefilter.choose_rings(rings[0].as_fd()).unwrap();
+        prefilter.set_rules(|_| Ok::<_, &str>(insn::constant(i32::MAX))).unwrap();
+        let out = packet_socket();
+        // Sent on one side of the pair it arrives, sent on the other it leaves: which ring is it seen on?
+        let ring_of = |side: &str, frame: &[u8]| {
+            sys::send(&out, side, frame);
+            let mut fds: Vec<_> =
+                rings.iter().map(|ring| PollFd::new(ring.as_fd(), PollFlags::POLLIN)).collect();
+            assert_eq!(poll(&mut fds, PollTimeout::from(2000_u16)).unwrap(), 1);
+            let at = fds.iter().position(|fd| fd.any() == Some(true)).unwrap();
+            assert!(next(&rings[at], 0).is_some());
+            at
+        };
+        let turned = |mut frame: Vec<u8>, at: usize, len: usize| {
+            let (a, b) = frame[at..at + 2 * len].split_at_mut(len);
+            a.swap_with_slice(b);
+            frame
+        };
+        let mut used = [0; 4];
+        for n in 0..64 {
+            let (there, back) = (tcp(40000 + n, 3306, b""), tcp(3306, 40000 + n, b""));
+            let v4 = ring_of("left", &ethernet(IPV4, &ipv4(TCP, &there)));
+            used[v4] += 1;
+            let reply = turned(ipv4(TCP, &back), 12, 4);
+            assert_eq!(ring_of("right", &ethernet(IPV4, &reply)), v4);
+            // In metadata where it arrives, in the frame where it leaves.
+            assert_eq!(ring_of("left", &ethernet(0x8100, &tag(5, IPV4, &reply))), v4);
+            assert_eq!(ring_of("right", &ethernet(0x8100, &tag(5, IPV4, &reply))), v4);
+            let v6 = ring_of("left", &ethernet(IPV6, &ipv6(TCP, &there)));
+            used[v6] += 1;
+            let reply = turned(ipv6(0, &extension(TCP, 0, &back)), 8, 16);
+            assert_eq!(ring_of("right", &ethernet(IPV6, &reply)), v6);
+        }
+        assert!(used.iter().all(|n| (16..=48).contains(n)), "{used:?}");
+        // The first fragment has ports, the others have data there.
+        let first = ring_of("left", &ethernet(IPV4, &ipv4_with(UDP, 0x2000, &[], &udp(1, 2, b""))));
+        for n in 1..20 {
+            let fragment = ethernet(IPV4, &ipv4_with(UDP, n, &[], &udp(n * 7, n * 11, b"")));
+            assert_eq!(ring_of("left", &fragment), first);
+        }
+    });
 }

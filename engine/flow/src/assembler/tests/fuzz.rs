@@ -21,8 +21,9 @@ fn check(assembler: &Assembler<Log>) {
             count += 1;
             let connection = assembler.pool.connections.get(index).unwrap();
             assert_eq!(connection.state, state);
-            assert!(connection.flow.last_seen.0 >> 30 >= epoch, "oldest first");
-            epoch = connection.flow.last_seen.0 >> 30;
+            assert!(connection.aged >= epoch, "oldest first");
+            assert!(connection.flow.last_seen.0 >> 30 <= u64::from(connection.aged));
+            epoch = connection.aged;
             assert_eq!(connection.stream.is_some(), state != State::Closed);
             assert_eq!(assembler.pool.find(connection.hash, &connection.flow.key), Some(index));
             for direction in [Direction::ToServer, Direction::ToClient] {

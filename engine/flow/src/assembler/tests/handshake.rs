@@ -173,12 +173,25 @@ fn data_behind_a_fin_is_no_part_of_the_stream() {
 }
 
 #[test]
+fn of_several_fins_the_nearest_counts() {
+    let mut bed = Bed::new();
+    bed.open();
+    bed.feed(&[c(A | F, 900, 501, "")]);
+    assert_eq!(bed.feed(&[c(A, 101, 501, "abc"), c(A | F, 104, 501, "")]), [">abc", ">$"]);
+    let mut bed = Bed::new();
+    bed.open();
+    bed.feed(&[c(A | F, 104, 501, ""), c(A | F, 900, 501, "")]);
+    assert_eq!(bed.feed(&[c(A, 101, 501, "abcdef")]), [">abc$"]);
+}
+
+#[test]
 fn a_reset_hands_on_what_waits_and_ends() {
     let mut bed = Bed::new();
     bed.open();
     bed.feed(&[c(A, 104, 501, "def"), s(A, 511, 101, "xyz")]);
     assert_eq!(bed.feed(&[c(R | A, 101, 501, "")]), ["<[10]xyz >[3]def$", "rst"]);
     assert_eq!(bed.log.totals[0].map(|t| (t.bytes, t.gap_bytes)), [(3, 3), (3, 10)]);
+    assert_eq!(bed.log.last_seen, [bed.now]);
 }
 
 #[test]

@@ -78,12 +78,14 @@ fn idle_connections_are_closed_unless_the_stream_says_no() {
     let mut bed = Bed::new();
     bed.open();
     bed.feed(&[c(A, 101, 501, "abc"), c(A, 107, 501, "ghi")]);
+    let last = bed.now;
     bed.log.pending = true;
     assert_eq!(bed.wait(310_000), NOTHING);
     assert_eq!(bed.wait(10_000), NOTHING);
     bed.log.pending = false;
     assert_eq!(bed.wait(310_000), [">[3]ghi", "idle"]);
     assert_eq!(bed.assembler.counters().closed_idle, 1);
+    assert_eq!(bed.log.last_seen, [last], "to be kept is no packet");
 }
 
 #[test]
@@ -169,4 +171,19 @@ fn serial_numbers_interleave() {
     let mut bed = Bed::with(options);
     bed.feed(&[at(1, c(S, 1, 0, "")), at(2, c(S, 1, 0, ""))]);
     assert_eq!(bed.log.serials, [3, 7]);
+}
+
+#[test]
+fn foreseeing_tells_whether_a_connection_is_open_and_changes_nothing() {
+    let mut bed = Bed::new();
+    let packet = bed.segment(&c(S, 100, 0, "")).packet;
+    assert!(!bed.assembler.foresee(&packet));
+    bed.open();
+    assert!(bed.assembler.foresee(&packet));
+    bed.feed(&[c(A, 101, 501, "abc")]);
+    let before = bed.assembler.counters();
+    assert!(bed.assembler.foresee(&packet));
+    assert_eq!(bed.assembler.counters(), before);
+    bed.feed(&[c(R, 104, 0, "")]);
+    assert!(!bed.assembler.foresee(&packet), "ended, and remembered");
 }
