@@ -240,6 +240,14 @@ fn time_outs() {
     let select = client(command(3, b"select sleep(10000)"));
     let lines = after_login([select.clone(), Step::Wait(HOUR / 2)]);
     assert_eq!(heads(&lines), ["exchange incomplete:eof"]);
+    let both = [command(3, b"select 1"), command(3, b"select 2")].concat();
+    let lines = after_login([
+        client(both),
+        Step::Wait(HOUR),
+        client(command(3, b"update t set a = 3")),
+        server(ok(3)),
+    ]);
+    assert_eq!(heads(&lines), ["exchange incomplete:timeout", "exchange incomplete:timeout", "exchange ok"]);
     // A late answer is not told twice, and the next exchange is right.
     let lines = after_login([
         select,

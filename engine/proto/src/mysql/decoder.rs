@@ -357,6 +357,13 @@ impl Decode for MysqlDecoder {
         }
         let heard = if self.response.started { self.server.last } else { Nanos(0) };
         let late = |start: Nanos| now.since(start.max(heard)) >= self.timeout;
+        if self.queue.len() > 1 && self.queue.back().is_some_and(|b| b.complete && late(b.start)) {
+            // Nothing of all that waits will come.
+            self.give_up(0, IncompleteReason::Timeout, out);
+            self.server.lose();
+            self.reason = IncompleteReason::Timeout;
+            return false;
+        }
         let front_is_late = self.queue.front().is_some_and(|f| f.complete && !f.reported && late(f.start));
         if front_is_late {
             self.report(Outcome::Incomplete(IncompleteReason::Timeout), now, out);
