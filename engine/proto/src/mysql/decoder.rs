@@ -187,10 +187,10 @@ impl MysqlDecoder {
     }
 
     /// Whether a query may select another database; one whose text is not whole may.
-    pub(super) fn may_select(&self, query: &Exchange) -> bool {
+    fn may_select(&self, query: &Exchange) -> bool {
         let text = self.queue.text(query);
         let whole = query.has_text && query.loss.is_none() && query.text_len == text.len() as u64;
-        !whole || (0..).map_while(|index| sql::statement(text, index)).any(|s| sql::selects(s).is_some())
+        !whole || sql::any_selects(text)
     }
 
     /// The server's stream can't be followed any more; the exchange whose response it was in is incomplete.
@@ -357,6 +357,13 @@ impl Decode for MysqlDecoder {
         }
         let heard = if self.response.started { self.server.last } else { Nanos(0) };
         let late = |start: Nanos| now.since(start.max(heard)) >= self.timeout;
+        if self.queue.len() > 1 && self.queue.back().is_some_and(|b| b.complete && late(b.start)) {
+            // Nothing of all that waits will come.
+            self.give_up(0, IncompleteReason::Timeout, out);
+            self.server.lose();
+            self.reason = IncompleteReason::Timeout;
+            return false;
+        }
         let front_is_late = self.queue.front().is_some_and(|f| f.complete && !f.reported && late(f.start));
         if front_is_late {
             self.report(Outcome::Incomplete(IncompleteReason::Timeout), now, out);
