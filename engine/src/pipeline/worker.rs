@@ -49,7 +49,7 @@ impl WorkerPlan {
             serial_step: self.workers as u64,
             ..AssemblerOptions::default()
         };
-        let arena = Arena::new(self.limits.max_text);
+        let arena = Arena::new(self.limits.max_text).with_exchange_timeout(self.limits.exchange_timeout);
         Worker {
             assembler: Assembler::new(options),
             timers_due: Nanos(0),
