@@ -16,7 +16,7 @@ pub struct Summary {
     pub workers: WorkerCounters,
     /// Events written.
     pub events_written: u64,
-    /// Events not written: the output was too slow, failed, or had enough.
+    /// Events lost: the output was too slow or failed.
     pub events_dropped: u64,
     /// Frames written to the pcapng file.
     pub frames_written: u64,
