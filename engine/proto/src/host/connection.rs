@@ -6,7 +6,7 @@ use sniff_x_flow::{Direction, End, FlowInfo, Nanos};
 use super::Host;
 use super::tail::Tail;
 use crate::window::Seen;
-use crate::{BypassReason, Decode, Decoder, Lost, Next, Out, Probe, Window};
+use crate::{BypassReason, Decode, Decoder, Lost, Next, OpensAt, Out, Probe, Window};
 
 /// Bytes of each direction that probing may look at before the first remaining candidate gets the connection.
 const PROBE_BYTES: usize = 4 << 10;
@@ -311,6 +311,22 @@ impl Connection {
         }
     }
 
+    /// The connection is over before a probe was sure. Without payload it goes to the first candidate that reports on every
+    /// connection, as if that had been alone.
+    fn probing_ends(&mut self, call: &mut Call<'_>, candidates: u32) {
+        if self.halves.iter().any(|h| h.tail.is_some()) {
+            return self.probe(call, Direction::ToServer, &[], candidates);
+        }
+        let reports = |index: &u32| {
+            candidates & 1 << index != 0
+                && call.host.plugin(*index).is_some_and(|p| p.about().opens_at == OpensAt::FirstPacket)
+        };
+        if let Some(index) = (0..u32::BITS).find(reports) {
+            self.state = State::Claimed(index);
+            self.open(call.host, call.flow);
+        }
+    }
+
     /// Gives the decoder what probing kept; what came last, in direction `last`, goes last.
     fn first_data(&mut self, call: &mut Call<'_>, last: Direction) {
         let last = self.direction(last);
@@ -380,6 +396,10 @@ impl Stream<Host> for Connection {
     }
 
     fn reassembly_complete(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], end: End) {
+        if let State::Probing(candidates) = self.state {
+            let now = host.now;
+            self.probing_ends(&mut Call { host, flow, totals, now }, candidates);
+        }
         if let State::Decoding(decoder) = &mut self.state {
             let none = Seen::default();
             let tails = self

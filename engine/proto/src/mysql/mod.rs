@@ -43,7 +43,6 @@ mod sql;
 mod statements;
 mod wire;
 
-
 use sniff_x_flow::FlowInfo;
 
 pub use decoder::MysqlDecoder;
