@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, Command, value_parser};
 use clap_complete::Shell;
 use sniff_x_engine::config::Limits;
 
-use crate::values::{positive, seconds, show_size, size};
+use crate::values::{positive, seconds, show_size, size, threads};
 
 /// Bytes of a ring, and of one of its blocks, unless told otherwise.
 pub(crate) const RING_SIZE: usize = 64 << 20;
@@ -95,7 +95,7 @@ fn input() -> Vec<Arg> {
         switch("no-promiscuous", "Don't put interfaces into promiscuous mode"),
         value("duration", "SECS", "Stop after so many seconds").value_parser(seconds),
         value("threads", "N", "Workers; 1 reads, decodes and writes in one thread")
-            .value_parser(positive)
+            .value_parser(threads)
             .default_value("1"),
     ]
 }

@@ -34,6 +34,17 @@ pub(crate) fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
+/// More workers than any machine has use for: each costs a thread and its queue.
+const MAX_THREADS: usize = 1024;
+
+/// A number of workers.
+pub(crate) fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=MAX_THREADS) => Ok(number),
+        _ => Err(format!("expected a whole number from 1 to {MAX_THREADS}")),
+    }
+}
+
 /// A size as the help shows it: `64M`.
 pub(crate) fn show_size(bytes: usize) -> String {
     for (shift, suffix) in [(30, "G"), (20, "M"), (10, "K")] {
@@ -63,6 +74,14 @@ mod tests {
         assert_eq!(size("1G"), Ok(1 << 30));
         for wrong in ["", "K", "-1", "1.5M", "64X", "99999999999G", "1 G"] {
             assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn workers() {
+        assert_eq!((threads("1"), threads("1024")), (Ok(1), Ok(1024)));
+        for wrong in ["", "0", "-1", "1025", "two"] {
+            assert!(threads(wrong).is_err(), "{wrong}");
         }
     }
 
