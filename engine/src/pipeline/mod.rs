@@ -185,7 +185,7 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
     });
 
     let summary = reader.summary(&published, &output);
-    if summary.reader.passed == 0 && summary.reader.filtered > 0 && !wanted.is_empty() {
+    if summary.reader.passed == 0 && summary.filtered() > 0 && !wanted.is_empty() {
         let of_filter = if reader.rules.filter.is_some() { " and --filter" } else { "" };
         log::warn!("no frame matched {}{of_filter}: is it another port?", wanted.join(" or "));
     }
