@@ -12,7 +12,9 @@ mod worker;
 mod writer;
 
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -29,7 +31,7 @@ pub use worker::WorkerCounters;
 
 use crate::config::{Backend, Config, Control, Input};
 use crate::sink::pcapng::PcapngWriter;
-use batch::{BatchReceiver, worker_queue};
+use batch::{BatchReceiver, WorkerQueue, worker_queue};
 use clock::Stopwatch;
 use reader::{Reader, Workers};
 use worker::WorkerPlan;
@@ -68,6 +70,9 @@ pub enum EngineError {
     /// A thread could not be started.
     #[error("starting a thread: {0}")]
     Thread(io::Error),
+    /// A thread ended with a panic; what it held is lost.
+    #[error("{0} ended with a panic: what it held is lost, please report this")]
+    Panic(String),
 }
 
 /// Runs until the input ends, a limit of the configuration is reached or `control` says stop.
@@ -124,6 +129,7 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
             .spawn_scoped(scope, || output.write_to(sink, count, control))
             .map_err(EngineError::Thread)?;
         let mut handles = Vec::new();
+        let mut started = Ok(());
         if !decodes {
             reader.workers = Workers::None;
         } else if threads == 1 {
@@ -134,15 +140,22 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
             reader.workers = Workers::Queues(queues);
             for (index, (receiver, publish)) in receivers.into_iter().zip(&published).enumerate() {
                 let mut worker = plan.worker(index, output.clone());
-                let handle = spawn(format!("worker-{index}"))
-                    .spawn_scoped(scope, move || receiver.run(&mut worker, |w| set(publish, w.counters())))
-                    .map_err(EngineError::Thread)?;
-                handles.push(handle);
+                let work = move || {
+                    let _stop = StopOnPanic(control);
+                    receiver.run(&mut worker, |w| set(publish, w.counters()));
+                };
+                match spawn(format!("worker-{index}")).spawn_scoped(scope, work) {
+                    Ok(handle) => handles.push(handle),
+                    Err(error) => {
+                        started = Err(EngineError::Thread(error));
+                        break;
+                    }
+                }
             }
         }
         let since = Stopwatch::start();
         let mut reports = 0;
-        let read = reader.run(duration, |reader| {
+        let report = |reader: &mut Reader<'_>| {
             reader.report_progress();
             if let Some(interval) = interval
                 && since.elapsed() >= interval * (reports + 1)
@@ -150,19 +163,29 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
                 reports += 1;
                 log::info!("{}", one_line(&reader.summary(&published, &output)));
             }
+        };
+        // Whatever happens here, the queues must be closed: the scope waits for every thread, and they wait for their queues.
+        let mut result = started.and_then(|()| {
+            panic::catch_unwind(AssertUnwindSafe(|| reader.run(duration, report)))
+                .unwrap_or_else(|_| Err(EngineError::Panic("the reader".into())))
         });
+        reader.close_queues();
         for handle in handles {
+            let name = handle.thread().name().unwrap_or("a worker").to_owned();
             if handle.join().is_err() {
-                log::error!("a worker ended with a panic; its connections are lost");
+                result = result.and(Err(EngineError::Panic(name)));
             }
         }
         output.close();
-        let wrote = writer.join().unwrap_or_else(|_| Err(io::Error::other("the writer ended with a panic")));
-        read.and(wrote.map_err(EngineError::Output))
+        let wrote = writer
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the writer ended with a panic")))
+            .map_err(EngineError::Output);
+        result.and(wrote)
     });
 
     let summary = reader.summary(&published, &output);
-    if summary.reader.passed == 0 && summary.reader.filtered > 0 && !wanted.is_empty() {
+    if summary.reader.passed == 0 && summary.filtered() > 0 && !wanted.is_empty() {
         let of_filter = if reader.rules.filter.is_some() { " and --filter" } else { "" };
         log::warn!("no frame matched {}{of_filter}: is it another port?", wanted.join(" or "));
     }
@@ -172,10 +195,17 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
 }
 
 impl Reader<'_> {
+    /// Lets workers in other threads end. Closing twice does no harm.
+    fn close_queues(&self) {
+        if let Workers::Queues(queues) = &self.workers {
+            queues.iter().for_each(WorkerQueue::close);
+        }
+    }
+
     fn report_progress(&self) {
         if let Some((read, total)) = self.source.progress() {
-            self.control.bytes_read.store(read, std::sync::atomic::Ordering::Relaxed);
-            self.control.bytes_total.store(total, std::sync::atomic::Ordering::Relaxed);
+            self.control.bytes_read.store(read, Ordering::Relaxed);
+            self.control.bytes_total.store(total, Ordering::Relaxed);
         }
     }
 
@@ -195,6 +225,17 @@ impl Reader<'_> {
             events_written,
             events_dropped,
             frames_written: self.writer.as_ref().map_or(0, PcapngWriter::frames),
+        }
+    }
+}
+
+/// Stops the intake when its thread panics: an hour of capture of which a share goes nowhere is worth less than an early end.
+struct StopOnPanic<'a>(&'a Control);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.stop.store(true, Ordering::Relaxed);
         }
     }
 }
