@@ -83,7 +83,7 @@ fn input() -> Vec<Arg> {
         value("backend", "BACKEND", "How to capture")
             .value_parser(PossibleValuesParser::new(["auto", "afpacket", "libpcap"]))
             .default_value("auto"),
-        value("ring-size", "SIZE", "Memory of the capture ring (K, M and G are understood)")
+        value("ring-size", "SIZE", "Memory of a capture ring (K, M and G are understood)")
             .value_parser(size)
             .default_value(show_size(RING_SIZE)),
         value("block-size", "SIZE", "Memory of one block of the ring")
@@ -94,7 +94,7 @@ fn input() -> Vec<Arg> {
             .default_value("0"),
         switch("no-promiscuous", "Don't put interfaces into promiscuous mode"),
         value("duration", "SECS", "Stop after so many seconds").value_parser(seconds),
-        value("threads", "N", "Workers; 1 reads, decodes and writes in one thread")
+        value("threads", "N", "Workers; live, each reads a ring of its own (of --ring-size, on every interface) where the kernel can share the flows out, which needs CAP_BPF; else, from files and with --write one reader serves all")
             .value_parser(threads)
             .default_value("1"),
     ]

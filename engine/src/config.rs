@@ -19,7 +19,7 @@ pub enum Input {
         interfaces: Vec<String>,
         /// Which backend captures.
         backend: Backend,
-        /// Bytes of one ring.
+        /// Bytes of one ring; with several workers each may have one on every interface.
         ring_size: usize,
         /// Bytes of one block of the ring.
         block_size: usize,
@@ -114,7 +114,8 @@ pub struct Config {
     pub keys: KeyTable,
     /// `--filter`, frame mode.
     pub filter: Option<Expression>,
-    /// Workers; 1 reads, decodes and formats in one thread.
+    /// Workers; 1 reads, decodes and formats in one thread. Live, each of several reads a ring of its own where the kernel can share the
+    /// flows out and no pcapng file is written; else one reader serves all.
     pub threads: usize,
     /// Where events go.
     pub output: Output,

@@ -86,7 +86,7 @@ fn any_shows_frames_of_all_interfaces() {
 }
 
 #[test]
-fn several_workers_share_one_ring() {
+fn several_workers_see_one_connection_whole() {
     if !can_run() {
         return;
     }

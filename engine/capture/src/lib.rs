@@ -30,6 +30,6 @@ pub use source::{Batch, CaptureError, FilterLevel, Interface, LiveOptions, Sourc
 /// # Errors
 /// Always [`CaptureError::Config`].
 #[cfg(not(target_os = "linux"))]
-pub fn open_live(_: LiveOptions) -> Result<Box<dyn Source>, CaptureError> {
+pub fn open_live(_: LiveOptions) -> Result<Vec<Box<dyn Source>>, CaptureError> {
     Err(CaptureError::Config("AF_PACKET is Linux's; here the libpcap backend captures".to_owned()))
 }

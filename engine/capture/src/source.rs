@@ -43,7 +43,9 @@ pub trait Source: Send {
 pub struct LiveOptions {
     /// Interface names; `any` alone is all of them.
     pub interfaces: Vec<String>,
-    /// Bytes of an interface's ring; 64 MiB is a good size.
+    /// In how many sources the flows are shared out, each with a ring for every interface; 0 is 1. libpcap has one.
+    pub rings: usize,
+    /// Bytes of each ring; 64 MiB is a good size.
     pub ring_size: usize,
     /// Bytes of a block of the ring. A frame has to fit: 1 MiB has room for the largest.
     pub block_size: usize,
@@ -115,6 +117,19 @@ pub struct SourceCounters {
     pub interface_down: u64,
     /// Frames or records that could not be read (a file cut short, a broken record).
     pub unreadable: u64,
+}
+
+impl SourceCounters {
+    /// Adds what another source of the same capture counted. What one of them can't know nobody knows.
+    pub fn add(&mut self, other: &Self) {
+        let sum = |a: Option<u64>, b: Option<u64>| Some(a? + b?);
+        self.received = sum(self.received, other.received);
+        self.dropped = sum(self.dropped, other.dropped);
+        self.filtered = sum(self.filtered, other.filtered);
+        self.duplicates += other.duplicates;
+        self.interface_down += other.interface_down;
+        self.unreadable += other.unreadable;
+    }
 }
 
 /// A source failed.

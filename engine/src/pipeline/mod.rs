@@ -1,24 +1,26 @@
 //! The data path put together: reader, queues, workers, writer; back-pressure, shutdown and counters.
 //!
-//! With one worker the reader, the assembler and the plugins run in the calling thread; with more the reader parses and hands batches of
-//! headers to the worker that owns the flow. Either way one more thread writes the output.
+//! With one worker the reader, the assembler and the plugins run in the calling thread. With more there are as many readers where the kernel
+//! shares the flows out to several rings, each with its worker in a thread of its own; else the one reader parses and hands batches of
+//! headers to the worker that owns the flow. In any case one more thread writes the output.
 
 mod batch;
 mod clock;
+mod cores;
 mod queue;
 mod reader;
+mod readers;
 mod summary;
 mod worker;
 mod writer;
 
 use std::io;
-use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use sniff_x_capture::{CaptureError, Source};
+use sniff_x_capture::{CaptureError, Source, SourceCounters};
 use sniff_x_filter::{ParseError, RuleSet};
 use sniff_x_flow::Nanos;
 use sniff_x_flow::packet::FlowHasher;
@@ -88,16 +90,19 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
     if let Some(folder) = &config.dump {
         std::fs::create_dir_all(folder).map_err(|error| EngineError::File { path: folder.clone(), error })?;
     }
-    let source = open(config.input, &rules)?;
-    let pcapng = config.write.as_deref().map(PcapngWriter::create).transpose()?;
-    control.opened();
-    if live {
-        let names: Vec<_> = source.interfaces().into_iter().map(|i| i.name).collect();
-        log::info!("capturing on {}, filtering {}", names.join(", "), source.filter_level());
-    }
-
     let threads = config.threads.max(1);
     let decodes = !plugins.is_empty();
+    // One reader alone can write frames in the order in which they were captured.
+    let rings = if decodes && config.write.is_none() { threads } else { 1 };
+    let sources = open(config.input, &rules, rings)?;
+    let mut pcapng = config.write.as_deref().map(PcapngWriter::create).transpose()?;
+    control.opened();
+    if let (true, Some(source)) = (live, sources.first()) {
+        let names: Vec<_> = source.interfaces().into_iter().map(|i| i.name).collect();
+        let rings = if sources.len() > 1 { format!(" with {} rings", sources.len()) } else { String::new() };
+        log::info!("capturing on {}{rings}, filtering {}", names.join(", "), source.filter_level());
+    }
+
     let plan = WorkerPlan {
         plugins,
         keys: config.keys,
@@ -109,17 +114,19 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
     let output = Arc::new(OutputQueue::new(!live));
     let published: Vec<_> = (0..threads).map(|_| Mutex::new(WorkerCounters::default())).collect();
 
-    let mut reader = Reader {
+    let reader = |source| Reader {
         source,
-        rules,
+        rules: rules.clone(),
         workers: Workers::None,
-        writer: pcapng,
+        writer: pcapng.take(),
         hasher: FlowHasher::default(),
         counters: ReaderCounters::default(),
         control,
         live,
         now: Nanos(0),
     };
+    let mut readers: Vec<_> = sources.into_iter().map(reader).collect();
+    let tallies: Vec<_> = readers.iter().map(|_| Mutex::new(Tally::default())).collect();
     let (interval, duration) = (config.stats_interval, config.duration);
     let (sink, count) = (config.output.to, config.output.count);
 
@@ -130,46 +137,60 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
             .map_err(EngineError::Thread)?;
         let mut handles = Vec::new();
         let mut started = Ok(());
-        if !decodes {
-            reader.workers = Workers::None;
-        } else if threads == 1 {
-            reader.workers = Workers::Inline(Box::new(plan.worker(0, output.clone())));
-        } else {
-            let (queues, receivers): (Vec<_>, Vec<BatchReceiver>) =
-                (0..threads).map(|_| worker_queue()).unzip();
-            reader.workers = Workers::Queues(queues);
-            for (index, (receiver, publish)) in receivers.into_iter().zip(&published).enumerate() {
-                let mut worker = plan.worker(index, output.clone());
-                let work = move || {
-                    let _stop = StopOnPanic(control);
-                    receiver.run(&mut worker, |w| set(publish, w.counters()));
-                };
-                match spawn(format!("worker-{index}")).spawn_scoped(scope, work) {
-                    Ok(handle) => handles.push(handle),
-                    Err(error) => {
-                        started = Err(EngineError::Thread(error));
-                        break;
+        match &mut readers[..] {
+            _ if !decodes => {}
+            [reader] if threads > 1 => {
+                let (queues, receivers): (Vec<_>, Vec<BatchReceiver>) =
+                    (0..threads).map(|_| worker_queue()).unzip();
+                reader.workers = Workers::Queues(queues);
+                for (index, (receiver, publish)) in receivers.into_iter().zip(&published).enumerate() {
+                    let mut worker = plan.worker(index, output.clone());
+                    let work = move || {
+                        let _stop = StopOnPanic(control);
+                        receiver.run(&mut worker, |w| set(publish, w.counters()));
+                    };
+                    match spawn(format!("worker-{index}")).spawn_scoped(scope, work) {
+                        Ok(handle) => handles.push(handle),
+                        Err(error) => {
+                            started = Err(EngineError::Thread(error));
+                            break;
+                        }
                     }
+                }
+            }
+            each => {
+                for (index, reader) in each.iter_mut().enumerate() {
+                    reader.workers = Workers::Inline(Box::new(plan.worker(index, output.clone())));
                 }
             }
         }
         let since = Stopwatch::start();
-        let mut reports = 0;
-        let report = |reader: &mut Reader<'_>| {
-            reader.report_progress();
-            if let Some(interval) = interval
-                && since.elapsed() >= interval * (reports + 1)
-            {
-                reports += 1;
-                log::info!("{}", one_line(&reader.summary(&published, &output)));
-            }
-        };
+        let told = AtomicUsize::new(0);
         // Whatever happens here, the queues must be closed: the scope waits for every thread, and they wait for their queues.
         let mut result = started.and_then(|()| {
-            panic::catch_unwind(AssertUnwindSafe(|| reader.run(duration, report)))
-                .unwrap_or_else(|_| Err(EngineError::Panic("the reader".into())))
+            readers::run(&mut readers, control, |index, reader| {
+                let mut reports = 0;
+                reader.run(duration, |reader| {
+                    reader.report_progress();
+                    if let Some(interval) = interval
+                        && since.elapsed() >= interval * (reports + 1)
+                    {
+                        reports += 1;
+                        if let Some(tally) = tallies.get(index) {
+                            set(tally, reader.tally());
+                        }
+                        // The last of the readers whose turn it is shows what all have told.
+                        if (told.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(tallies.len()) {
+                            log::info!(
+                                "{}",
+                                one_line(&summary(tallies.iter().map(get), &published, &output))
+                            );
+                        }
+                    }
+                })
+            })
         });
-        reader.close_queues();
+        readers.iter().for_each(Reader::close_queues);
         for handle in handles {
             let name = handle.thread().name().unwrap_or("a worker").to_owned();
             if handle.join().is_err() {
@@ -184,14 +205,28 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
         result.and(wrote)
     });
 
-    let summary = reader.summary(&published, &output);
+    if readers.len() > 1 {
+        let frames: Vec<_> = readers.iter().map(|reader| reader.counters.frames.to_string()).collect();
+        log::debug!("frames of each reader: {}", frames.join(" "));
+    }
+    let summary = summary(readers.iter_mut().map(Reader::tally), &published, &output);
     if summary.reader.passed == 0 && summary.filtered() > 0 && !wanted.is_empty() {
-        let of_filter = if reader.rules.filter.is_some() { " and --filter" } else { "" };
+        let of_filter = if rules.filter.is_some() { " and --filter" } else { "" };
         log::warn!("no frame matched {}{of_filter}: is it another port?", wanted.join(" or "));
     }
-    let finished = reader.writer.take().map_or(Ok(()), |writer| writer.finish(&summary.source));
+    let finished = readers.iter_mut().find_map(|reader| reader.writer.take());
+    let finished = finished.map_or(Ok(()), |writer| writer.finish(&summary.source));
     on_summary(&summary);
     result.and(finished)
+}
+
+/// What a reader counted, with its source and the worker in its thread.
+#[derive(Clone, Default)]
+struct Tally {
+    source: SourceCounters,
+    reader: ReaderCounters,
+    worker: WorkerCounters,
+    frames_written: u64,
 }
 
 impl Reader<'_> {
@@ -209,21 +244,15 @@ impl Reader<'_> {
         }
     }
 
-    fn summary(&mut self, published: &[Mutex<WorkerCounters>], output: &OutputQueue) -> Summary {
-        let mut workers = WorkerCounters::default();
-        if let Workers::Inline(worker) = &self.workers {
-            workers = worker.counters();
-        }
-        for counters in published {
-            workers.add(&counters.lock().unwrap_or_else(PoisonError::into_inner));
-        }
-        let (events_written, events_dropped) = output.counts();
-        Summary {
+    fn tally(&mut self) -> Tally {
+        let worker = match &self.workers {
+            Workers::Inline(worker) => worker.counters(),
+            Workers::Queues(_) | Workers::None => WorkerCounters::default(),
+        };
+        Tally {
             source: self.source.counters(),
             reader: self.counters,
-            workers,
-            events_written,
-            events_dropped,
+            worker,
             frames_written: self.writer.as_ref().map_or(0, PcapngWriter::frames),
         }
     }
@@ -240,8 +269,42 @@ impl Drop for StopOnPanic<'_> {
     }
 }
 
-fn set(place: &Mutex<WorkerCounters>, counters: WorkerCounters) {
+/// The sum over the readers and the workers in threads of their own.
+fn summary(
+    readers: impl Iterator<Item = Tally>,
+    workers: &[Mutex<WorkerCounters>],
+    output: &OutputQueue,
+) -> Summary {
+    let (events_written, events_dropped) = output.counts();
+    let mut sum = readers
+        .map(|tally| Summary {
+            source: tally.source,
+            reader: tally.reader,
+            workers: tally.worker,
+            events_written,
+            events_dropped,
+            frames_written: tally.frames_written,
+        })
+        .reduce(|mut sum, one| {
+            sum.source.add(&one.source);
+            sum.reader.add(&one.reader);
+            sum.workers.add(&one.workers);
+            sum.frames_written += one.frames_written;
+            sum
+        })
+        .unwrap_or_default();
+    for worker in workers {
+        sum.workers.add(&get(worker));
+    }
+    sum
+}
+
+fn set<T>(place: &Mutex<T>, counters: T) {
     *place.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+}
+
+fn get<T: Clone>(place: &Mutex<T>) -> T {
+    place.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// The counters that are not 0, on one line.
@@ -273,14 +336,15 @@ fn activate(
     Ok((active.into(), rules))
 }
 
-/// Opens the source that the configuration names.
-fn open(input: Input, rules: &RuleSet) -> Result<Box<dyn Source>, EngineError> {
+/// Opens what the configuration names: one source, or one for each of the `rings` that the kernel shares the flows out to.
+fn open(input: Input, rules: &RuleSet, rings: usize) -> Result<Vec<Box<dyn Source>>, EngineError> {
     let options = match input {
-        Input::File(path) => return Ok(sniff_x_capture::open_file(&path)?),
+        Input::File(path) => return Ok(vec![sniff_x_capture::open_file(&path)?]),
         Input::Live { backend, interfaces, ring_size, block_size, snaplen, retire, promiscuous } => {
             let rules = rules.clone();
             let options = sniff_x_capture::LiveOptions {
                 interfaces,
+                rings,
                 ring_size,
                 block_size,
                 snaplen,
@@ -292,8 +356,8 @@ fn open(input: Input, rules: &RuleSet) -> Result<Box<dyn Source>, EngineError> {
         }
     };
     match options {
-        (Backend::Libpcap, options) => libpcap(options),
-        (Backend::Auto, options) if !cfg!(target_os = "linux") => libpcap(options),
+        (Backend::Libpcap, options) => Ok(vec![libpcap(options)?]),
+        (Backend::Auto, options) if !cfg!(target_os = "linux") => Ok(vec![libpcap(options)?]),
         (Backend::Auto | Backend::AfPacket, options) => Ok(sniff_x_capture::open_live(options)?),
     }
 }

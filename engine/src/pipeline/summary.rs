@@ -62,6 +62,24 @@ impl Summary {
     }
 }
 
+impl ReaderCounters {
+    /// Adds what another reader counted.
+    pub(super) fn add(&mut self, other: &Self) {
+        let Self { frames, bytes, filtered, passed, truncated, tcp, udp, fragments, other: rest, malformed } =
+            other;
+        self.frames += frames;
+        self.bytes += bytes;
+        self.filtered += filtered;
+        self.passed += passed;
+        self.truncated += truncated;
+        self.tcp += tcp;
+        self.udp += udp;
+        self.fragments += fragments;
+        self.other += rest;
+        self.malformed += malformed;
+    }
+}
+
 impl WorkerCounters {
     /// Adds what another worker counted.
     pub(super) fn add(&mut self, other: &Self) {

@@ -1,6 +1,6 @@
 //! Where the rules are applied: in the kernel by the prefilter, or else by the engine.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use sniff_x_filter::{EbpfOptions, RuleSet};
 use sniff_x_flow::LinkType;
@@ -66,6 +66,14 @@ impl Filtering {
         }
     }
 
+    /// Makes the fanout group of this socket share the flows out.
+    pub(super) fn choose_rings(&mut self, socket: BorrowedFd<'_>) -> Result<(), CaptureError> {
+        match &mut self.level {
+            Level::Ebpf { prefilter, .. } => prefilter.choose_rings(socket),
+            Level::UserSpace { why } => Err(CaptureError::Prefilter(why.clone())),
+        }
+    }
+
     /// Puts the rules in: all sockets have their filter and ring. False when it could not be done; then the level is user space,
     /// and the sockets have to be opened again, without the prefilter.
     pub(super) fn start(&mut self, rules: &RuleSet) -> bool {
@@ -95,6 +103,14 @@ impl Filtering {
         match &self.level {
             Level::Ebpf { .. } => log::debug!("the prefilter and the program of the rules are in the kernel"),
             Level::UserSpace { why } => log::info!("filtering in user space, every frame is copied: {why}"),
+        }
+    }
+
+    /// Why it is not the best level, if it isn't.
+    pub(super) fn why(&self) -> Option<&str> {
+        match &self.level {
+            Level::Ebpf { .. } => None,
+            Level::UserSpace { why } => Some(why),
         }
     }
 

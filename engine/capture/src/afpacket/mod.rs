@@ -2,10 +2,12 @@
 //!
 //! A packet socket with a TPACKET_V3 ring for each interface, or one for all of them (`any`). The source takes blocks in the order in
 //! which the kernel fills them and lends them; it waits when there is none. Where the kernel does eBPF and we may load it, the
-//! prefilter rejects there what no rule asks for; else the engine does.
+//! prefilter rejects there what no rule asks for, and shares the flows out to several such sources, each with rings of its own; else the
+//! engine does.
 
 pub(crate) mod block;
 mod filtering;
+mod open;
 pub(crate) mod ring;
 pub(crate) mod socket;
 #[cfg(test)]
@@ -13,7 +15,7 @@ mod tests;
 
 use core::time::Duration;
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use nix::errno::Errno;
@@ -28,6 +30,8 @@ use crate::{
     Batch, CaptureError, Device, FilterLevel, Interface, Lease, LiveOptions, Source, SourceCounters, devices,
 };
 
+pub use self::open::open_live;
+
 /// The name that stands for all interfaces.
 const ANY: &str = "any";
 
@@ -41,7 +45,11 @@ const GRACE: Duration = Duration::from_millis(10);
 /// Live interfaces, each with its ring.
 pub(crate) struct AfPacket {
     captures: Vec<Capture>,
-    filtering: Filtering,
+    /// Of all sources that share the flows out; none of them passes frames when it is gone.
+    filtering: Arc<Mutex<Filtering>>,
+    level: FilterLevel,
+    /// Of those sources this is the one that tells what is the same for all: what the prefilter counted, how the interfaces are.
+    leads: bool,
     /// Whose turn it is to be looked at first.
     turn: usize,
     snaplen: u32,
@@ -65,50 +73,7 @@ struct Capture {
     gone: bool,
 }
 
-/// Opens live interfaces with AF_PACKET: a TPACKET_V3 ring each. Needs CAP_NET_RAW, and CAP_BPF to filter in the kernel.
-///
-/// # Errors
-/// [`CaptureError::Permission`] without CAP_NET_RAW, [`CaptureError::UnknownInterface`], [`CaptureError::Config`] for sizes that
-/// make no ring, [`CaptureError::System`] when the kernel refuses something.
-pub fn open_live(options: LiveOptions) -> Result<Box<dyn Source>, CaptureError> {
-    Ok(Box::new(AfPacket::open(&options, Filtering::load)?))
-}
-
 impl AfPacket {
-    /// Opens with the level of filtering that `load` chooses for these interfaces and this snap length.
-    fn open(
-        options: &LiveOptions,
-        load: impl Fn(&[Option<Device>], u32) -> Filtering,
-    ) -> Result<Self, CaptureError> {
-        let devices = devices()?;
-        let chosen = choose(&options.interfaces, &devices)?;
-        let blocks = blocks(options)?;
-        let open = |filtering: &Filtering| -> Result<Vec<Capture>, CaptureError> {
-            chosen.iter().map(|device| Capture::open(device.clone(), options, blocks, filtering)).collect()
-        };
-        let mut filtering = load(&chosen, options.snaplen);
-        let mut captures = open(&filtering)?;
-        // Until now nothing passed: all rings have joined before the rules go in.
-        if !filtering.start(&options.rules) {
-            // The sockets' filter is the one without rules: start again without it.
-            drop(captures);
-            captures = open(&filtering)?;
-        }
-        filtering.report();
-        for device in chosen.iter().flatten().filter(|device| !device.up) {
-            log::warn!("interface {} is down; capturing starts when it comes up", device.name);
-        }
-        Ok(Self {
-            captures,
-            filtering,
-            turn: 0,
-            snaplen: options.snaplen,
-            retire: options.retire,
-            devices,
-            stopped: false,
-        })
-    }
-
     /// The next block of any ring, each ring in its turn.
     fn take(&mut self) -> Option<Lease> {
         let count = self.captures.len();
@@ -144,7 +109,7 @@ impl AfPacket {
             .map(|descriptor| descriptor.revents().is_some_and(|events| events.contains(PollFlags::POLLERR)))
             .collect();
         for (capture, _) in self.captures.iter_mut().zip(failed).filter(|(_, failed)| *failed) {
-            capture.failed()?;
+            capture.failed(self.leads)?;
         }
         Ok(true)
     }
@@ -230,12 +195,17 @@ impl Source for AfPacket {
             counters.unreadable += uncounted.unreadable;
             counters.interface_down += capture.downs;
         }
-        self.filtering.count(packets, &mut counters);
+        if self.leads {
+            let mut filtering = self.filtering.lock().unwrap_or_else(PoisonError::into_inner);
+            filtering.count(packets, &mut counters);
+        } else {
+            (counters.received, counters.filtered) = (Some(0), Some(0));
+        }
         counters
     }
 
     fn filter_level(&self) -> FilterLevel {
-        self.filtering.level()
+        self.level
     }
 
     fn progress(&self) -> Option<(u64, u64)> {
@@ -303,74 +273,21 @@ impl Capture {
         }
     }
 
-    /// The socket has an error: the interface went down, or is gone.
-    fn failed(&mut self) -> Result<(), CaptureError> {
+    /// The socket has an error: the interface went down, or is gone. Every ring of it learns that; only the one that `tells` speaks of it.
+    fn failed(&mut self, tells: bool) -> Result<(), CaptureError> {
         match Errno::from_raw(self.socket.take_error()) {
             Errno::ENETDOWN => {}
             // Read by an earlier poll, or nothing that concerns the ring.
             Errno::UnknownErrno => return Ok(()),
             error => return Err(CaptureError::System { call: "poll(AF_PACKET)", error: error.into() }),
         }
-        self.downs += 1;
-        if let Some(device) = &self.device
-            && !devices()?.iter().any(|there| there.index == device.index)
-        {
-            log::warn!("interface {} is gone", device.name);
-            self.gone = true;
-        } else {
-            log::warn!("interface {} went down", self.name());
+        let index = self.device.as_ref().map(|device| device.index);
+        self.gone = index.is_some() && !devices()?.iter().any(|there| Some(there.index) == index);
+        if tells {
+            self.downs += 1;
+            let what = if self.gone { "is gone" } else { "went down" };
+            log::warn!("interface {} {what}", self.name());
         }
         Ok(())
     }
-}
-
-/// The interfaces with these names, each once; none is all of them.
-fn choose(names: &[String], devices: &[Device]) -> Result<Vec<Option<Device>>, CaptureError> {
-    if names.is_empty() {
-        return Err(CaptureError::Config("no interface is named".to_owned()));
-    }
-    if names.iter().any(|name| name == ANY) {
-        if names.iter().all(|name| name == ANY) {
-            return Ok(vec![None]);
-        }
-        return Err(CaptureError::Config("'any' is all interfaces; name no other beside it".to_owned()));
-    }
-    let mut chosen: Vec<Option<Device>> = Vec::new();
-    for name in names {
-        let Some(device) = devices.iter().find(|device| device.name == *name) else {
-            let mut existing: Vec<String> = devices.iter().map(|device| device.name.clone()).collect();
-            existing.push(ANY.to_owned());
-            return Err(CaptureError::UnknownInterface { name: name.clone(), existing });
-        };
-        if device.link_type.is_none() {
-            return Err(CaptureError::Config(format!(
-                "interface '{name}' has a kind of link that can't be read"
-            )));
-        }
-        if !chosen.iter().flatten().any(|known| known.index == device.index) {
-            chosen.push(Some(device.clone()));
-        }
-    }
-    Ok(chosen)
-}
-
-/// How many blocks make the ring.
-fn blocks(options: &LiveOptions) -> Result<usize, CaptureError> {
-    // The largest page that Linux has, so that the same sizes work everywhere.
-    const PAGE: usize = 64 << 10;
-    const LARGEST: usize = 1 << 30;
-    let LiveOptions { ring_size, block_size, .. } = *options;
-    let config = |text: String| Err(CaptureError::Config(text));
-    if block_size == 0 || !block_size.is_multiple_of(PAGE) || block_size > LARGEST {
-        return config(format!(
-            "a block size of {block_size} bytes: it has to be a multiple of 64 KiB, up to 1 GiB"
-        ));
-    }
-    let blocks = ring_size / block_size;
-    if blocks < 2 || ring_size > 4 * LARGEST {
-        return config(format!(
-            "a ring size of {ring_size} bytes: it has to be 2 blocks at least, up to 4 GiB"
-        ));
-    }
-    Ok(blocks)
 }

@@ -1,4 +1,4 @@
-//! The packet socket: opening, binding, the ring's set-up and the kernel's statistics.
+//! The packet socket: opening, binding, the ring's set-up, fanout groups and the kernel's statistics.
 //!
 //! Crate `afpacket` opens, binds, sets promiscuous mode and attaches a classic filter. Its socket is neither cloned (both copies would
 //! close the descriptor) nor taken out of it (it would be closed behind our back). It has no ring: that is `setsockopt` here.
@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use afpacket::sync::RawPacketStream;
-use libc::{c_int, c_uint, c_void, socklen_t};
+use libc::{PACKET_FANOUT_EBPF, PACKET_FANOUT_FLAG_UNIQUEID, c_int, c_uint, c_void, socklen_t};
 use memmap2::{MmapOptions, MmapRaw};
 
 use crate::CaptureError;
@@ -87,26 +87,51 @@ impl Socket {
     /// Reads the statistics, which starts them, and the blocks' TP_STATUS_LOSING, again from zero.
     pub(super) fn statistics(&self) -> Result<Statistics, CaptureError> {
         let mut raw = libc::tpacket_stats_v3 { tp_packets: 0, tp_drops: 0, tp_freeze_q_cnt: 0 };
-        let mut size = socklen(size_of::<libc::tpacket_stats_v3>());
-        // SAFETY: the pointers are to a struct of the size that is given and to that size, both alive during the call.
-        let result = unsafe {
-            libc::getsockopt(
-                self.0.as_raw_fd(),
-                libc::SOL_PACKET,
-                libc::PACKET_STATISTICS,
-                (&raw mut raw).cast::<c_void>(),
-                &raw mut size,
-            )
-        };
-        if result < 0 {
-            return Err(system("getsockopt(PACKET_STATISTICS)")(io::Error::last_os_error()));
-        }
+        // SAFETY: any bits are a value of its integers.
+        unsafe { self.get(libc::PACKET_STATISTICS, &mut raw) }
+            .map_err(system("getsockopt(PACKET_STATISTICS)"))?;
         Ok(Statistics { packets: raw.tp_packets.into(), drops: raw.tp_drops.into() })
     }
 
     /// Takes the error that the socket has pending, 0 if none: ENETDOWN when its interface went down.
     pub(super) fn take_error(&self) -> c_int {
         nix::sys::socket::getsockopt(self, nix::sys::socket::sockopt::SocketError).unwrap_or(0)
+    }
+
+    /// Makes a fanout group of which this socket is the first member and whose program chooses; the number is what further members
+    /// [`join`](Self::join). After the ring's set-up. Until the group has its program all goes to the first member.
+    /// Minimum kernel: 4.12 (PACKET_FANOUT_FLAG_UNIQUEID).
+    pub(super) fn new_group(&self) -> Result<c_int, CaptureError> {
+        const UNUSED_ID: c_uint = 0;
+        self.join(((PACKET_FANOUT_EBPF | PACKET_FANOUT_FLAG_UNIQUEID) << 16 | UNUSED_ID).cast_signed())?;
+        let mut group: c_int = 0;
+        // SAFETY: any bits are a value of an integer.
+        unsafe { self.get(libc::PACKET_FANOUT, &mut group) }.map_err(system("getsockopt(PACKET_FANOUT)"))?;
+        Ok(group)
+    }
+
+    /// Becomes the next member of a group. It must be bound as the others are.
+    pub(super) fn join(&self, group: c_int) -> Result<(), CaptureError> {
+        self.set(libc::PACKET_FANOUT, &group).map_err(system("setsockopt(PACKET_FANOUT)"))
+    }
+
+    /// Reads an option of which the kernel writes `size_of::<T>()` bytes at most.
+    ///
+    /// # Safety
+    /// Any bits must be a value of `T`.
+    unsafe fn get<T>(&self, option: c_int, value: &mut T) -> io::Result<()> {
+        let mut size = socklen(size_of::<T>());
+        // SAFETY: the pointers are to a value of the size that is given and to that size, both alive during the call.
+        let result = unsafe {
+            libc::getsockopt(
+                self.0.as_raw_fd(),
+                libc::SOL_PACKET,
+                option,
+                core::ptr::from_mut(value).cast::<c_void>(),
+                &raw mut size,
+            )
+        };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     fn set<T>(&self, option: c_int, value: &T) -> io::Result<()> {

@@ -1,6 +1,8 @@
 //! Live tests, each in a network namespace of its own: the test's thread leaves the host's network, makes what it needs, and all of
 //! it goes when the thread ends. They need root; without, they print why they are skipped, or fail with SNIFFX_REQUIRE=all.
 
+mod fanout;
+
 use std::collections::HashMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -52,6 +54,7 @@ fn veth() {
 fn options(interfaces: &[&str]) -> LiveOptions {
     LiveOptions {
         interfaces: interfaces.iter().map(ToString::to_string).collect(),
+        rings: 1,
         ring_size: 4 << 20,
         block_size: 1 << 20,
         snaplen: 0,
@@ -65,13 +68,19 @@ fn options(interfaces: &[&str]) -> LiveOptions {
 const LEVELS: [FilterLevel; 2] = [Ebpf, UserSpace];
 
 fn open(level: FilterLevel, options: &LiveOptions) -> AfPacket {
-    let source = match level {
+    let sources = match level {
         Ebpf => AfPacket::open(options, Filtering::load),
         UserSpace => AfPacket::open(options, Filtering::user_space),
     };
-    let source = source.unwrap();
+    let source = the_one(sources.unwrap());
     assert_eq!(source.filter_level(), level);
     source
+}
+
+/// Of one ring there is one source.
+fn the_one<T>(mut sources: Vec<T>) -> T {
+    assert_eq!(sources.len(), 1);
+    sources.remove(0)
 }
 
 /// A frame that was captured, out of its block.
@@ -512,7 +521,7 @@ fn libpcap_sees_the_same() {
     ip("link set second up");
     ip("link set other up");
     let mut both = [
-        open_live(options(&["here", "second"])).unwrap(),
+        the_one(open_live(options(&["here", "second"])).unwrap()),
         crate::open_libpcap(options(&["here", "second"])).unwrap(),
     ];
     let (mut there, mut other) = (sender("there"), sender("other"));
@@ -570,7 +579,7 @@ fn the_engine_has_the_last_word_where_the_kernel_is_undecided() {
     let rules = RuleSet { filter, rules: Vec::new() };
     let level = |interface| {
         let options = LiveOptions { rules: rules.clone(), ..options(&[interface]) };
-        AfPacket::open(&options, Filtering::load).unwrap().filter_level()
+        the_one(AfPacket::open(&options, Filtering::load).unwrap()).filter_level()
     };
     assert_eq!((level("lo"), level("any")), (Ebpf, UserSpace));
 }
@@ -603,8 +612,8 @@ fn capabilities() {
     if !own_network() {
         return;
     }
-    assert_eq!(as_ordinary_user("-all,+net_raw,+bpf"), "Ebpf, 10 frames");
-    assert_eq!(as_ordinary_user("-all,+net_raw"), "UserSpace, 10 frames");
+    assert_eq!(as_ordinary_user("-all,+net_raw,+bpf"), "Ebpf, 2 rings, 10 frames");
+    assert_eq!(as_ordinary_user("-all,+net_raw"), "UserSpace, 1 rings, 10 frames");
     let refused = "socket(AF_PACKET): permission denied (needs cap_net_raw)";
     assert_eq!(as_ordinary_user("-all,+bpf"), refused);
     assert_eq!(as_ordinary_user("-all"), refused);
@@ -619,14 +628,14 @@ fn role_of_an_ordinary_user() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let rule = sniff_x_filter::parse(&format!("udp port {}", socket.local_addr().unwrap().port())).unwrap();
     let rules = RuleSet { filter: None, rules: vec![rule] };
-    match open_live(LiveOptions { rules, ring_size: 64 << 20, ..options(&["lo"]) }) {
+    match open_live(LiveOptions { rules, rings: 2, ring_size: 64 << 20, ..options(&["lo"]) }) {
         Err(error) => println!("result: {error}"),
-        Ok(mut source) => {
+        Ok(mut sources) => {
             for _ in 0..10 {
                 socket.send_to(b"x", socket.local_addr().unwrap()).unwrap();
             }
-            let seen = finish(source.as_mut());
-            println!("result: {:?}, {} frames", source.filter_level(), seen.len());
+            let seen: usize = sources.iter_mut().map(|source| finish(source.as_mut()).len()).sum();
+            println!("result: {:?}, {} rings, {seen} frames", sources[0].filter_level(), sources.len());
         }
     }
 }
