@@ -75,7 +75,7 @@ pub struct Limits {
     pub max_text: usize,
     /// Bytes of an unfinished message that are kept for a decoder, per direction of a connection.
     pub max_message: usize,
-    /// Bytes of unfinished messages that are kept, all connections together.
+    /// Bytes of unfinished messages and exchanges that are kept, all connections together; beyond it only small ones are.
     pub max_kept: usize,
     /// Connections followed at once, all workers together.
     pub max_connections: usize,

@@ -19,6 +19,9 @@ pub struct Connection {
     reversed: bool,
     /// Kept bytes that the host's sum has of this connection.
     charged: usize,
+    /// What the decoder held when it was last asked, and the bytes that it was given since.
+    held: usize,
+    unasked: usize,
 }
 
 enum State {
@@ -83,12 +86,17 @@ impl Connection {
         Self::with(State::Claimed(plugin))
     }
 
+    #[cfg(test)]
+    pub(super) fn decoding(decoder: Decoder) -> Self {
+        Self::with(State::Decoding(decoder))
+    }
+
     pub(super) fn probing(candidates: u32) -> Self {
         Self::with(State::Probing(candidates))
     }
 
     fn with(state: State) -> Self {
-        Self { state, halves: Default::default(), reversed: false, charged: 0 }
+        Self { state, halves: Default::default(), reversed: false, charged: 0, held: 0, unasked: 0 }
     }
 
     /// Opens the decoder of the plugin that was chosen.
@@ -220,6 +228,13 @@ impl Connection {
     /// so that ordinary connections are decoded beside greedy ones.
     fn charge(&mut self, call: &mut Call<'_>) {
         const SMALL: usize = 4 << 10;
+        const LARGE: usize = 32 << 10;
+        // Asking costs more than a segment should. A decoder can't hold much more than it was given; one that holds much is asked each
+        // time, so that it does not count for long after it let go.
+        if self.unasked >= SMALL || self.held >= LARGE {
+            self.unasked = 0;
+            self.held = if let State::Decoding(decoder) = &self.state { decoder.retained() } else { 0 };
+        }
         self.settle(call.host);
         if call.host.kept <= call.host.max_kept {
             return;
@@ -230,14 +245,34 @@ impl Connection {
                 self.give_up_message(call, direction);
             }
         }
+        if self.held > SMALL {
+            self.end(call, End::Evicted);
+            self.bypass(call, BypassReason::Limit);
+        }
         self.settle(call.host);
     }
 
     /// Brings the host's sum of kept bytes up to date.
     fn settle(&mut self, host: &mut Host) {
-        let kept = self.halves.iter().filter_map(|h| h.tail.as_ref()).map(|t| t.len()).sum();
+        if !matches!(self.state, State::Decoding(_)) {
+            self.held = 0;
+        }
+        let tails: usize = self.halves.iter().filter_map(|h| h.tail.as_ref()).map(|t| t.len()).sum();
+        let kept = tails.saturating_add(self.held);
         host.kept = host.kept.saturating_sub(self.charged).saturating_add(kept);
         self.charged = kept;
+    }
+
+    /// Tells the decoder that it is over.
+    fn end(&mut self, call: &mut Call<'_>, why: End) {
+        if let State::Decoding(decoder) = &mut self.state {
+            let none = Seen::default();
+            let tails = self
+                .halves
+                .each_ref()
+                .map(|h| h.tail.as_ref().map_or(Window::new(&[], &none), |t| t.window()));
+            decoder.end(why, tails, &mut call.out(self.reversed));
+        }
     }
 
     /// Throws away what is kept of a direction's message, and passes over the rest of it.
@@ -414,6 +449,7 @@ impl Stream<Host> for Connection {
                 Err(_) => self.lost(&mut call, direction, Lost::Unknown),
             }
             if !chunk.bytes.is_empty() {
+                self.unasked = self.unasked.saturating_add(chunk.bytes.len());
                 self.data(&mut call, direction, chunk.bytes);
             }
             if chunk.end
@@ -433,15 +469,8 @@ impl Stream<Host> for Connection {
             let now = host.now;
             self.probing_ends(&mut Call { host, flow, totals, now }, candidates);
         }
-        if let State::Decoding(decoder) = &mut self.state {
-            let none = Seen::default();
-            let tails = self
-                .halves
-                .each_ref()
-                .map(|h| h.tail.as_ref().map_or(Window::new(&[], &none), |t| t.window()));
-            let now = host.now;
-            decoder.end(end, tails, &mut Out::new(&mut host.arena, flow, totals, now, self.reversed));
-        }
+        let now = host.now;
+        self.end(&mut Call { host, flow, totals, now }, end);
         self.state = State::Ignored;
         self.drop_tail(host, Direction::ToServer);
         self.drop_tail(host, Direction::ToClient);

@@ -384,6 +384,56 @@ mod probing {
         assert_eq!(host.kept, 0);
     }
 
+    /// What decoders hold counts as well: whoever wants much more is told that it is over, and its connection is given up.
+    #[test]
+    fn what_decoders_hold_is_bounded() {
+        /// Keeps all that it is given.
+        struct Hoarder(Log, usize);
+        impl Decode for Hoarder {
+            fn data(&mut self, _: Direction, w: Window<'_>, _: &mut Out<'_>) -> Next {
+                self.1 += w.bytes.len();
+                Next::More { used: w.bytes.len(), need: 0 }
+            }
+            fn gap(&mut self, _: Direction, _: Window<'_>, _: Lost, _: &mut Out<'_>) -> Next {
+                Next::More { used: 0, need: 0 }
+            }
+            fn datagram(&mut self, _: Direction, _: Window<'_>, _: &mut Out<'_>) -> Next {
+                Next::More { used: 0, need: 0 }
+            }
+            fn tick(&mut self, _: Nanos, _: &mut Out<'_>) -> bool {
+                true
+            }
+            fn end(&mut self, why: End, _: [Window<'_>; 2], _: &mut Out<'_>) {
+                self.0.lock().unwrap().push(format!("{why:?}"));
+            }
+            fn retained(&self) -> usize {
+                self.1
+            }
+        }
+        let log = Log::default();
+        let mut two = two();
+        two.host.max_kept = 100_000;
+        let totals = [Totals::default(); 2];
+        let play = |host: &mut Host, bytes: &[u8]| {
+            let mut connection = Connection::decoding(Decoder::External(Box::new(Hoarder(log.clone(), 0))));
+            let direction = Direction::ToServer;
+            let chunk = Reassembly { direction, bytes, skip: 0, start: false, end: false, seen: Nanos(5) };
+            connection.reassembled(host, &two.flow, &totals, Chunks::from_slice(&[chunk]));
+            assert!(host.kept <= 100_000, "{}", host.kept);
+            connection
+        };
+        let mut connections: Vec<_> = (0..10).map(|_| play(&mut two.host, &[0; 20_000])).collect();
+        assert_eq!(two.host.counters.bypassed_limit, 5);
+        assert_eq!(*log.lock().unwrap(), ["Evicted"; 5]);
+        connections.push(play(&mut two.host, b"small"));
+        assert_eq!(two.host.counters.bypassed_limit, 5);
+        for connection in &mut connections {
+            connection.reassembly_complete(&mut two.host, &two.flow, &totals, End::Fin);
+        }
+        assert_eq!(two.host.kept, 0);
+        assert_eq!(log.lock().unwrap().len(), 11);
+    }
+
     #[test]
     fn a_gap_ends_the_probing() {
         let mut two = two();
