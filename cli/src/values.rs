@@ -34,6 +34,17 @@ pub(crate) fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Workers at the most: more than any machine has cores for, few enough that a slip of the finger does not bring it down.
+const MAX_THREADS: usize = 256;
+
+/// A number of workers.
+pub(crate) fn threads(text: &str) -> Result<usize, String> {
+    match positive(text) {
+        Ok(number) if number <= MAX_THREADS => Ok(number),
+        _ => Err(format!("expected a whole number from 1 to {MAX_THREADS}")),
+    }
+}
+
 /// A size as the help shows it: `64M`.
 pub(crate) fn show_size(bytes: usize) -> String {
     for (shift, suffix) in [(30, "G"), (20, "M"), (10, "K")] {

@@ -1,8 +1,10 @@
 //! Capture with the real binary in network namespaces: loopback, `any`, privileges, `--write`. The truth is what the two programs exchanged.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -126,18 +128,35 @@ fn what_is_written_reads_back_as_what_was_seen() {
     assert_eq!(counters["counters"]["frames.written"], lines, "{counters:#}");
 }
 
-/// sniff-x as an ordinary user with the given capabilities.
-fn as_user(net: &Net, capabilities: &str) -> Command {
-    // The build folder may lie where an ordinary user can't go.
-    let copy = std::env::temp_dir().join(format!("sniff-x-{}", std::process::id()));
-    std::fs::copy(binary::path(), &copy).unwrap();
-    let mut command = net.on_server("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]);
-    command.arg(format!("--inh-caps=-all{capabilities}"));
-    command.arg(format!("--ambient-caps=-all{capabilities}"));
-    command.arg(format!("--bounding-set=-all{capabilities}"));
-    command.arg(copy);
-    command
+/// A copy of sniff-x that any user may run: the build folder may lie where an ordinary user can't go.
+struct ForAll(tempfile::TempDir);
+
+impl ForAll {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        let copy = Self(folder);
+        // By another process: a child that this one starts meanwhile would inherit the open file, and a busy one can't be run.
+        let copied =
+            Command::new("install").args(["-m", "755"]).arg(binary::path()).arg(copy.path()).status();
+        assert!(copied.unwrap().success());
+        copy
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("sniff-x")
+    }
+
+    /// A command that runs it as an ordinary user with the given capabilities.
+    fn with(&self, net: &Net, capabilities: &str) -> Command {
+        let mut command = net.on_server("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]);
+        command.arg(format!("--inh-caps=-all{capabilities}"));
+        command.arg(format!("--ambient-caps=-all{capabilities}"));
+        command.arg(format!("--bounding-set=-all{capabilities}"));
+        command.arg(self.path());
+        command
+    }
 }
 
 #[test]
@@ -146,9 +165,9 @@ fn an_ordinary_user_with_two_capabilities_gets_the_prefilter() {
         return;
     }
     live("capabilities");
-    let net = Net::new();
+    let (net, sniff_x) = (Net::new(), ForAll::new());
     for (capabilities, level) in [(",+net_raw,+bpf", "eBPF"), (",+net_raw", "user space")] {
-        let mut command = as_user(&net, capabilities);
+        let mut command = sniff_x.with(&net, capabilities);
         command.args(["--iface", IFACE, "--format", "json", "-v", "tcp", "-p", PORT]);
         let capture = Capture::start(command);
         over_veth(&net);
@@ -164,8 +183,8 @@ fn without_the_capability_it_says_which_one_and_how_to_grant_it() {
         return;
     }
     live("no capability");
-    let net = Net::new();
-    let output = as_user(&net, "").args(["--iface", IFACE, "mysql"]).output().unwrap();
+    let (net, sniff_x) = (Net::new(), ForAll::new());
+    let output = sniff_x.with(&net, "").args(["--iface", IFACE, "mysql"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("needs cap_net_raw") && said.contains("setcap cap_net_raw,cap_bpf=ep"), "{said}");

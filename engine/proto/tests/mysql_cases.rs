@@ -240,6 +240,14 @@ fn time_outs() {
     let select = client(command(3, b"select sleep(10000)"));
     let lines = after_login([select.clone(), Step::Wait(HOUR / 2)]);
     assert_eq!(heads(&lines), ["exchange incomplete:eof"]);
+    let both = [command(3, b"select 1"), command(3, b"select 2")].concat();
+    let lines = after_login([
+        client(both),
+        Step::Wait(HOUR),
+        client(command(3, b"update t set a = 3")),
+        server(ok(3)),
+    ]);
+    assert_eq!(heads(&lines), ["exchange incomplete:timeout", "exchange incomplete:timeout", "exchange ok"]);
     // A late answer is not told twice, and the next exchange is right.
     let lines = after_login([
         select,
@@ -390,4 +398,32 @@ fn probing() {
         assert_eq!(plugin.probe(other, b""), Probe::No, "{}", other.escape_ascii());
         assert_eq!(plugin.probe(b"", other), Probe::No, "{}", other.escape_ascii());
     }
+}
+
+#[test]
+fn the_database_moves_with_the_statement_that_selected_it() {
+    let mut seq = 1;
+    let mut answers = packets(&mut seq, &[0, 1, 0, 0x0a, 0, 0, 0]);
+    answers.extend(packets(&mut seq, &[0, 0, 0, 0x0a, 0, 0, 0]));
+    answers.extend(packets(&mut seq, &[0, 2, 0, 0x02, 0, 0, 0]));
+    let ping = || [client(command(0x0e, &[])), server(ok(0))];
+    let namespace = |line: &String| field(line, "db.namespace").unwrap_or_default();
+    let text = b"delete from t; use `a;b`; update t set a = 'use c'";
+    let lines = after_login([client(command(3, text)), server(answers)].into_iter().chain(ping()));
+    let told: Vec<_> = lines.iter().map(|l| (field(l, "db.operation.name").unwrap(), namespace(l))).collect();
+    let before = namespace(&play(false, &logged_in())[0]);
+    let expected =
+        [("DELETE", before.as_str()), ("USE", before.as_str()), ("UPDATE", "a;b"), ("PING", "a;b")];
+    assert_eq!(told, expected.map(|(o, n)| (o.to_owned(), n.to_owned())));
+    // An error moves nothing.
+    let refused = [client(command(2, b"nope")), server(err(1, 1049, "#42000Unknown database 'nope'"))];
+    let lines = after_login(refused.into_iter().chain(ping()));
+    assert_eq!(namespace(&lines[0]), "nope");
+    assert_eq!(namespace(&lines[1]), before);
+    // DROP of the current one leaves none.
+    let steps =
+        [client(command(2, b"a")), server(ok(0)), client(command(3, b"drop database a")), server(ok(0))];
+    let lines = after_login(steps.into_iter().chain(ping()));
+    assert_eq!(namespace(&lines[1]), "a");
+    assert_eq!(field(&lines[2], "db.namespace"), None);
 }

@@ -100,6 +100,7 @@ impl BatchReceiver {
         let _close = CloseOnExit(&self.batches);
         while let Some(mut batch) = self.batches.pop() {
             if let Some(lease) = batch.lease.take() {
+                worker.foresee(&batch.segments);
                 for segment in &batch.segments {
                     let payload = segment.packet.payload;
                     worker.segment(segment, lease.bytes(payload.start, payload.len));

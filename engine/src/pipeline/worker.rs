@@ -49,9 +49,10 @@ impl WorkerPlan {
             serial_step: self.workers as u64,
             ..AssemblerOptions::default()
         };
-        let arena = Arena::new(self.limits.max_text);
+        let arena = Arena::new(self.limits.max_text).with_exchange_timeout(self.limits.exchange_timeout);
         Worker {
             assembler: Assembler::new(options),
+            timers_due: Nanos(0),
             host: Host::new(self.plugins.clone(), arena, self.limits.max_message),
             keys: self.keys.clone(),
             format: self.format,
@@ -62,9 +63,15 @@ impl WorkerPlan {
     }
 }
 
+/// Packet time after which timers are looked at within a batch, in nanoseconds: a file's batch may span minutes, and time-outs should not
+/// depend on how frames were batched. Half of the shortest one, that of a hole.
+const TIMERS: u64 = 100_000_000;
+
 /// Owns the connections that hash to it.
 pub(crate) struct Worker {
     assembler: Assembler<Host>,
+    /// Packet time at which timers are looked at next.
+    timers_due: Nanos,
     host: Host,
     keys: KeyTable,
     format: Format,
@@ -74,9 +81,20 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
+    /// Brings what these segments will need into the cache, all at once, so that their cache misses overlap.
+    pub(crate) fn foresee(&self, segments: &[Segment]) {
+        let known = segments.iter().filter(|s| self.assembler.foresee(&s.packet)).count();
+        core::hint::black_box(known);
+    }
+
     /// One TCP segment.
     #[inline]
     pub(crate) fn segment(&mut self, segment: &Segment, payload: &[u8]) {
+        let time = segment.packet.timestamp;
+        if time > self.timers_due {
+            self.timers_due = Nanos(time.0.saturating_add(TIMERS));
+            self.assembler.advance(&mut self.host, time);
+        }
         self.assembler.assemble(&mut self.host, segment, payload);
     }
 

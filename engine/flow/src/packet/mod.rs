@@ -1,6 +1,6 @@
 //! Stage: frame → packet.
 //!
-//! In goes a [`Frame`](crate::Frame); out comes a [`Parsed`]: a TCP [`Segment`] or UDP [`Datagram`] header whose payload
+//! In goes a [`Frame`]; out comes a [`Parsed`]: a TCP [`Segment`] or UDP [`Datagram`] header whose payload
 //! is named by its place in the lease's memory, so that it can cross a queue without borrowing or copying.
 //!
 //! [`parse`] goes down the headers one at a time: `link` (Ethernet, cooked, raw, loopback; VLAN tags), `ip` (IPv4, IPv6 and

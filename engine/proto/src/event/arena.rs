@@ -1,5 +1,7 @@
 //! The worker's arena: event records and their bytes, reused batch after batch.
 
+use core::time::Duration;
+
 use sniff_x_flow::{Direction, Endpoint, FlowInfo, Nanos};
 
 use super::Key;
@@ -204,8 +206,12 @@ pub struct Arena {
     bytes: Vec<u8>,
     content: Vec<ContentSpan>,
     max_text: usize,
+    exchange_timeout: Duration,
     refused: u64,
 }
+
+/// How long an exchange may wait for its response, unless the run says otherwise.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// Bytes of records and content that one batch may hold; above it events are refused and counted (offsets are 32 bits).
 const MAX_BYTES: usize = 1 << 30;
@@ -220,8 +226,15 @@ impl Arena {
             bytes: Vec::new(),
             content: Vec::new(),
             max_text,
+            exchange_timeout: EXCHANGE_TIMEOUT,
             refused: 0,
         }
+    }
+
+    /// The same arena in a run where an exchange may wait for its response so long (an hour where this is not called).
+    #[must_use]
+    pub fn with_exchange_timeout(self, exchange_timeout: Duration) -> Self {
+        Self { exchange_timeout, ..self }
     }
 
     /// The events in the order in which they were emitted.
@@ -275,6 +288,12 @@ impl Arena {
     #[must_use]
     pub fn max_text(&self) -> usize {
         self.max_text
+    }
+
+    /// How long an exchange may wait for its response.
+    #[must_use]
+    pub fn exchange_timeout(&self) -> Duration {
+        self.exchange_timeout
     }
 
     /// Forgets everything and keeps the memory, unless a spike left far too much of it.

@@ -1,5 +1,7 @@
 //! Where a decoder writes its events.
 
+use core::time::Duration;
+
 use sniff_x_flow::assembler::Totals;
 use sniff_x_flow::{Direction, FlowInfo, Nanos};
 
@@ -67,6 +69,12 @@ impl<'a> Out<'a> {
     #[must_use]
     pub fn max_text(&self) -> usize {
         self.arena.max_text()
+    }
+
+    /// How long an exchange may wait for its response before it is reported without one; for [`Decode::tick`](crate::Decode::tick).
+    #[must_use]
+    pub fn exchange_timeout(&self) -> Duration {
+        self.arena.exchange_timeout()
     }
 
     /// Begins an event that happened at `timestamp`; nothing is kept until [`EventBuilder::emit`].

@@ -280,7 +280,13 @@ impl MysqlDecoder {
         self.report(outcome, packet.seen(), out);
         self.note_changes(ok);
         if ok.status & STATUS_MORE_RESULTS != 0 {
-            self.response.next_result();
+            let next = match self.queue.front() {
+                Some(front) if front.command == Command::QUERY => {
+                    sql::next_result(self.queue.text(front), self.response.statement_at)
+                }
+                _ => 0,
+            };
+            self.response.next_result(next);
         } else {
             self.done(packet.seen(), out);
         }
@@ -326,17 +332,16 @@ impl MysqlDecoder {
             }
             Command::RESET_CONNECTION => self.statements.clear(),
             Command::QUERY if ok.schema.is_none() => {
-                let only = self.response.index == 0 && ok.status & STATUS_MORE_RESULTS == 0;
-                let whole = front.has_text && front.loss.is_none();
-                let statement = if only { Some(text) } else { sql::statement(text, self.response.index) };
-                match statement.filter(|_| whole) {
-                    Some(statement) => {
-                        if let Some(selects) = sql::selects(statement) {
-                            self.session.selected(selects);
-                        }
-                    }
-                    None if self.may_select(front) => self.session.set_namespace(&[]),
-                    None => {}
+                let at = self.response.statement_at;
+                let rest = text.get(at..).unwrap_or_default();
+                let cut = rest.is_empty() && front.text_len > text.len() as u64;
+                if !front.has_text || front.loss.is_some() || cut {
+                    self.session.set_namespace(&[]);
+                } else if let Some(word) = sql::keyword(rest)
+                    && matches!(word.as_bytes(), b"USE" | b"DROP")
+                    && let Some(selects) = sql::selects(sql::statement(text, at))
+                {
+                    self.session.selected(selects);
                 }
             }
             _ => {}

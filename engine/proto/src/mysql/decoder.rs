@@ -64,8 +64,6 @@ pub(super) const SENDS_AHEAD: u8 = 16;
 /// Decodes one MySQL or MariaDB connection.
 #[derive(Debug)]
 pub struct MysqlDecoder {
-    /// Nanoseconds after which an exchange without a response is reported.
-    timeout: u64,
     pub(super) phase: Phase,
     pub(super) session: Session,
     /// Whether EOF packets behind definitions are left out; none when the login was not seen and nothing has told yet.
@@ -87,9 +85,8 @@ pub struct MysqlDecoder {
 
 impl MysqlDecoder {
     /// A decoder for a connection that begins, or is joined in the middle.
-    pub(super) fn new(midstream: bool, timeout: u64) -> Self {
+    pub(super) fn new(midstream: bool) -> Self {
         Self {
-            timeout,
             phase: if midstream { Phase::Command } else { Phase::Greeting },
             session: Session::default(),
             deprecate_eof: None,
@@ -187,10 +184,10 @@ impl MysqlDecoder {
     }
 
     /// Whether a query may select another database; one whose text is not whole may.
-    pub(super) fn may_select(&self, query: &Exchange) -> bool {
+    fn may_select(&self, query: &Exchange) -> bool {
         let text = self.queue.text(query);
         let whole = query.has_text && query.loss.is_none() && query.text_len == text.len() as u64;
-        !whole || (0..).map_while(|index| sql::statement(text, index)).any(|s| sql::selects(s).is_some())
+        !whole || sql::any_selects(text)
     }
 
     /// The server's stream can't be followed any more; the exchange whose response it was in is incomplete.
@@ -341,9 +338,10 @@ impl Decode for MysqlDecoder {
     }
 
     fn tick(&mut self, now: Nanos, out: &mut Out<'_>) -> bool {
+        let timeout = out.exchange_timeout();
         if matches!(self.phase, Phase::Login | Phase::Auth) {
             let waits = self.session.begun().unwrap_or(self.server.last);
-            if now.since(waits) < self.timeout {
+            if now < waits + timeout {
                 return true;
             }
             self.lose_handshake(Direction::ToClient, IncompleteReason::Timeout, 0, now, out);
@@ -356,7 +354,14 @@ impl Decode for MysqlDecoder {
             return false;
         }
         let heard = if self.response.started { self.server.last } else { Nanos(0) };
-        let late = |start: Nanos| now.since(start.max(heard)) >= self.timeout;
+        let late = |start: Nanos| now >= start.max(heard) + timeout;
+        if self.queue.len() > 1 && self.queue.back().is_some_and(|b| b.complete && late(b.start)) {
+            // Nothing of all that waits will come.
+            self.give_up(0, IncompleteReason::Timeout, out);
+            self.server.lose();
+            self.reason = IncompleteReason::Timeout;
+            return false;
+        }
         let front_is_late = self.queue.front().is_some_and(|f| f.complete && !f.reported && late(f.start));
         if front_is_late {
             self.report(Outcome::Incomplete(IncompleteReason::Timeout), now, out);

@@ -43,8 +43,6 @@ mod sql;
 mod statements;
 mod wire;
 
-use core::time::Duration;
-
 use sniff_x_flow::FlowInfo;
 
 pub use decoder::MysqlDecoder;
@@ -103,26 +101,15 @@ const ABOUT: About = About {
 /// The port that IANA gave the protocol.
 const DEFAULT_PORT: u16 = 3306;
 
-/// How long an exchange may wait for its response before it is reported without one.
-pub const EXCHANGE_TIMEOUT: Duration = Duration::from_hours(1);
-
 /// The plugin.
 #[derive(Debug)]
 pub struct Mysql {
     ports: Vec<u16>,
-    exchange_timeout: Duration,
 }
 
 impl Default for Mysql {
     fn default() -> Self {
-        Self { ports: vec![DEFAULT_PORT], exchange_timeout: EXCHANGE_TIMEOUT }
-    }
-}
-
-impl Mysql {
-    /// Sets how long an exchange may wait for its response.
-    pub fn set_exchange_timeout(&mut self, timeout: Duration) {
-        self.exchange_timeout = timeout;
+        Self { ports: vec![DEFAULT_PORT] }
     }
 }
 
@@ -154,8 +141,7 @@ impl Plugin for Mysql {
     }
 
     fn open(&self, flow: &FlowInfo) -> Decoder {
-        let timeout = u64::try_from(self.exchange_timeout.as_nanos()).unwrap_or(u64::MAX);
-        Decoder::Mysql(Box::new(MysqlDecoder::new(flow.midstream, timeout)))
+        Decoder::Mysql(Box::new(MysqlDecoder::new(flow.midstream)))
     }
 }
 

@@ -95,7 +95,7 @@ impl Sources<'_> {
 
         let keyword = match command {
             Command::QUERY | Command::STMT_EXECUTE | Command::STMT_BULK_EXECUTE => {
-                text.and_then(|(text, _)| operation(text, response.index))
+                text.and_then(|(text, _)| sql::keyword(text.get(response.statement_at..)?))
             }
             _ => None,
         };
@@ -133,16 +133,6 @@ impl Sources<'_> {
         }
         result(event, exchange, response, outcome, end).emit();
     }
-}
-
-/// The operation of result `index` of a text.
-fn operation(text: &[u8], index: u64) -> Option<sql::Keyword> {
-    if index > 0
-        && let Some(statement) = sql::statement(text, index)
-    {
-        return sql::keyword(statement);
-    }
-    sql::keyword(text)
 }
 
 /// The user and the database that a CHANGE_USER request named, as [`super::client`] kept them.

@@ -49,6 +49,8 @@ pub(super) struct Response {
     pub(super) continues: bool,
     /// Which result this is, from 0.
     pub(super) index: u64,
+    /// Where the statement that gives this result begins in the request's text.
+    pub(super) statement_at: usize,
     /// Rows of this result, or packets of a stream.
     pub(super) rows: u64,
     /// Columns of this result.
@@ -72,9 +74,10 @@ impl Response {
         self.size += (len + super::wire::HEADER) as u64;
     }
 
-    /// The next result of the same request begins.
-    pub(super) fn next_result(&mut self) {
-        *self = Self { started: true, seq: self.seq, index: self.index + 1, ..Self::default() };
+    /// The next result of the same request begins, that of the statement at `statement_at` in its text.
+    pub(super) fn next_result(&mut self, statement_at: usize) {
+        let (seq, index) = (self.seq, self.index + 1);
+        *self = Self { started: true, seq, index, statement_at, ..Self::default() };
     }
 
     /// The head of a result set is over: rows may come.

@@ -60,31 +60,52 @@ fn comment(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// The statement that gave result `index` of a text with several: each gives one result, but a `CALL` any number, so that it has all
-/// that follow. None when the text has fewer statements (it may have been cut).
-pub(super) fn statement(text: &[u8], index: u64) -> Option<&[u8]> {
-    let mut rest = text;
-    for number in 0..=index {
-        let end = statement_end(rest);
-        let current = rest.get(..end)?;
-        let word = keyword(current)?;
-        if number == index || word.as_bytes() == b"CALL" {
-            return Some(current);
-        }
-        rest = rest.get(end..)?;
-    }
-    None
+/// The statement that begins at `at` in a text, its semicolon included.
+pub(super) fn statement(text: &[u8], at: usize) -> &[u8] {
+    let rest = text.get(at..).unwrap_or_default();
+    rest.get(..statement_end(rest)).unwrap_or_default()
 }
 
-/// The offset behind the semicolon that ends the first statement of `text`, or its length.
-fn statement_end(text: &[u8]) -> usize {
+/// Where the statement begins that gives the result behind that of the statement at `at`. Each gives one, but a `CALL` any number, so that it
+/// has all that follow. The text's length when there is no further one (the text may have been cut).
+pub(super) fn next_result(text: &[u8], at: usize) -> usize {
+    let current = statement(text, at);
+    match keyword(current) {
+        Some(word) if word.as_bytes() == b"CALL" => at,
+        _ => at + current.len(),
+    }
+}
+
+/// Whether one of the statements of a text selects another database or drops one.
+pub(super) fn any_selects(text: &[u8]) -> bool {
     let mut at = 0;
+    while at < text.len() {
+        let current = statement(text, at);
+        if selects(current).is_some() {
+            return true;
+        }
+        at += current.len();
+    }
+    false
+}
+
+/// The offset behind the semicolon that ends the first statement of `text`, or its length. Semicolons before it begins don't count.
+fn statement_end(text: &[u8]) -> usize {
+    let (mut at, mut begun) = (0, false);
     while let Some(rest) = text.get(at..) {
         let Some(&first) = rest.first() else { break };
         at += match first {
-            b';' if keyword(text.get(..at).unwrap_or_default()).is_some() => return at + 1,
-            quote @ (b'\'' | b'"' | b'`') => quoted(rest, quote),
-            _ => comment(rest).unwrap_or(1),
+            b';' if begun => return at + 1,
+            quote @ (b'\'' | b'"' | b'`') => {
+                begun = true;
+                quoted(rest, quote)
+            }
+            b' ' | b'\t' | b'\r' | b'\n' | b';' | b'(' => 1,
+            _ => {
+                let comment = comment(rest);
+                begun |= comment.is_none() || rest.starts_with(b"/*!") || rest.starts_with(b"/*M!");
+                comment.unwrap_or(1)
+            }
         };
     }
     text.len()
@@ -179,21 +200,56 @@ mod tests {
         assert_eq!(word(&"x".repeat(MAX_KEYWORD + 1)), None);
     }
 
-    fn nth(text: &str, index: u64) -> Option<&str> {
-        statement(text.as_bytes(), index).map(|s| std::str::from_utf8(s).unwrap())
+    fn statements(text: &str) -> Vec<&str> {
+        let (mut at, mut found) = (0, Vec::new());
+        while at < text.len() {
+            let current = statement(text.as_bytes(), at);
+            found.push(std::str::from_utf8(current).unwrap());
+            at += current.len();
+        }
+        found
     }
 
     #[test]
     fn statements_of_a_text() {
         let text =
             "select ';' , \"a\\\";\", `;`; /* ; */ insert into t values (1); -- ;\n update t set a=''';'";
-        assert_eq!(nth(text, 0), Some("select ';' , \"a\\\";\", `;`;"));
-        assert_eq!(nth(text, 1), Some(" /* ; */ insert into t values (1);"));
-        assert_eq!(nth(text, 2), Some(" -- ;\n update t set a=''';'"));
-        assert_eq!(nth(text, 3), None);
-        assert_eq!(nth("select 1; ; ;", 1), None);
-        assert_eq!(nth("; select 1;; select 2", 1), Some("; select 2"));
-        assert_eq!(nth("set @a=1; call p(); select 2", 4), Some(" call p();"));
+        assert_eq!(
+            statements(text),
+            [
+                "select ';' , \"a\\\";\", `;`;",
+                " /* ; */ insert into t values (1);",
+                " -- ;\n update t set a=''';'"
+            ]
+        );
+        assert_eq!(
+            statements("; select 1;; /*! select 2 */;select 'x"),
+            ["; select 1;", "; /*! select 2 */;", "select 'x"]
+        );
+        assert_eq!(statements(";;"), [";;"]);
+        let text = b"set @a=1; call p(); select 2";
+        assert_eq!(next_result(text, 0), 9);
+        assert_eq!(next_result(text, 9), 9, "a CALL has all results that follow");
+        assert_eq!(next_result(b"select 1", 0), 8);
+        assert_eq!(next_result(b"select 1", 8), 8);
+        assert!(any_selects(b"select 1; use x; select 2"));
+        assert!(!any_selects(b"select 1; select 'use x'; select 2"));
+    }
+
+    /// Texts made to be slow: each is read once.
+    #[test]
+    fn splitting_is_linear() {
+        for text in
+            [";".repeat(64 << 10), "a;".repeat(32 << 10), "/*".repeat(32 << 10), "-- \n".repeat(16 << 10)]
+        {
+            assert!(!any_selects(text.as_bytes()));
+            let (mut at, mut results) = (0, 0);
+            while at < text.len() {
+                at = next_result(text.as_bytes(), at);
+                results += 1;
+            }
+            assert!(results <= 32 << 10);
+        }
     }
 
     #[test]
