@@ -5,6 +5,7 @@ use std::env;
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -108,6 +109,38 @@ fn input(matches: &ArgMatches) -> Result<Input, Failure> {
     })
 }
 
+/// No file is written over the one that is read, nor two into one.
+pub(crate) fn check_files(config: &Config, stats_file: Option<&Path>) -> Result<(), Failure> {
+    let read = match &config.input {
+        Input::File(file) => Some(file.as_path()),
+        Input::Live { .. } => None,
+    };
+    let (write, names) = (config.write.as_deref(), ["--read", "--write", "--stats-file"]);
+    let files = [read, write, stats_file];
+    for (later, name) in files.iter().zip(names).skip(1) {
+        for (earlier, other) in files.iter().zip(names).take_while(|(_, other)| *other != name) {
+            if let (Some(earlier), Some(later)) = (earlier, later)
+                && is_same_file(earlier, later)
+            {
+                return Err(Failure::Usage(format!(
+                    "{name} {} would overwrite the file of {other}",
+                    later.display()
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether both are one regular file, or will be: the same path to a file that is not there yet.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    match (one.metadata(), other.metadata()) {
+        (Ok(one), Ok(other)) => one.is_file() && one.dev() == other.dev() && one.ino() == other.ino(),
+        (Err(_), Err(_)) => one == other && one != Path::new("-"),
+        _ => false,
+    }
+}
+
 /// Wrong names are told apart here already: without privileges the engine would fail for another reason.
 fn check_interfaces(asked: &[String], existing: &[String]) -> Result<(), Failure> {
     let is_any = |name: &String| name == "any";
@@ -176,7 +209,7 @@ fn write_target(matches: &ArgMatches, has_plugins: bool) -> Result<Option<PathBu
             "--write - would write a capture file to the terminal: send it to a pipe".into(),
         ));
     }
-    Ok(Some("/dev/stdout".into()))
+    Ok(target.cloned())
 }
 
 fn limits(matches: &ArgMatches) -> Limits {
@@ -185,6 +218,7 @@ fn limits(matches: &ArgMatches) -> Limits {
     Limits {
         max_text: number(matches, "max-text", default.max_text),
         max_message: number(matches, "max-message", default.max_message),
+        max_kept: default.max_kept,
         max_connections: number(matches, "max-connections", default.max_connections),
         max_pages_per_connection: number(
             matches,

@@ -44,6 +44,7 @@ pub(crate) fn program(arguments: Vec<OsString>) -> Result<(), Failure> {
     }
     let stats_file = matches.get_one::<PathBuf>("stats-file").cloned();
     let config = config::build(&matches, plugins, catalog.keys)?;
+    config::check_files(&config, stats_file.as_deref())?;
     run(config, stats_file, quiet)
 }
 

@@ -293,3 +293,37 @@ fn capabilities_are_given_up_once_the_sources_are_open() {
     send("-TERM", &child);
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn no_file_is_written_over_the_one_that_is_read() {
+    let place = Place::new();
+    fs::hard_link(place.file("three.pcap"), place.file("same.pcap")).unwrap();
+    for (arguments, message) in [
+        (&["--write", "three.pcap"][..], "--write three.pcap would overwrite the file of --read"),
+        (&["--write", "./same.pcap"], "--write ./same.pcap would overwrite the file of --read"),
+        (&["--stats-file", "three.pcap"], "--stats-file three.pcap would overwrite the file of --read"),
+        (&["--write", "new", "--stats-file", "new"], "--stats-file new would overwrite the file of --write"),
+    ] {
+        let all = [&["--read", "three.pcap", "tcp"], arguments].concat();
+        let (code, out, err) = place.sniff_x(&all);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(err.contains(message), "{err}");
+        assert_eq!(fs::read(place.file("three.pcap")).unwrap(), three(), "{arguments:?}");
+    }
+    let (code, ..) =
+        place.sniff_x(&["--read", "three.pcap", "--stats-file", "/dev/null", "--write", "/dev/null", "tcp"]);
+    assert_eq!(code, Some(0));
+}
+
+/// `>>` means: behind what is there.
+#[test]
+fn writing_to_standard_output_keeps_what_the_file_holds() {
+    let place = Place::new();
+    let kept = place.file("kept");
+    fs::write(&kept, "before").unwrap();
+    let out = fs::OpenOptions::new().append(true).open(&kept).unwrap();
+    let arguments = ["-q", "--read", "three.pcap", "--write", "-"];
+    let status = program(place.folder.path()).args(arguments).stdout(out).status().unwrap();
+    assert!(status.success());
+    assert!(fs::read(kept).unwrap().starts_with(b"before\x0a\x0d\x0d\x0a"));
+}

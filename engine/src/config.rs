@@ -75,6 +75,8 @@ pub struct Limits {
     pub max_text: usize,
     /// Bytes of an unfinished message that are kept for a decoder, per direction of a connection.
     pub max_message: usize,
+    /// Bytes of unfinished messages that are kept, all connections together.
+    pub max_kept: usize,
     /// Connections followed at once, all workers together.
     pub max_connections: usize,
     /// Out-of-order pages per connection.
@@ -92,6 +94,7 @@ impl Default for Limits {
         Self {
             max_text: 64 << 10,
             max_message: 128 << 10,
+            max_kept: 128 << 20,
             max_connections: 1 << 20,
             max_pages_per_connection: 512,
             max_pages: 32 << 10,

@@ -162,7 +162,9 @@ fn every_statement_is_seen_once_with_its_outcome() {
             "shop",
             "-e",
         ])
-        .arg("SELECT id FROM item ORDER BY id; SHOW TABLES; SELECT * FROM nowhere")
+        .arg(format!(
+            "SELECT id FROM item ORDER BY id; SHOW TABLES; CREATE USER bob IDENTIFIED BY '{PASSWORD}'; SELECT * FROM nowhere"
+        ))
         .output()
         .unwrap();
     assert!(String::from_utf8_lossy(&tool.stderr).contains("ERROR 1146"), "{tool:?}");
@@ -188,6 +190,7 @@ fn every_statement_is_seen_once_with_its_outcome() {
         [
             ("SELECT id FROM item ORDER BY id", "ok"),
             ("SHOW TABLES", "ok"),
+            ("CREATE USER bob IDENTIFIED BY <secret>", "ok"),
             ("SELECT * FROM nowhere", "error")
         ]
     );

@@ -227,9 +227,16 @@ fn secrets_are_nowhere() {
             server(packets(&mut 1, b"\xfemysql_clear_password\0")),
             client(packets(&mut 2, secret)),
             server(packets(&mut 3, &[0, 0, 0, 2, 0, 0, 0])),
+            client(command(3, b"CREATE USR x IDENTIFIED BY 'hunter2'")),
+            server(packets(
+                &mut 1,
+                b"\xff\x28\x04#42000error in your SQL syntax near 'USR x IDENTIFIED BY 'hunter2''",
+            )),
         ],
     );
-    assert_eq!(heads(&lines), ["session ok", "exchange ok"]);
+    assert_eq!(heads(&lines), ["session ok", "exchange ok", "exchange error"]);
+    assert_eq!(field(&lines[2], "db.query.text").unwrap(), "CREATE USR x IDENTIFIED BY <secret>");
+    assert_eq!(field(&lines[2], "error.message").unwrap(), "error in your SQL syntax");
     assert_eq!(field(&lines[1], "sniffx.db.user").unwrap(), "eve");
     assert!(!lines.concat().contains("hunter"));
 }

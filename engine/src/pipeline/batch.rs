@@ -15,6 +15,9 @@ const BATCH: usize = 64;
 /// Batches under way to one worker. Each may hold a ring block, so it is far below a ring's number of blocks.
 const QUEUED: usize = 32;
 
+/// Packet time after which a worker without segments is told how late it is.
+const TELL_TIME: u64 = Nanos::SECOND;
+
 /// Segments whose payloads lie in one lease, or a tick without any.
 #[derive(Default)]
 pub(crate) struct SegmentBatch {
@@ -29,6 +32,8 @@ pub(crate) struct WorkerQueue {
     batches: Arc<Queue<SegmentBatch>>,
     spare: Arc<ArrayQueue<SegmentBatch>>,
     filling: SegmentBatch,
+    /// The latest time that the worker was told.
+    told: Nanos,
 }
 
 /// The worker's end.
@@ -41,7 +46,7 @@ pub(crate) struct BatchReceiver {
 pub(crate) fn worker_queue() -> (WorkerQueue, BatchReceiver) {
     let (batches, spare) = (Queue::new(QUEUED), Arc::new(ArrayQueue::new(QUEUED + 2)));
     let receiver = BatchReceiver { batches: batches.clone(), spare: spare.clone() };
-    (WorkerQueue { batches, spare, filling: SegmentBatch::default() }, receiver)
+    (WorkerQueue { batches, spare, filling: SegmentBatch::default(), told: Nanos(0) }, receiver)
 }
 
 impl WorkerQueue {
@@ -57,9 +62,11 @@ impl WorkerQueue {
         }
     }
 
-    /// The lease ends here: what was collected goes.
-    pub(crate) fn lease_done(&mut self) {
-        if !self.filling.segments.is_empty() {
+    /// The lease ends here, at packet time `now`: what was collected goes. A worker that the line has nothing for is told the time
+    /// so often that its timers fire as they would in a thread that sees all.
+    pub(crate) fn lease_done(&mut self, now: Nanos) {
+        if !self.filling.segments.is_empty() || now.since(self.told) >= TELL_TIME {
+            self.filling.now = self.filling.now.max(now);
             self.send();
         }
     }
@@ -82,6 +89,7 @@ impl WorkerQueue {
             ..SegmentBatch::default()
         });
         let full = core::mem::replace(&mut self.filling, empty);
+        self.told = self.told.max(full.now);
         // A worker that is gone has ended with a panic, which joining it reports.
         let _ = self.batches.push(full);
     }

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use sniff_x_capture::{CaptureError, Source, SourceCounters};
+use sniff_x_capture::{CaptureError, Source};
 use sniff_x_filter::{ParseError, RuleSet};
 use sniff_x_flow::Nanos;
 use sniff_x_flow::packet::FlowHasher;
@@ -33,7 +33,7 @@ pub use worker::WorkerCounters;
 
 use crate::config::{Backend, Config, Control, Input};
 use crate::sink::pcapng::PcapngWriter;
-use batch::{BatchReceiver, worker_queue};
+use batch::{BatchReceiver, WorkerQueue, worker_queue};
 use clock::Stopwatch;
 use reader::{Reader, Workers};
 use worker::WorkerPlan;
@@ -72,9 +72,9 @@ pub enum EngineError {
     /// A thread could not be started.
     #[error("starting a thread: {0}")]
     Thread(io::Error),
-    /// A reader ended with a panic; what it had not handed on is lost.
-    #[error("reader {0} ended with a panic; its connections are lost")]
-    Panicked(usize),
+    /// A thread ended with a panic; what it held is lost.
+    #[error("{0} ended with a panic: what it held is lost, please report this")]
+    Panic(String),
 }
 
 /// Runs until the input ends, a limit of the configuration is reached or `control` says stop.
@@ -126,7 +126,7 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
         now: Nanos(0),
     };
     let mut readers: Vec<_> = sources.into_iter().map(reader).collect();
-    let tallies: Vec<_> = readers.iter().map(|_| Mutex::new(Tally::default())).collect();
+    let shares: Vec<_> = readers.iter().map(|_| Mutex::new(Summary::default())).collect();
     let (interval, duration) = (config.stats_interval, config.duration);
     let (sink, count) = (config.output.to, config.output.count);
 
@@ -136,6 +136,7 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
             .spawn_scoped(scope, || output.write_to(sink, count, control))
             .map_err(EngineError::Thread)?;
         let mut handles = Vec::new();
+        let mut started = Ok(());
         match &mut readers[..] {
             _ if !decodes => {}
             [reader] if threads > 1 => {
@@ -144,12 +145,17 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
                 reader.workers = Workers::Queues(queues);
                 for (index, (receiver, publish)) in receivers.into_iter().zip(&published).enumerate() {
                     let mut worker = plan.worker(index, output.clone());
-                    let handle = spawn(format!("worker-{index}"))
-                        .spawn_scoped(scope, move || {
-                            receiver.run(&mut worker, |w| set(publish, w.counters()));
-                        })
-                        .map_err(EngineError::Thread)?;
-                    handles.push(handle);
+                    let work = move || {
+                        let _stop = StopOnPanic(control);
+                        receiver.run(&mut worker, |w| set(publish, w.counters()));
+                    };
+                    match spawn(format!("worker-{index}")).spawn_scoped(scope, work) {
+                        Ok(handle) => handles.push(handle),
+                        Err(error) => {
+                            started = Err(EngineError::Thread(error));
+                            break;
+                        }
+                    }
                 }
             }
             each => {
@@ -160,7 +166,7 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
         }
         let since = Stopwatch::start();
         let told = AtomicUsize::new(0);
-        let read = readers::run(&mut readers, control, |index, reader| {
+        let read = |index: usize, reader: &mut Reader<'_>| {
             let mut reports = 0;
             reader.run(duration, |reader| {
                 reader.report_progress();
@@ -168,32 +174,39 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
                     && since.elapsed() >= interval * (reports + 1)
                 {
                     reports += 1;
-                    if let Some(tally) = tallies.get(index) {
-                        set(tally, reader.tally());
+                    if let Some(share) = shares.get(index) {
+                        set(share, reader.share());
                     }
                     // The last of the readers whose turn it is shows what all have told.
-                    if (told.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(tallies.len()) {
-                        log::info!("{}", one_line(&summary(tallies.iter().map(get), &published, &output)));
+                    if (told.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(shares.len()) {
+                        log::info!("{}", one_line(&total(shares.iter().map(get), &published, &output)));
                     }
                 }
             })
-        });
+        };
+        // Whatever happens here, the queues must be closed: the scope waits for every thread, and they wait for their queues.
+        let mut result = started.and_then(|()| readers::run(&mut readers, control, read));
+        readers.iter().for_each(Reader::close_queues);
         for handle in handles {
+            let name = handle.thread().name().unwrap_or("a worker").to_owned();
             if handle.join().is_err() {
-                log::error!("a worker ended with a panic; its connections are lost");
+                result = result.and(Err(EngineError::Panic(name)));
             }
         }
         output.close();
-        let wrote = writer.join().unwrap_or_else(|_| Err(io::Error::other("the writer ended with a panic")));
-        read.and(wrote.map_err(EngineError::Output))
+        let wrote = writer
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the writer ended with a panic")))
+            .map_err(EngineError::Output);
+        result.and(wrote)
     });
 
     if readers.len() > 1 {
         let frames: Vec<_> = readers.iter().map(|reader| reader.counters.frames.to_string()).collect();
         log::debug!("frames of each reader: {}", frames.join(" "));
     }
-    let summary = summary(readers.iter_mut().map(Reader::tally), &published, &output);
-    if summary.reader.passed == 0 && summary.reader.filtered > 0 && !wanted.is_empty() {
+    let summary = total(readers.iter_mut().map(Reader::share), &published, &output);
+    if summary.reader.passed == 0 && summary.filtered() > 0 && !wanted.is_empty() {
         let of_filter = if rules.filter.is_some() { " and --filter" } else { "" };
         log::warn!("no frame matched {}{of_filter}: is it another port?", wanted.join(" or "));
     }
@@ -203,65 +216,65 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
     result.and(finished)
 }
 
-/// What a reader counted, with its source and the worker in its thread.
-#[derive(Clone, Default)]
-struct Tally {
-    source: SourceCounters,
-    reader: ReaderCounters,
-    worker: WorkerCounters,
-    frames_written: u64,
-}
-
 impl Reader<'_> {
-    fn report_progress(&self) {
-        if let Some((read, total)) = self.source.progress() {
-            self.control.bytes_read.store(read, std::sync::atomic::Ordering::Relaxed);
-            self.control.bytes_total.store(total, std::sync::atomic::Ordering::Relaxed);
+    /// Lets workers in other threads end. Closing twice does no harm.
+    fn close_queues(&self) {
+        if let Workers::Queues(queues) = &self.workers {
+            queues.iter().for_each(WorkerQueue::close);
         }
     }
 
-    fn tally(&mut self) -> Tally {
-        let worker = match &self.workers {
+    fn report_progress(&self) {
+        if let Some((read, total)) = self.source.progress() {
+            self.control.bytes_read.store(read, Ordering::Relaxed);
+            self.control.bytes_total.store(total, Ordering::Relaxed);
+        }
+    }
+
+    /// What it counted, with its source and the worker in its thread.
+    fn share(&mut self) -> Summary {
+        let workers = match &self.workers {
             Workers::Inline(worker) => worker.counters(),
             Workers::Queues(_) | Workers::None => WorkerCounters::default(),
         };
-        Tally {
+        Summary {
             source: self.source.counters(),
             reader: self.counters,
-            worker,
+            workers,
             frames_written: self.writer.as_ref().map_or(0, PcapngWriter::frames),
+            ..Summary::default()
         }
     }
 }
 
-/// The sum over the readers and the workers in threads of their own.
-fn summary(
-    readers: impl Iterator<Item = Tally>,
+/// The sum over the readers, the workers in threads of their own, and the output.
+fn total(
+    readers: impl Iterator<Item = Summary>,
     workers: &[Mutex<WorkerCounters>],
     output: &OutputQueue,
 ) -> Summary {
-    let (events_written, events_dropped) = output.counts();
     let mut sum = readers
-        .map(|tally| Summary {
-            source: tally.source,
-            reader: tally.reader,
-            workers: tally.worker,
-            events_written,
-            events_dropped,
-            frames_written: tally.frames_written,
-        })
-        .reduce(|mut sum, one| {
-            sum.source.add(&one.source);
-            sum.reader.add(&one.reader);
-            sum.workers.add(&one.workers);
-            sum.frames_written += one.frames_written;
+        .reduce(|mut sum, share| {
+            sum.add(&share);
             sum
         })
         .unwrap_or_default();
     for worker in workers {
         sum.workers.add(&get(worker));
     }
+    (sum.events_written, sum.events_dropped) = output.counts();
     sum
+}
+
+/// Stops the intake when its thread panics: an hour of capture of which a share goes nowhere is worth less than an early end.
+struct StopOnPanic<'a>(&'a Control);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.stop.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 fn set<T>(place: &Mutex<T>, counters: T) {

@@ -1,9 +1,8 @@
-//! The lock-free queues between threads: bounded rings (`crossbeam_queue::ArrayQueue`) with one side asleep when there is nothing to do.
+//! The lock-free queues between threads: bounded rings (`crossbeam_queue::ArrayQueue`) whose threads sleep when there is nothing to do.
 
 use core::time::Duration;
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 
 use crossbeam_queue::ArrayQueue;
@@ -47,8 +46,11 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Adds an item if there is room, else gives it back.
+    /// Adds an item if there is room and somebody to take it, else gives it back.
     pub(crate) fn try_push(&self, item: T) -> Result<(), T> {
+        if self.is_closed() {
+            return Err(item);
+        }
         self.items.push(item)?;
         self.consumer.wake();
         Ok(())
@@ -81,11 +83,11 @@ impl<T> Queue<T> {
     }
 }
 
-/// Where a thread of one side of a queue sleeps.
+/// Where the threads of one side of a queue sleep.
 #[derive(Default)]
 struct Sleeper {
     asleep: AtomicBool,
-    thread: Mutex<Option<Thread>>,
+    threads: Mutex<Vec<Thread>>,
 }
 
 impl Sleeper {
@@ -96,28 +98,31 @@ impl Sleeper {
             core::hint::spin_loop();
             return;
         }
-        if let Ok(mut thread) = self.thread.lock() {
-            *thread = Some(thread::current());
-        }
+        let current = thread::current();
+        let mut threads = self.threads();
+        threads.push(current.clone());
         self.asleep.store(true, Ordering::SeqCst);
+        drop(threads);
         // The other side changes the queue, then reads `asleep`; this side sets `asleep`, then reads the queue: one of them sees the other.
         fence(Ordering::SeqCst);
         if !ready() {
             thread::park_timeout(NAP);
         }
-        self.asleep.store(false, Ordering::SeqCst);
+        let mut threads = self.threads();
+        threads.retain(|thread| thread.id() != current.id());
+        self.asleep.store(!threads.is_empty(), Ordering::SeqCst);
     }
 
-    /// Wakes the thread if it sleeps; one load when it doesn't.
+    /// Wakes the threads that sleep; one load when none does.
     fn wake(&self) {
         fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::SeqCst)
-            && self.asleep.swap(false, Ordering::SeqCst)
-            && let Ok(thread) = self.thread.lock()
-            && let Some(thread) = thread.as_ref()
-        {
-            thread.unpark();
+        if self.asleep.load(Ordering::SeqCst) {
+            self.threads().iter().for_each(Thread::unpark);
         }
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<Thread>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -154,6 +159,21 @@ mod tests {
         let queue = Queue::new(1);
         queue.try_push(1).unwrap();
         assert_eq!(queue.try_push(2), Err(2));
+    }
+
+    #[test]
+    fn every_producer_that_waits_for_room_is_woken() {
+        let queue = Queue::new(1);
+        let producers: Vec<_> = (0..4)
+            .map(|_| {
+                let queue = queue.clone();
+                thread::spawn(move || (0..1_000).for_each(|i| queue.push(i).unwrap()))
+            })
+            .collect();
+        let sum: u32 = (0..4_000).map(|_| queue.pop().unwrap()).sum();
+        assert_eq!(sum, 4 * (0..1_000).sum::<u32>());
+        producers.into_iter().for_each(|p| p.join().unwrap());
+        assert!(queue.producers.threads().is_empty());
     }
 
     #[test]

@@ -166,10 +166,8 @@ impl Reader<'_> {
     }
 
     fn finish(&mut self) {
-        match &mut self.workers {
-            Workers::Inline(worker) => worker.finish(),
-            Workers::Queues(queues) => queues.iter().for_each(WorkerQueue::close),
-            Workers::None => {}
+        if let Workers::Inline(worker) = &mut self.workers {
+            worker.finish();
         }
     }
 }
@@ -195,7 +193,7 @@ impl Workers {
     fn lease_done(&mut self, now: Nanos) {
         match self {
             Self::Inline(worker) => worker.batch_done(now),
-            Self::Queues(queues) => queues.iter_mut().for_each(WorkerQueue::lease_done),
+            Self::Queues(queues) => queues.iter_mut().for_each(|q| q.lease_done(now)),
             Self::None => {}
         }
     }

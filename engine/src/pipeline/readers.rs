@@ -1,5 +1,6 @@
 //! One reader in the calling thread, or several, each with its source and worker in a thread of its own.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -18,13 +19,15 @@ pub(crate) fn run<'a>(
     read: impl Fn(usize, &mut Reader<'a>) -> Result<(), EngineError> + Sync,
 ) -> Result<(), EngineError> {
     if let [reader] = readers {
-        return read(0, reader);
+        return panic::catch_unwind(AssertUnwindSafe(|| read(0, reader)))
+            .unwrap_or_else(|_| Err(EngineError::Panic("the reader".into())));
     }
     let cores = Some(cores::allowed()).filter(|cores| cores.len() >= readers.len()).unwrap_or_default();
     let mut cores = cores.into_iter();
     let read = &read;
     thread::scope(|scope| {
         let mut handles = Vec::new();
+        let name = |index| format!("reader-{index}");
         for (index, reader) in readers.iter_mut().enumerate() {
             let (core, stop) = (cores.next(), StopOnExit(&control.stop));
             // A thread that can't be started drops this, so that those before it end.
@@ -33,13 +36,13 @@ pub(crate) fn run<'a>(
                 core.into_iter().for_each(cores::pin);
                 read(index, reader)
             };
-            let started = thread::Builder::new().name(format!("reader-{index}")).spawn_scoped(scope, thread);
+            let started = thread::Builder::new().name(name(index)).spawn_scoped(scope, thread);
             handles.push(started.map_err(EngineError::Thread)?);
         }
         // All are waited for, whatever the first of them says.
         let ended: Vec<_> = handles.into_iter().map(thread::ScopedJoinHandle::join).collect();
         let mut results = ended.into_iter().enumerate();
-        results.try_for_each(|(index, ended)| ended.unwrap_or(Err(EngineError::Panicked(index))))
+        results.try_for_each(|(index, ended)| ended.unwrap_or_else(|_| Err(EngineError::Panic(name(index)))))
     })
 }
 
@@ -152,7 +155,9 @@ mod tests {
     #[test]
     fn a_panic_of_one_ends_all_and_is_an_error() {
         let (result, orderly) = run_all(vec![Fake::GoesOn, Fake::GoesOn, Fake::Panics], false);
-        assert!(matches!(result, Err(EngineError::Panicked(2))));
+        assert!(matches!(result, Err(EngineError::Panic(name)) if name == "reader-2"));
         assert_eq!(orderly, [0, 1]);
+        let (alone, _) = run_all(vec![Fake::Panics], false);
+        assert!(matches!(alone, Err(EngineError::Panic(_))));
     }
 }

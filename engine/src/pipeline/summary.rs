@@ -16,13 +16,29 @@ pub struct Summary {
     pub workers: WorkerCounters,
     /// Events written.
     pub events_written: u64,
-    /// Events not written: the output was too slow, failed, or had enough.
+    /// Events lost: the output was too slow or failed.
     pub events_dropped: u64,
     /// Frames written to the pcapng file.
     pub frames_written: u64,
 }
 
 impl Summary {
+    /// Adds what another reader and its worker counted.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.source.add(&other.source);
+        self.reader.add(&other.reader);
+        self.workers.add(&other.workers);
+        self.events_written += other.events_written;
+        self.events_dropped += other.events_dropped;
+        self.frames_written += other.frames_written;
+    }
+
+    /// Frames that the filters rejected, in the kernel and here.
+    #[must_use]
+    pub fn filtered(&self) -> u64 {
+        self.source.filtered.unwrap_or(0) + self.reader.filtered
+    }
+
     /// Every counter by its name, in the order in which it is shown; the names are those of `--stats-file`.
     #[must_use]
     pub fn counters(&self) -> Vec<(&'static str, u64)> {
@@ -33,7 +49,7 @@ impl Summary {
         if let Some(dropped) = source.dropped {
             put("frames.dropped", dropped);
         }
-        put("frames.filtered", source.filtered.unwrap_or(0) + reader.filtered);
+        put("frames.filtered", self.filtered());
         put("frames.passed", reader.passed);
         put("frames.truncated", reader.truncated);
         put("frames.duplicates", source.duplicates);

@@ -53,7 +53,8 @@ impl WorkerPlan {
         Worker {
             assembler: Assembler::new(options),
             timers_due: Nanos(0),
-            host: Host::new(self.plugins.clone(), arena, self.limits.max_message),
+            host: Host::new(self.plugins.clone(), arena, self.limits.max_message)
+                .with_max_kept(share(self.limits.max_kept)),
             keys: self.keys.clone(),
             format: self.format,
             dump: self.dump.clone().map(Dump::new),

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 
@@ -29,6 +29,8 @@ pub(crate) struct OutputQueue {
     spare: ArrayQueue<Lines>,
     written: AtomicU64,
     dropped: AtomicU64,
+    /// As many events as were wanted are out: what else comes is not lost.
+    enough: AtomicBool,
     /// Files block, live captures drop.
     blocking: bool,
 }
@@ -41,6 +43,7 @@ impl OutputQueue {
             spare: ArrayQueue::new(QUEUED),
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            enough: AtomicBool::new(false),
             blocking,
         }
     }
@@ -54,7 +57,7 @@ impl OutputQueue {
         let refused =
             if self.blocking { self.lines.push(full).err() } else { self.lines.try_push(full).err() };
         if let Some(refused) = refused {
-            self.dropped.fetch_add(refused.events, Ordering::Relaxed);
+            self.drop_counted(&refused);
             self.recycle(refused);
         }
     }
@@ -64,9 +67,15 @@ impl OutputQueue {
         self.lines.close();
     }
 
-    /// Events written, and events that were not.
+    /// Events written, and events that were lost: the output was too slow or failed.
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.written.load(Ordering::Relaxed), self.dropped.load(Ordering::Relaxed))
+    }
+
+    fn drop_counted(&self, lines: &Lines) {
+        if !self.enough.load(Ordering::Relaxed) {
+            self.dropped.fetch_add(lines.events, Ordering::Relaxed);
+        }
     }
 
     fn recycle(&self, mut lines: Lines) {
@@ -96,7 +105,7 @@ impl OutputQueue {
                 lines.events = left;
             }
             if let Err(error) = to.write_all(&lines.bytes).and_then(|()| to.flush()) {
-                self.dropped.fetch_add(lines.events, Ordering::Relaxed);
+                self.drop_counted(&lines);
                 if error.kind() != io::ErrorKind::BrokenPipe {
                     result = Err(error);
                 }
@@ -106,12 +115,16 @@ impl OutputQueue {
             self.written.fetch_add(lines.events, Ordering::Relaxed);
             self.recycle(lines);
             if left == 0 {
+                self.enough.store(true, Ordering::Relaxed);
                 break;
             }
         }
         // What is still under way after a failure or the last wanted event goes nowhere; workers must not wait for room.
         control.stop.store(true, Ordering::Relaxed);
         self.lines.close();
+        while let Some(lines) = self.lines.pop() {
+            self.drop_counted(&lines);
+        }
         result
     }
 }
@@ -153,9 +166,9 @@ mod tests {
         assert_eq!(*out.0.lock().unwrap(), b"a\nb\nc\n");
         assert_eq!(queue.counts(), (3, 0));
         assert!(control.stop.load(Ordering::Relaxed));
-        // A worker that still has events is not kept waiting, and nobody loses count.
+        // A worker that still has events is not kept waiting, and what nobody wanted is not lost.
         queue.hand_on(&mut lines("e\n"));
-        assert_eq!(queue.counts(), (3, 1));
+        assert_eq!(queue.counts(), (3, 0));
     }
 
     #[test]
@@ -179,11 +192,16 @@ mod tests {
             }
         }
         for (kind, fine) in [(io::ErrorKind::BrokenPipe, true), (io::ErrorKind::StorageFull, false)] {
-            let queue = OutputQueue::new(true);
-            queue.hand_on(&mut lines("a\n"));
-            let result = queue.write_to(Box::new(Failing(kind)), None, &Control::default());
-            assert_eq!(result.is_ok(), fine);
-            assert_eq!(queue.counts(), (0, 1));
+            // Neither what was under way nor what comes later goes uncounted, whether the input waits or not.
+            for blocking in [true, false] {
+                let queue = OutputQueue::new(blocking);
+                queue.hand_on(&mut lines("a\n"));
+                queue.hand_on(&mut lines("b\nc\n"));
+                let result = queue.write_to(Box::new(Failing(kind)), None, &Control::default());
+                assert_eq!(result.is_ok(), fine);
+                queue.hand_on(&mut lines("d\n"));
+                assert_eq!(queue.counts(), (0, 4));
+            }
         }
     }
 }

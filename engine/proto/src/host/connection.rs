@@ -6,7 +6,7 @@ use sniff_x_flow::{Direction, End, FlowInfo, Nanos};
 use super::Host;
 use super::tail::Tail;
 use crate::window::Seen;
-use crate::{BypassReason, Decode, Decoder, Lost, Next, Out, Probe, Window};
+use crate::{BypassReason, Decode, Decoder, Lost, Next, OpensAt, Out, Probe, Window};
 
 /// Bytes of each direction that probing may look at before the first remaining candidate gets the connection.
 const PROBE_BYTES: usize = 4 << 10;
@@ -17,6 +17,8 @@ pub struct Connection {
     halves: [Half; 2],
     /// A probe found client and server the other way round.
     reversed: bool,
+    /// Kept bytes that the host's sum has of this connection.
+    charged: usize,
 }
 
 enum State {
@@ -86,7 +88,7 @@ impl Connection {
     }
 
     fn with(state: State) -> Self {
-        Self { state, halves: Default::default(), reversed: false }
+        Self { state, halves: Default::default(), reversed: false, charged: 0 }
     }
 
     /// Opens the decoder of the plugin that was chosen.
@@ -208,12 +210,42 @@ impl Connection {
         let max = call.host.max_message;
         let half = self.half(direction);
         let Some(kept) = half.tail.as_ref().map(|t| t.len()) else { return };
-        if kept.max(half.need) <= max {
+        if kept.max(half.need) > max {
+            call.host.counters.oversized_messages += 1;
+            self.give_up_message(call, direction);
+        }
+    }
+
+    /// Counts what the connection keeps. When all of them keep too much, the one that wants more loses its messages: small ones stay,
+    /// so that ordinary connections are decoded beside greedy ones.
+    fn charge(&mut self, call: &mut Call<'_>) {
+        const SMALL: usize = 4 << 10;
+        self.settle(call.host);
+        if call.host.kept <= call.host.max_kept {
             return;
         }
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            if self.half(direction).tail.as_ref().is_some_and(|t| t.len() > SMALL) {
+                call.host.counters.crowded_out_messages += 1;
+                self.give_up_message(call, direction);
+            }
+        }
+        self.settle(call.host);
+    }
+
+    /// Brings the host's sum of kept bytes up to date.
+    fn settle(&mut self, host: &mut Host) {
+        let kept = self.halves.iter().filter_map(|h| h.tail.as_ref()).map(|t| t.len()).sum();
+        host.kept = host.kept.saturating_sub(self.charged).saturating_add(kept);
+        self.charged = kept;
+    }
+
+    /// Throws away what is kept of a direction's message, and passes over the rest of it.
+    fn give_up_message(&mut self, call: &mut Call<'_>, direction: Direction) {
+        let half = self.half(direction);
+        let kept = half.tail.as_ref().map_or(0, |t| t.len());
         // Where the length is known the decoder is in step again behind the message.
         let rest = half.need.saturating_sub(kept) as u64;
-        call.host.counters.oversized_messages += 1;
         self.lost(call, direction, Lost::Limit(kept as u64 + rest));
         let half = self.half(direction);
         half.skip = half.skip.saturating_add(rest);
@@ -311,6 +343,22 @@ impl Connection {
         }
     }
 
+    /// The connection is over before a probe was sure. Without payload it goes to the first candidate that reports on every
+    /// connection, as if that had been alone.
+    fn probing_ends(&mut self, call: &mut Call<'_>, candidates: u32) {
+        if self.halves.iter().any(|h| h.tail.is_some()) {
+            return self.probe(call, Direction::ToServer, &[], candidates);
+        }
+        let reports = |index: &u32| {
+            candidates & 1 << index != 0
+                && call.host.plugin(*index).is_some_and(|p| p.about().opens_at == OpensAt::FirstPacket)
+        };
+        if let Some(index) = (0..u32::BITS).find(reports) {
+            self.state = State::Claimed(index);
+            self.open(call.host, call.flow);
+        }
+    }
+
     /// Gives the decoder what probing kept; what came last, in direction `last`, goes last.
     fn first_data(&mut self, call: &mut Call<'_>, last: Direction) {
         let last = self.direction(last);
@@ -377,9 +425,14 @@ impl Stream<Host> for Connection {
                 decoder.half_closed(direction, window, &mut call.out(self.reversed));
             }
         }
+        self.charge(&mut call);
     }
 
     fn reassembly_complete(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], end: End) {
+        if let State::Probing(candidates) = self.state {
+            let now = host.now;
+            self.probing_ends(&mut Call { host, flow, totals, now }, candidates);
+        }
         if let State::Decoding(decoder) = &mut self.state {
             let none = Seen::default();
             let tails = self
@@ -392,6 +445,7 @@ impl Stream<Host> for Connection {
         self.state = State::Ignored;
         self.drop_tail(host, Direction::ToServer);
         self.drop_tail(host, Direction::ToClient);
+        self.settle(host);
     }
 
     fn idle(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], now: Nanos) -> bool {

@@ -55,6 +55,8 @@ counters! {
         pub gaps,
         /// Messages longer than the limit of kept bytes.
         pub oversized_messages,
+        /// Messages given up because all connections together kept too many bytes.
+        pub crowded_out_messages,
     }
 }
 
@@ -80,6 +82,9 @@ pub struct Host {
     pub now: Nanos,
     tails: TailPool,
     max_message: usize,
+    /// Bytes that all connections keep, and the most that they may.
+    kept: usize,
+    max_kept: usize,
 }
 
 impl Host {
@@ -94,7 +99,16 @@ impl Host {
             now: Nanos(0),
             tails: TailPool::default(),
             max_message,
+            kept: 0,
+            max_kept: usize::MAX,
         }
+    }
+
+    /// Bounds the bytes of unfinished messages that all connections together keep.
+    #[must_use]
+    pub fn with_max_kept(mut self, bytes: usize) -> Self {
+        self.max_kept = bytes;
+        self
     }
 
     fn plugin(&self, index: u32) -> Option<&dyn Plugin> {

@@ -165,60 +165,62 @@ fn directions_do_not_mix() {
     assert_eq!(play(&steps), ["0 hi", "1 abc", "end Fin  "]);
 }
 
+/// A toy with long messages: four bytes of length in front.
+struct Long(Log);
+impl Decode for Long {
+    fn data(&mut self, _: Direction, w: Window<'_>, _: &mut Out<'_>) -> Next {
+        let mut used = 0;
+        loop {
+            let rest = &w.bytes[used..];
+            let Some(head) = rest.first_chunk::<4>() else { return Next::More { used, need: 4 } };
+            let need = 4 + u32::from_be_bytes(*head) as usize;
+            if rest.len() < need {
+                return Next::More { used, need };
+            }
+            self.0.lock().unwrap().push(format!("message of {}", need - 4));
+            used += need;
+        }
+    }
+    fn gap(&mut self, _: Direction, tail: Window<'_>, lost: Lost, _: &mut Out<'_>) -> Next {
+        self.0.lock().unwrap().push(format!("{lost:?} tail {}", tail.bytes.len()));
+        Next::More { used: 0, need: 0 }
+    }
+    fn datagram(&mut self, _: Direction, _: Window<'_>, _: &mut Out<'_>) -> Next {
+        Next::More { used: 0, need: 0 }
+    }
+    fn tick(&mut self, _: Nanos, _: &mut Out<'_>) -> bool {
+        false
+    }
+    fn end(&mut self, _: End, _: [Window<'_>; 2], _: &mut Out<'_>) {}
+    fn retained(&self) -> usize {
+        0
+    }
+}
+struct LongPlugin(Toy);
+impl Plugin for LongPlugin {
+    fn about(&self) -> &About {
+        self.0.about()
+    }
+    fn configure(&mut self, options: &Options) -> Result<(), OptionError> {
+        self.0.configure(options)
+    }
+    fn rule(&self) -> String {
+        self.0.rule()
+    }
+    fn is_server_port(&self, port: u16) -> bool {
+        self.0.is_server_port(port)
+    }
+    fn probe(&self, a: &[u8], b: &[u8]) -> Probe {
+        self.0.probe(a, b)
+    }
+    fn open(&self, _: &FlowInfo) -> Decoder {
+        Decoder::External(Box::new(Long(self.0.0.clone())))
+    }
+}
+
 #[test]
 fn a_message_beyond_the_limit_is_passed_over_and_the_next_one_is_right() {
     /// Messages with a length of four bytes.
-    struct Long(Log);
-    impl Decode for Long {
-        fn data(&mut self, _: Direction, w: Window<'_>, _: &mut Out<'_>) -> Next {
-            let mut used = 0;
-            loop {
-                let rest = &w.bytes[used..];
-                let Some(head) = rest.first_chunk::<4>() else { return Next::More { used, need: 4 } };
-                let need = 4 + u32::from_be_bytes(*head) as usize;
-                if rest.len() < need {
-                    return Next::More { used, need };
-                }
-                self.0.lock().unwrap().push(format!("message of {}", need - 4));
-                used += need;
-            }
-        }
-        fn gap(&mut self, _: Direction, tail: Window<'_>, lost: Lost, _: &mut Out<'_>) -> Next {
-            self.0.lock().unwrap().push(format!("{lost:?} tail {}", tail.bytes.len()));
-            Next::More { used: 0, need: 0 }
-        }
-        fn datagram(&mut self, _: Direction, _: Window<'_>, _: &mut Out<'_>) -> Next {
-            Next::More { used: 0, need: 0 }
-        }
-        fn tick(&mut self, _: Nanos, _: &mut Out<'_>) -> bool {
-            false
-        }
-        fn end(&mut self, _: End, _: [Window<'_>; 2], _: &mut Out<'_>) {}
-        fn retained(&self) -> usize {
-            0
-        }
-    }
-    struct LongPlugin(Toy);
-    impl Plugin for LongPlugin {
-        fn about(&self) -> &About {
-            self.0.about()
-        }
-        fn configure(&mut self, options: &Options) -> Result<(), OptionError> {
-            self.0.configure(options)
-        }
-        fn rule(&self) -> String {
-            self.0.rule()
-        }
-        fn is_server_port(&self, port: u16) -> bool {
-            self.0.is_server_port(port)
-        }
-        fn probe(&self, a: &[u8], b: &[u8]) -> Probe {
-            self.0.probe(a, b)
-        }
-        fn open(&self, _: &FlowInfo) -> Decoder {
-            Decoder::External(Box::new(Long(self.0.0.clone())))
-        }
-    }
     let long = 200_000_u32;
     let mut stream = [&long.to_be_bytes()[..], &vec![b'x'; long as usize]].concat();
     stream.extend([0, 0, 0, 2, b'h', b'i']);
@@ -285,6 +287,11 @@ mod probing {
             self.connection.reassembled(&mut self.host, &self.flow, &totals, Chunks::from_slice(&[chunk]));
         }
 
+        fn end(&mut self) {
+            let totals = [Totals::default(); 2];
+            self.connection.reassembly_complete(&mut self.host, &self.flow, &totals, End::Fin);
+        }
+
         fn log(&self, plugin: usize) -> Vec<String> {
             self.logs[plugin].lock().unwrap().clone()
         }
@@ -316,6 +323,66 @@ mod probing {
         two.data(Direction::ToServer, b"more", 0);
         assert_eq!(two.host.counters.bypassed_other_protocol, 1);
         assert_eq!(two.host.counters.bypassed_bytes, 4);
+    }
+
+    #[test]
+    fn the_end_ends_the_probing() {
+        let mut undecided = two();
+        undecided.data(Direction::ToServer, b"\x02", -1);
+        undecided.end();
+        assert_eq!(undecided.log(0), ["0 gap Unknown tail ", "1 gap Unknown tail ", "end Fin \\x02 "]);
+        // Without payload neither of the two would have been opened alone.
+        let mut silent = two();
+        silent.end();
+        assert_eq!((silent.log(0), silent.log(1)), (Vec::new(), Vec::new()));
+        assert_eq!(silent.host.counters.decoded, 0);
+    }
+
+    /// A plugin that reports on every connection does so, too, when another one might have wanted it.
+    #[test]
+    fn a_connection_without_payload_is_reported() {
+        let plugins = ["mysql", "tcp"]
+            .map(|name| ActivePlugin { plugin: crate::builtin(name).unwrap(), matches: Box::new(|_| true) });
+        let mut silent = two();
+        silent.host = Host::new(Arc::new(plugins), Arena::new(1000), 1000);
+        silent.connection = silent.host.new_stream(&mut silent.flow);
+        silent.end();
+        let protocols: Vec<_> = silent.host.arena.events().map(|event| event.head.protocol).collect();
+        assert_eq!(protocols, ["tcp"]);
+    }
+
+    /// Greedy connections together can't keep more than the limit; a small message is kept beside them, and nobody is out of step.
+    #[test]
+    fn all_connections_together_keep_no_more_than_the_limit() {
+        let totals = [Totals::default(); 2];
+        let log = Log::default();
+        let plugin = LongPlugin(Toy(log.clone(), None));
+        let plugins = [ActivePlugin { plugin: Box::new(plugin), matches: Box::new(|_| true) }];
+        let mut host = Host::new(Arc::new(plugins), Arena::new(1000), 128 << 10).with_max_kept(100_000);
+        let mut flow = two().flow;
+        let mut connections: Vec<_> = (0..10).map(|_| host.new_stream(&mut flow)).collect();
+        let mut play = |connection: &mut Connection, host: &mut Host, bytes: &[u8]| {
+            let direction = Direction::ToServer;
+            let chunk = Reassembly { direction, bytes, skip: 0, start: false, end: false, seen: Nanos(5) };
+            connection.reassembled(host, &flow, &totals, Chunks::from_slice(&[chunk]));
+        };
+        let mut half = 40_000_u32.to_be_bytes().to_vec();
+        half.resize(20_000, b'x');
+        for connection in &mut connections {
+            play(connection, &mut host, &half);
+            assert!(host.kept <= 100_000, "{}", host.kept);
+        }
+        assert_eq!(host.counters.crowded_out_messages, 5);
+        // Behind the rest of the message that was given up comes one that is whole again.
+        let mut rest = vec![b'x'; 20_004];
+        rest.extend([0, 0, 0, 2, b'h', b'i']);
+        log.lock().unwrap().clear();
+        play(&mut connections[9], &mut host, &rest);
+        assert_eq!(*log.lock().unwrap(), ["message of 2"]);
+        for connection in &mut connections {
+            connection.reassembly_complete(&mut host, &flow, &totals, End::Fin);
+        }
+        assert_eq!(host.kept, 0);
     }
 
     #[test]

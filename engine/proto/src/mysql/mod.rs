@@ -37,6 +37,7 @@ mod report;
 mod request;
 mod response;
 mod resync;
+mod secret;
 mod server;
 mod session;
 mod sql;

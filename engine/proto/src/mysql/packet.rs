@@ -109,6 +109,12 @@ impl<'a> Failure<'a> {
         Some(Self { code, sqlstate, message: c.rest() })
     }
 
+    /// Without the part of the statement that a syntax error quotes.
+    pub(super) fn without_quote(self) -> Self {
+        let end = memchr::memmem::find(self.message, b" near '").unwrap_or(self.message.len());
+        Self { message: self.message.get(..end).unwrap_or_default(), ..self }
+    }
+
     /// Not an error: the server tells how far it got.
     pub(super) fn is_progress(&self) -> bool {
         self.code == PROGRESS

@@ -6,6 +6,7 @@ use super::command::{Command, Shape};
 use super::exchange::{Exchange, Queue};
 use super::packet::{Failure, Okay};
 use super::response::Response;
+use super::secret;
 use super::session::Session;
 use super::sql;
 use super::statements::Statements;
@@ -102,9 +103,18 @@ impl Sources<'_> {
         let name = command.name().unwrap_or("UNKNOWN").as_bytes();
         event =
             event.text(Key::DB_OPERATION_NAME, keyword.as_ref().map_or(name, sql::Keyword::as_bytes), public);
+        let hidden = text.and_then(|(text, _)| secret::hide(text));
         if let Some((text, len)) = text {
-            event = event.cut_text(Key::DB_QUERY_TEXT, text, len, Sensitivity::Literal);
+            let whole = len == text.len() as u64;
+            let shown = hidden.as_deref().unwrap_or(text);
+            let len = if whole { shown.len() as u64 } else { len };
+            event = event.cut_text(Key::DB_QUERY_TEXT, shown, len, Sensitivity::Literal);
         }
+        let outcome = match outcome {
+            // The server quotes what it stumbled over.
+            Outcome::Failed(error) if hidden.is_some() => Outcome::Failed(error.without_quote()),
+            outcome => outcome,
+        };
 
         let (user, namespace) = match command {
             Command::INIT_DB | Command::CREATE_DB | Command::DROP_DB if exchange.loss.is_some() => {

@@ -48,7 +48,7 @@ fn skip_to_word(mut text: &[u8]) -> &[u8] {
 }
 
 /// The length of the comment at the start of `text`; one without an end reaches to the text's end.
-fn comment(text: &[u8]) -> Option<usize> {
+pub(super) fn comment(text: &[u8]) -> Option<usize> {
     match text {
         [b'/', b'*', body @ ..] => {
             Some(memchr::memmem::find(body, b"*/").map_or(text.len(), |end| 2 + end + 2))
@@ -58,6 +58,11 @@ fn comment(text: &[u8]) -> Option<usize> {
         }
         _ => None,
     }
+}
+
+/// Whether a comment begins here whose content the server executes: `/*! … */`, `/*M! … */`.
+pub(super) fn is_executable(text: &[u8]) -> bool {
+    text.starts_with(b"/*!") || text.starts_with(b"/*M!")
 }
 
 /// The statement that begins at `at` in a text, its semicolon included.
@@ -103,7 +108,7 @@ fn statement_end(text: &[u8]) -> usize {
             b' ' | b'\t' | b'\r' | b'\n' | b';' | b'(' => 1,
             _ => {
                 let comment = comment(rest);
-                begun |= comment.is_none() || rest.starts_with(b"/*!") || rest.starts_with(b"/*M!");
+                begun |= comment.is_none() || is_executable(rest);
                 comment.unwrap_or(1)
             }
         };
@@ -112,7 +117,7 @@ fn statement_end(text: &[u8]) -> usize {
 }
 
 /// The length of the quoted text at the start of `text`, quotes included.
-fn quoted(text: &[u8], quote: u8) -> usize {
+pub(super) fn quoted(text: &[u8], quote: u8) -> usize {
     let mut at = 1;
     while let Some(&byte) = text.get(at) {
         match byte {
@@ -153,7 +158,7 @@ fn after_word<'a>(text: &'a [u8], word: &[u8]) -> Option<&'a [u8]> {
     (ends && head.eq_ignore_ascii_case(word)).then_some(rest)
 }
 
-fn is_name_byte(byte: u8) -> bool {
+pub(super) fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | 0x80..)
 }
 
