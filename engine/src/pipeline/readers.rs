@@ -20,14 +20,13 @@ pub(crate) fn run<'a>(
 ) -> Result<(), EngineError> {
     if let [reader] = readers {
         return panic::catch_unwind(AssertUnwindSafe(|| read(0, reader)))
-            .unwrap_or_else(|_| Err(EngineError::Panic("the reader".into())));
+            .unwrap_or_else(|_| Err(panicked(0)));
     }
     let cores = Some(cores::allowed()).filter(|cores| cores.len() >= readers.len()).unwrap_or_default();
     let mut cores = cores.into_iter();
     let read = &read;
     thread::scope(|scope| {
         let mut handles = Vec::new();
-        let name = |index| format!("reader-{index}");
         for (index, reader) in readers.iter_mut().enumerate() {
             let (core, stop) = (cores.next(), StopOnExit(&control.stop));
             // A thread that can't be started drops this, so that those before it end.
@@ -36,14 +35,18 @@ pub(crate) fn run<'a>(
                 core.into_iter().for_each(cores::pin);
                 read(index, reader)
             };
-            let started = thread::Builder::new().name(name(index)).spawn_scoped(scope, thread);
+            let started = thread::Builder::new().name(format!("reader-{index}")).spawn_scoped(scope, thread);
             handles.push(started.map_err(EngineError::Thread)?);
         }
         // All are waited for, whatever the first of them says.
         let ended: Vec<_> = handles.into_iter().map(thread::ScopedJoinHandle::join).collect();
         let mut results = ended.into_iter().enumerate();
-        results.try_for_each(|(index, ended)| ended.unwrap_or_else(|_| Err(EngineError::Panic(name(index)))))
+        results.try_for_each(|(index, ended)| ended.unwrap_or_else(|_| Err(panicked(index))))
     })
+}
+
+fn panicked(index: usize) -> EngineError {
+    EngineError::Panic(format!("reader-{index}"))
 }
 
 /// Stops all readers when one ends, even by a panic.

@@ -220,7 +220,6 @@ impl Plugin for LongPlugin {
 
 #[test]
 fn a_message_beyond_the_limit_is_passed_over_and_the_next_one_is_right() {
-    /// Messages with a length of four bytes.
     let long = 200_000_u32;
     let mut stream = [&long.to_be_bytes()[..], &vec![b'x'; long as usize]].concat();
     stream.extend([0, 0, 0, 2, b'h', b'i']);
@@ -361,7 +360,7 @@ mod probing {
         let mut host = Host::new(Arc::new(plugins), Arena::new(1000), 128 << 10).with_max_kept(100_000);
         let mut flow = two().flow;
         let mut connections: Vec<_> = (0..10).map(|_| host.new_stream(&mut flow)).collect();
-        let mut play = |connection: &mut Connection, host: &mut Host, bytes: &[u8]| {
+        let play = |connection: &mut Connection, host: &mut Host, bytes: &[u8]| {
             let direction = Direction::ToServer;
             let chunk = Reassembly { direction, bytes, skip: 0, start: false, end: false, seen: Nanos(5) };
             connection.reassembled(host, &flow, &totals, Chunks::from_slice(&[chunk]));
