@@ -94,8 +94,13 @@ fn input() -> Vec<Arg> {
             .default_value("0"),
         switch("no-promiscuous", "Don't put interfaces into promiscuous mode"),
         value("duration", "SECS", "Stop after so many seconds").value_parser(seconds),
-        value("threads", "N", "Workers; live, each reads a ring of its own (of --ring-size, on every interface) where the kernel can share the flows out, which needs CAP_BPF; else, from files and with --write one reader serves all")
-            .value_parser(threads)
+        value(
+            "threads",
+            "N",
+            "Workers; 1 reads, decodes and writes in one thread. Live, each of several has rings of its own, if it may (CAP_BPF) and \
+             nothing is written with --write; else, and for files, one thread reads for all",
+        )
+        .value_parser(threads)
             .default_value("1"),
     ]
 }

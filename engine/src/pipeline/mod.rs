@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use sniff_x_capture::{CaptureError, Source, SourceCounters};
+use sniff_x_capture::{CaptureError, Source};
 use sniff_x_filter::{ParseError, RuleSet};
 use sniff_x_flow::Nanos;
 use sniff_x_flow::packet::FlowHasher;
@@ -126,7 +126,7 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
         now: Nanos(0),
     };
     let mut readers: Vec<_> = sources.into_iter().map(reader).collect();
-    let tallies: Vec<_> = readers.iter().map(|_| Mutex::new(Tally::default())).collect();
+    let shares: Vec<_> = readers.iter().map(|_| Mutex::new(Summary::default())).collect();
     let (interval, duration) = (config.stats_interval, config.duration);
     let (sink, count) = (config.output.to, config.output.count);
 
@@ -166,30 +166,26 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
         }
         let since = Stopwatch::start();
         let told = AtomicUsize::new(0);
-        // Whatever happens here, the queues must be closed: the scope waits for every thread, and they wait for their queues.
-        let mut result = started.and_then(|()| {
-            readers::run(&mut readers, control, |index, reader| {
-                let mut reports = 0;
-                reader.run(duration, |reader| {
-                    reader.report_progress();
-                    if let Some(interval) = interval
-                        && since.elapsed() >= interval * (reports + 1)
-                    {
-                        reports += 1;
-                        if let Some(tally) = tallies.get(index) {
-                            set(tally, reader.tally());
-                        }
-                        // The last of the readers whose turn it is shows what all have told.
-                        if (told.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(tallies.len()) {
-                            log::info!(
-                                "{}",
-                                one_line(&summary(tallies.iter().map(get), &published, &output))
-                            );
-                        }
+        let read = |index: usize, reader: &mut Reader<'_>| {
+            let mut reports = 0;
+            reader.run(duration, |reader| {
+                reader.report_progress();
+                if let Some(interval) = interval
+                    && since.elapsed() >= interval * (reports + 1)
+                {
+                    reports += 1;
+                    if let Some(share) = shares.get(index) {
+                        set(share, reader.share());
                     }
-                })
+                    // The last of the readers whose turn it is shows what all have told.
+                    if (told.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(shares.len()) {
+                        log::info!("{}", one_line(&total(shares.iter().map(get), &published, &output)));
+                    }
+                }
             })
-        });
+        };
+        // Whatever happens here, the queues must be closed: the scope waits for every thread, and they wait for their queues.
+        let mut result = started.and_then(|()| readers::run(&mut readers, control, read));
         readers.iter().for_each(Reader::close_queues);
         for handle in handles {
             let name = handle.thread().name().unwrap_or("a worker").to_owned();
@@ -209,7 +205,7 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
         let frames: Vec<_> = readers.iter().map(|reader| reader.counters.frames.to_string()).collect();
         log::debug!("frames of each reader: {}", frames.join(" "));
     }
-    let summary = summary(readers.iter_mut().map(Reader::tally), &published, &output);
+    let summary = total(readers.iter_mut().map(Reader::share), &published, &output);
     if summary.reader.passed == 0 && summary.filtered() > 0 && !wanted.is_empty() {
         let of_filter = if rules.filter.is_some() { " and --filter" } else { "" };
         log::warn!("no frame matched {}{of_filter}: is it another port?", wanted.join(" or "));
@@ -218,15 +214,6 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
     let finished = finished.map_or(Ok(()), |writer| writer.finish(&summary.source));
     on_summary(&summary);
     result.and(finished)
-}
-
-/// What a reader counted, with its source and the worker in its thread.
-#[derive(Clone, Default)]
-struct Tally {
-    source: SourceCounters,
-    reader: ReaderCounters,
-    worker: WorkerCounters,
-    frames_written: u64,
 }
 
 impl Reader<'_> {
@@ -244,18 +231,39 @@ impl Reader<'_> {
         }
     }
 
-    fn tally(&mut self) -> Tally {
-        let worker = match &self.workers {
+    /// What it counted, with its source and the worker in its thread.
+    fn share(&mut self) -> Summary {
+        let workers = match &self.workers {
             Workers::Inline(worker) => worker.counters(),
             Workers::Queues(_) | Workers::None => WorkerCounters::default(),
         };
-        Tally {
+        Summary {
             source: self.source.counters(),
             reader: self.counters,
-            worker,
+            workers,
             frames_written: self.writer.as_ref().map_or(0, PcapngWriter::frames),
+            ..Summary::default()
         }
     }
+}
+
+/// The sum over the readers, the workers in threads of their own, and the output.
+fn total(
+    readers: impl Iterator<Item = Summary>,
+    workers: &[Mutex<WorkerCounters>],
+    output: &OutputQueue,
+) -> Summary {
+    let mut sum = readers
+        .reduce(|mut sum, share| {
+            sum.add(&share);
+            sum
+        })
+        .unwrap_or_default();
+    for worker in workers {
+        sum.workers.add(&get(worker));
+    }
+    (sum.events_written, sum.events_dropped) = output.counts();
+    sum
 }
 
 /// Stops the intake when its thread panics: an hour of capture of which a share goes nowhere is worth less than an early end.
@@ -267,36 +275,6 @@ impl Drop for StopOnPanic<'_> {
             self.0.stop.store(true, Ordering::Relaxed);
         }
     }
-}
-
-/// The sum over the readers and the workers in threads of their own.
-fn summary(
-    readers: impl Iterator<Item = Tally>,
-    workers: &[Mutex<WorkerCounters>],
-    output: &OutputQueue,
-) -> Summary {
-    let (events_written, events_dropped) = output.counts();
-    let mut sum = readers
-        .map(|tally| Summary {
-            source: tally.source,
-            reader: tally.reader,
-            workers: tally.worker,
-            events_written,
-            events_dropped,
-            frames_written: tally.frames_written,
-        })
-        .reduce(|mut sum, one| {
-            sum.source.add(&one.source);
-            sum.reader.add(&one.reader);
-            sum.workers.add(&one.workers);
-            sum.frames_written += one.frames_written;
-            sum
-        })
-        .unwrap_or_default();
-    for worker in workers {
-        sum.workers.add(&get(worker));
-    }
-    sum
 }
 
 fn set<T>(place: &Mutex<T>, counters: T) {

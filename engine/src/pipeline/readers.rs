@@ -160,5 +160,7 @@ mod tests {
         let (result, orderly) = run_all(vec![Fake::GoesOn, Fake::GoesOn, Fake::Panics], false);
         assert!(matches!(result, Err(EngineError::Panic(name)) if name == "reader-2"));
         assert_eq!(orderly, [0, 1]);
+        let (alone, _) = run_all(vec![Fake::Panics], false);
+        assert!(matches!(alone, Err(EngineError::Panic(_))));
     }
 }

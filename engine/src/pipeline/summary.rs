@@ -23,6 +23,16 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Adds what another reader and its worker counted.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.source.add(&other.source);
+        self.reader.add(&other.reader);
+        self.workers.add(&other.workers);
+        self.events_written += other.events_written;
+        self.events_dropped += other.events_dropped;
+        self.frames_written += other.frames_written;
+    }
+
     /// Frames that the filters rejected, in the kernel and here.
     #[must_use]
     pub fn filtered(&self) -> u64 {
