@@ -130,11 +130,11 @@ fn every_statement_is_seen_once_with_its_outcome() {
     let server = MariaDb::start(&net);
     let folder = tempfile::tempdir().unwrap();
     let recording = folder.path().join("recorded.pcap");
-    let mut tcpdump = net
+    let tcpdump = net
         .on_server("tcpdump")
-        .args(["-i", IFACE, "--immediate-mode", "-U", "-w"])
+        .args(["-i", IFACE, "-B", "65536", "--immediate-mode", "-U", "-w"])
         .arg(&recording)
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     while std::fs::metadata(&recording).map_or(0, |m| m.len()) < 24 {
@@ -213,7 +213,12 @@ fn every_statement_is_seen_once_with_its_outcome() {
         nix::sys::signal::Signal::SIGINT,
     )
     .unwrap();
-    tcpdump.wait().unwrap();
+    let said = tcpdump.wait_with_output().unwrap().stderr;
+    let said = String::from_utf8_lossy(&said);
+    assert!(
+        said.contains("0 packets dropped by kernel"),
+        "tcpdump lost frames, so there is nothing to compare with:\n{said}"
+    );
     let again = binary::events([Path::new("--read"), &recording, Path::new("mysql")]);
     let bare = |events: &[Value]| -> Vec<Value> {
         let mut events = events.to_vec();
