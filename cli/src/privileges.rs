@@ -2,19 +2,27 @@
 
 use std::io;
 
-use caps::CapSet;
+use caps::{CapSet, Capability, CapsHashSet};
 use log::{debug, warn};
 
 /// The capabilities that live capture needs, as `setcap` takes them.
 pub(crate) const NEEDED: &str = "cap_net_raw,cap_bpf=ep";
 
-/// Gives up all capabilities of the calling thread, for good. What is open stays open.
+/// Gives up all capabilities of the calling thread, for good. What is open stays open. With `writes_files` root keeps the one by which it
+/// writes where it likes: files are still to be made, perhaps in another user's folder.
 ///
 /// A thread that starts later inherits what its parent has by then; threads that run already must each call it.
-pub(crate) fn drop_capabilities() {
+pub(crate) fn drop_capabilities(writes_files: bool) {
+    let has = |capability| caps::has_cap(None, CapSet::Permitted, capability).unwrap_or(false);
+    let kept: CapsHashSet =
+        [Capability::CAP_DAC_OVERRIDE].into_iter().filter(|c| writes_files && has(*c)).collect();
     // The ambient set can only hold what is permitted and inheritable; permitted last, since it bounds the others.
     for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
-        if let Err(error) = caps::clear(None, set) {
+        let result = match set {
+            CapSet::Effective | CapSet::Permitted => caps::set(None, set, &kept),
+            _ => caps::clear(None, set),
+        };
+        if let Err(error) = result {
             warn!("could not give up capabilities ({set:?}): {error}");
             return;
         }
@@ -38,11 +46,23 @@ mod tests {
     #[test]
     fn nothing_is_left() {
         let left = std::thread::spawn(|| {
-            drop_capabilities();
+            drop_capabilities(false);
             [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable, CapSet::Ambient]
                 .map(|set| caps::read(None, set).unwrap().len())
         });
         assert_eq!(left.join().unwrap(), [0; 4]);
+    }
+
+    #[test]
+    fn whoever_writes_files_keeps_no_more_than_that() {
+        let left = std::thread::spawn(|| {
+            let had = caps::has_cap(None, CapSet::Permitted, Capability::CAP_DAC_OVERRIDE).unwrap();
+            drop_capabilities(true);
+            (had, caps::read(None, CapSet::Effective).unwrap(), caps::read(None, CapSet::Permitted).unwrap())
+        });
+        let (had, effective, permitted) = left.join().unwrap();
+        assert_eq!(permitted, had.then_some(Capability::CAP_DAC_OVERRIDE).into_iter().collect());
+        assert_eq!(effective, permitted);
     }
 
     #[test]

@@ -73,7 +73,9 @@ fn run(config: Config, stats_file: Option<PathBuf>, quiet: bool) -> Result<(), F
     });
     let stats = stats.transpose()?;
 
-    let control = Control { on_open: Some(Arc::new(privileges::drop_capabilities)), ..Control::default() };
+    let writes_files = config.dump.is_some();
+    let on_open = move || privileges::drop_capabilities(writes_files);
+    let control = Control { on_open: Some(Arc::new(on_open)), ..Control::default() };
     stop_on_signals(&control).context("signals")?;
     let is_file = matches!(config.input, Input::File(_));
     let progress = (is_file && !quiet && progress::is_wanted()).then(|| Progress::of(&control));

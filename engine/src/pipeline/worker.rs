@@ -68,6 +68,9 @@ impl WorkerPlan {
 /// depend on how frames were batched. Half of the shortest one, that of a hole.
 const TIMERS: u64 = 100_000_000;
 
+/// Connections that end at once at the end of the input.
+const PORTION: usize = 256;
+
 /// Owns the connections that hash to it.
 pub(crate) struct Worker {
     assembler: Assembler<Host>,
@@ -108,8 +111,10 @@ impl Worker {
 
     /// The input is over: every connection ends.
     pub(crate) fn finish(&mut self) {
-        self.assembler.flush_all(&mut self.host);
-        self.write_events();
+        // In portions: what a million connections have to say at their end need not be in memory at once.
+        while self.assembler.flush_some(&mut self.host, PORTION) > 0 {
+            self.write_events();
+        }
         self.output.hand_on(&mut self.lines);
     }
 

@@ -109,15 +109,23 @@ impl<F: StreamFactory> Assembler<F> {
 
     /// Ends every connection as the input's end does; gives how many there were.
     pub fn flush_all(&mut self, factory: &mut F) -> usize {
+        self.flush_some(factory, usize::MAX)
+    }
+
+    /// Like [`Assembler::flush_all`], but ends `most` connections at the most: for whoever has to do something with what
+    /// they tell in between. 0 when there are no more.
+    pub fn flush_some(&mut self, factory: &mut F, most: usize) -> usize {
         let mut closed = 0;
-        for state in [State::Embryonic, State::Open] {
-            while let Some(index) = self.pool.oldest(state) {
-                self.finish(factory, index, End::Eof, None);
-                closed += 1;
-            }
+        while closed < most {
+            let oldest = self.pool.oldest(State::Embryonic).or_else(|| self.pool.oldest(State::Open));
+            let Some(index) = oldest else { break };
+            self.finish(factory, index, End::Eof, None);
+            closed += 1;
         }
-        while let Some(index) = self.pool.oldest(State::Closed) {
-            self.pool.remove(index);
+        if closed < most {
+            while let Some(index) = self.pool.oldest(State::Closed) {
+                self.pool.remove(index);
+            }
         }
         closed
     }
