@@ -33,7 +33,8 @@ def run(cursor, text):
 
 
 connection = pymysql.connect(
-    host=host, user="app", password=password, database="shop", autocommit=True, client_flag=CLIENT.MULTI_STATEMENTS
+    host=host, user="app", password=password, database="shop", autocommit=True, ssl_disabled=True,
+    client_flag=CLIENT.MULTI_STATEMENTS,
 )
 cursor = connection.cursor()
 big = [

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::netns::Net;
 
-/// A running server with a database `shop`, the user `app` (password `s3cret-Pa55`) and a general log.
+/// A running server, with TLS for whoever asks for it, with a database `shop`, the user `app` (password `s3cret-Pa55`) and a general log.
 pub struct MariaDb {
     child: Child,
     folder: TempDir,
@@ -36,6 +36,17 @@ impl MariaDb {
             .output()
             .expect("mariadb-install-db");
         assert!(install.status.success(), "{}", String::from_utf8_lossy(&install.stderr));
+        let (key, certificate) = (folder.path().join("key.pem"), folder.path().join("certificate.pem"));
+        let made = Command::new("openssl")
+            .args([
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test", "-keyout",
+            ])
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate)
+            .output()
+            .expect("openssl");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let init = folder.path().join("init.sql");
         std::fs::write(
             &init,
@@ -61,6 +72,8 @@ impl MariaDb {
             .arg(format!("--socket={}", folder.path().join("s").display()))
             .arg(format!("--pid-file={}", folder.path().join("pid").display()))
             .arg(format!("--init-file={}", init.display()))
+            .arg(format!("--ssl-key={}", key.display()))
+            .arg(format!("--ssl-cert={}", certificate.display()))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(folder.path().join("error.log")).expect("error.log"))

@@ -28,6 +28,7 @@ fn can_run() -> Option<PathBuf> {
     let programs = [
         ("ip", "iproute2"),
         ("mariadbd", "mariadb-server"),
+        ("openssl", "openssl"),
         ("mariadb", "mariadb-client"),
         ("tcpdump", "tcpdump"),
     ];
@@ -169,6 +170,22 @@ fn every_statement_is_seen_once_with_its_outcome() {
         .unwrap();
     assert!(String::from_utf8_lossy(&tool.stderr).contains("ERROR 1146"), "{tool:?}");
 
+    let encrypted = net
+        .on_client("mariadb")
+        .args([
+            "--no-defaults",
+            "-h",
+            SERVER,
+            "-uapp",
+            &format!("-p{PASSWORD}"),
+            "--ssl",
+            "-e",
+            "SELECT 'unseen'",
+        ])
+        .output()
+        .unwrap();
+    assert!(encrypted.status.success() && encrypted.stdout.starts_with(b"unseen"), "{encrypted:?}");
+
     // The last frames are in the ring; stopping drains it.
     let (events, said, status) = capture.stop();
     assert!(status.success(), "{said}");
@@ -197,6 +214,11 @@ fn every_statement_is_seen_once_with_its_outcome() {
     assert_eq!(third[0]["db.response.returned_rows"], 3);
     let logins: Vec<_> =
         events.iter().filter(|e| e["sniffx.kind"] == "session" && e["sniffx.db.user"] == "app").collect();
+    // A TLS connection is one event, and nothing of what it carries.
+    let encrypted: Vec<_> = events.iter().filter(|e| e["sniffx.session.state"] == "encrypted").collect();
+    assert_eq!(encrypted.len(), 1, "{encrypted:#?}");
+    let port = &encrypted[0]["client.port"];
+    assert_eq!(events.iter().filter(|e| e["client.port"] == *port).count(), 1);
     assert_eq!(logins.len(), 3, "{events:#?}");
     assert!(
         logins.iter().all(|l| l["db.system.name"] == "mariadb" && l["db.namespace"] == "shop"),
