@@ -43,16 +43,6 @@ pub mod counter {
     pub const COUNT: u32 = 3;
 }
 
-/// How frames of the interface begin. The prefilter has a program for each; rule programs are generated for one.
-pub mod link {
-    /// Ethernet.
-    pub const ETHERNET: u32 = 0;
-    /// IP without a link header.
-    pub const RAW_IP: u32 = 1;
-    /// It differs from frame to frame (`any`): only what is relative to the network header is known.
-    pub const ANY: u32 = 2;
-}
-
 /// EtherTypes.
 pub mod ether {
     /// IPv4.

@@ -80,11 +80,7 @@ impl Filtering {
         let Level::Ebpf { prefilter, link, undecided, .. } = &mut self.level else { return true };
         // Where a frame's header differs from frame to frame the program sees only what comes behind it.
         *undecided = *link == Link::Any && rules.filter.is_some();
-        let link = match link {
-            Link::Ethernet => sniff_x_filter::Link::Ethernet,
-            Link::RawIp => sniff_x_filter::Link::RawIp,
-            Link::Any => sniff_x_filter::Link::Any,
-        };
+        let link = *link;
         let accept = self.keep;
         let result = prefilter.set_rules(|maps| {
             rules.compile_ebpf(&EbpfOptions { accept, counters_fd: Some(maps.counters), link })

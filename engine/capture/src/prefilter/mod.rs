@@ -20,42 +20,20 @@ use aya::programs::{ProgramError, SocketFilter};
 use aya::{Ebpf, EbpfLoader};
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
-use sniff_x_ebpf_common::{counter, link};
+use sniff_x_ebpf_common::counter;
+pub use sniff_x_filter::Link;
 
 use crate::CaptureError;
 
 /// The static program. Which toolchain made it is in `ebpf/prebuilt/TOOLCHAIN`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../ebpf/prebuilt/sniff-x.bpf.o");
 
-/// How frames begin on the sockets that the prefilter is attached to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link {
-    /// With an Ethernet header (the loopback interface, too).
-    Ethernet,
-    /// With the IP header.
-    RawIp,
-    /// Each interface has its own way: a socket that is bound to none.
-    Any,
-}
-
-impl Link {
-    /// The number that rule programs are generated for, of [`sniff_x_ebpf_common::link`].
-    #[must_use]
-    pub const fn number(self) -> u32 {
-        match self {
-            Self::Ethernet => link::ETHERNET,
-            Self::RawIp => link::RAW_IP,
-            Self::Any => link::ANY,
-        }
-    }
-
-    /// The name of the static program.
-    const fn program(self) -> &'static str {
-        match self {
-            Self::Ethernet => "ethernet",
-            Self::RawIp => "raw_ip",
-            Self::Any => "any",
-        }
+/// The name of the static program for sockets whose frames begin so.
+const fn program_for(link: Link) -> &'static str {
+    match link {
+        Link::Ethernet => "ethernet",
+        Link::RawIp => "raw_ip",
+        Link::Any => "any",
     }
 }
 
@@ -109,7 +87,7 @@ impl Prefilter {
         // Making a loader reads all of the kernel's type information, tens of milliseconds; so there is one, and nothing needs the types.
         let mut loader = EbpfLoader::new();
         let mut program = loader.btf(None).load(object).map_err(refused)?;
-        socket_filter(&mut program, link.program())?.load().map_err(refused)?;
+        socket_filter(&mut program, program_for(link))?.load().map_err(refused)?;
         let mut loopback = Array::try_from(take_map(&mut program, "LOOPBACK")?).map_err(refused)?;
         loopback.set(0, loopback_index()?, 0).map_err(refused)?;
         let counters = PerCpuArray::try_from(take_map(&mut program, "COUNTERS")?).map_err(refused)?;
@@ -122,9 +100,9 @@ impl Prefilter {
     /// # Errors
     /// [`CaptureError::System`].
     pub fn attach(&self, socket: BorrowedFd<'_>) -> Result<(), CaptureError> {
-        let program: &SocketFilter = match self.program.program(self.link.program()) {
+        let program: &SocketFilter = match self.program.program(program_for(self.link)) {
             Some(program) => program.try_into().map_err(refused::<ProgramError>)?,
-            None => return Err(missing(self.link.program())),
+            None => return Err(missing(program_for(self.link))),
         };
         program.attach(socket).map_err(|error| match io_error(&error) {
             Some(io) => CaptureError::System { call: "setsockopt(SO_ATTACH_BPF)", error: copy(io) },

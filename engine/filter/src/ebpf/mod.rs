@@ -16,7 +16,7 @@ mod set;
 mod simplify;
 mod walk;
 
-use sniff_x_ebpf_common::{counter, link};
+use sniff_x_ebpf_common::counter;
 
 use self::asm::{Assembler, FP, Helper, If, R0, R1, R2, R6, Size};
 use self::walk::Verdicts;
@@ -48,18 +48,6 @@ pub enum Link {
     /// protocol. A field that can't be read so (a frame cut short, headers outside of the buffer's linear part) is no reason to reject:
     /// such a frame passes, and [`RuleSet::matches_frame`] decides in user space ([`RuleSet::filter_is_final`]).
     Any,
-}
-
-impl Link {
-    /// The number that the prefilter knows it by.
-    #[must_use]
-    pub const fn number(self) -> u32 {
-        match self {
-            Self::Ethernet => link::ETHERNET,
-            Self::RawIp => link::RAW_IP,
-            Self::Any => link::ANY,
-        }
-    }
 }
 
 /// The rules can't be put into a program that the kernel takes: they must be evaluated in user space.

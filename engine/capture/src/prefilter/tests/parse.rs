@@ -39,7 +39,7 @@ const CUT: Expect = Expect { found: found::UNDECIDED, ip_at: 0, transport: None 
 /// The static program.
 pub(super) fn program(prefilter: &Prefilter) -> BorrowedFd<'_> {
     let program: &SocketFilter =
-        prefilter.program.program(prefilter.link.program()).unwrap().try_into().unwrap();
+        prefilter.program.program(super::super::program_for(prefilter.link)).unwrap().try_into().unwrap();
     program.fd().unwrap().as_fd()
 }
 
