@@ -26,6 +26,8 @@ pub(super) struct Statements {
     list: Vec<Statement>,
     spare: Vec<Vec<u8>>,
     bytes: usize,
+    /// Capacity of all texts and spare buffers: kept as a sum, since it is asked for often.
+    held: usize,
     clock: u64,
     last: Option<u32>,
 }
@@ -45,7 +47,9 @@ impl Statements {
             self.evict();
         }
         let mut buffer = self.spare.pop().unwrap_or_default();
+        self.held -= buffer.capacity();
         buffer.extend_from_slice(text);
+        self.held += buffer.capacity();
         self.bytes += text.len();
         self.clock += 1;
         let at = self.list.partition_point(|s| s.id < id);
@@ -89,9 +93,7 @@ impl Statements {
 
     /// Bytes of memory held.
     pub(super) fn retained(&self) -> usize {
-        let texts: usize = self.list.iter().map(|s| s.text.capacity()).sum();
-        let spare: usize = self.spare.iter().map(Vec::capacity).sum();
-        texts + spare + self.list.capacity() * size_of::<Statement>()
+        self.held + self.list.capacity() * size_of::<Statement>()
     }
 
     fn find(&self, id: u32) -> Option<usize> {
@@ -104,6 +106,8 @@ impl Statements {
         if self.spare.len() < MAX_SPARE && buffer.capacity() <= MAX_SPARE_CAPACITY {
             buffer.clear();
             self.spare.push(buffer);
+        } else {
+            self.held -= buffer.capacity();
         }
     }
 
@@ -118,6 +122,21 @@ impl Statements {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_held_is_counted() {
+        let mut statements = Statements::default();
+        for id in 0..3_000 {
+            let text = vec![b'x'; (id as usize * 37) % 6_000];
+            statements.insert(id, &text, text.len() as u64);
+            if id % 3 == 0 {
+                statements.close(id / 2);
+            }
+            let texts: usize = statements.list.iter().map(|s| s.text.capacity()).sum();
+            let spare: usize = statements.spare.iter().map(Vec::capacity).sum();
+            assert_eq!(statements.held, texts + spare);
+        }
+    }
 
     #[test]
     fn remembers_and_forgets() {
