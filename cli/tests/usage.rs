@@ -84,6 +84,7 @@ fn wrong_values_of_own_options() {
     wrong(&["--iface", "lo", "tcp", "--format", "xml"], &["text, json"]);
     wrong(&["--iface", "lo", "tcp", "--backend", "pfring"], &["auto, afpacket, libpcap"]);
     wrong(&["--iface", "lo", "tcp", "--threads", "0"], &["--threads"]);
+    wrong(&["--iface", "lo", "tcp", "--threads", "100000"], &["from 1 to 256"]);
     wrong(&["--iface", "lo", "tcp", "-q", "-v"], &["cannot be used with"]);
     wrong(&["--iface", "lo", "tcp", "--snaplen", "8G"], &["--snaplen"]);
     wrong(&["--read", "x.pcap", "tcp", "--write", "-"], &["--write -"]);
