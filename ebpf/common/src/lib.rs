@@ -9,8 +9,8 @@
 pub mod cb {
     /// Word 0: the bits of [`super::found`], with the transport protocol's number in the lowest 8 bits.
     pub const FOUND: usize = 0;
-    /// Word 1: offset of the innermost IP header in the low 16 bits, of the transport header in the high 16. They count from the
-    /// frame's first byte (`skb->data`), where the link differs from frame to frame (`any`) from the network header (`BPF_HDR_START_NET`). The first is
+    /// Word 1: offset of the innermost IP header in the low 16 bits, of the transport header in the high 16. They count from `skb->data`, the
+    /// frame's first byte; where the link differs from frame to frame (`any`) from the network header (`BPF_HDR_START_NET`). The first is
     /// valid with [`super::found::IPV4`] or [`super::found::IPV6`], the second with [`super::found::PORTS`].
     pub const OFFSETS: usize = 1;
     /// Word 2: source port << 16 | destination port, host byte order; valid with [`super::found::PORTS`].
