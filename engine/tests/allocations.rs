@@ -1,7 +1,8 @@
 //! No heap allocation per in-order segment, through the real engine: file source, parser, assembler, host, mysql decoder, JSON, writer.
 //!
 //! The same 1,000 connections with 50 and with 150 exchanges each: 200,000 segments and 100,000 events more must cost no more allocations
-//! than a handful for buffers that grow once.
+//! than buffers that are made once. How many of those on the way to the output are in use (256 at the most) depends on how the writer's
+//! thread is scheduled.
 #![expect(unsafe_code, clippy::unwrap_used, reason = "a counting allocator has to be an allocator; a test")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -115,5 +116,5 @@ fn segments_in_order_cost_no_allocation() {
     let (many_events, many) = decode(&long);
     assert_eq!((few_events, many_events), (50 * u64::from(CONNECTIONS), 150 * u64::from(CONNECTIONS)));
     let more = many.saturating_sub(few);
-    assert!(more < 100, "{few} allocations for 100,000 segments, {more} more for 200,000 more");
+    assert!(more < 400, "{few} allocations for 100,000 segments, {more} more for 200,000 more");
 }

@@ -58,7 +58,7 @@ impl WorkerPlan {
             keys: self.keys.clone(),
             format: self.format,
             dump: self.dump.clone().map(Dump::new),
-            lines: Lines::default(),
+            lines: Lines::empty(),
             output,
         }
     }

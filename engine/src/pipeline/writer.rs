@@ -15,12 +15,18 @@ const QUEUED: usize = 256;
 pub(crate) const BUFFER: usize = 64 << 10;
 
 /// Formatted events: whole lines.
-#[derive(Default)]
 pub(crate) struct Lines {
     /// The text.
     pub(crate) bytes: Vec<u8>,
     /// How many lines.
     pub(crate) events: u64,
+}
+
+impl Lines {
+    /// An empty buffer with room for all that it is handed on with: it does not grow, unless an event is very long.
+    pub(crate) fn empty() -> Self {
+        Self { bytes: Vec::with_capacity(BUFFER + (4 << 10)), events: 0 }
+    }
 }
 
 /// The way from the workers to the writer.
@@ -53,7 +59,7 @@ impl OutputQueue {
         if lines.events == 0 {
             return;
         }
-        let full = core::mem::replace(lines, self.spare.pop().unwrap_or_default());
+        let full = core::mem::replace(lines, self.spare.pop().unwrap_or_else(Lines::empty));
         let refused =
             if self.blocking { self.lines.push(full).err() } else { self.lines.try_push(full).err() };
         if let Some(refused) = refused {
