@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sniff_x_flow::Nanos;
-use sniff_x_proto::event::{Key, Kind, Status, ValueType};
+use sniff_x_proto::event::{Key, Kind, Status, Suffix, ValueType};
 use sniff_x_proto::{EventBuilder, Out, Sensitivity, Window};
 
 use crate::abi::{self, RawHost, RawOut, RawWindow};
@@ -137,7 +137,7 @@ impl Outlet<'_, '_> {
                 event.cut_text(key, text(start, len), full_len, sensitivity)
             }
             Put::IndexedText { key, index, start, len, sensitivity } => {
-                event.indexed_text(key, index, text(start, len), sensitivity)
+                event.member_text(key, Suffix::Index(index), text(start, len), len as u64, sensitivity)
             }
             Put::U64(key, value) => event.number(key, value),
             Put::I64(key, value) => event.signed(key, value),

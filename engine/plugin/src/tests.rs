@@ -88,8 +88,9 @@ impl Talk {
             ValueRef::Text(text) => format!("{:?}", String::from_utf8_lossy(text)),
             ValueRef::U64(v) => v.to_string(),
             ValueRef::I64(v) => v.to_string(),
-            ValueRef::F64(v) => v.to_string(),
             ValueRef::Bool(v) => v.to_string(),
+            ValueRef::Null => "null".to_owned(),
+            ValueRef::F64(v) => v.to_string(),
         };
         let events = self.arena.events().map(|event| {
             let head = &event.head;

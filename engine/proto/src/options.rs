@@ -1,5 +1,7 @@
 //! Options of plugins: what a plugin declares, and the values that the command line gives it.
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 /// One option that a plugin declares. The command line, its help and its completions are made from it.
@@ -94,13 +96,17 @@ pub struct OptionError {
     /// What was given.
     pub value: String,
     /// What would have been right: `a port from 1 to 65535`.
-    pub expected: &'static str,
+    pub expected: Cow<'static, str>,
 }
 
 impl OptionError {
     /// An error for `--option value`, where `expected` would have been right.
     #[must_use]
-    pub fn new(option: &'static str, value: impl Into<String>, expected: &'static str) -> Self {
-        Self { option, value: value.into(), expected }
+    pub fn new(
+        option: &'static str,
+        value: impl Into<String>,
+        expected: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { option, value: value.into(), expected: expected.into() }
     }
 }

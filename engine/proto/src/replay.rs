@@ -119,14 +119,17 @@ fn line(arena: &Arena, event: &Event, keys: &KeyTable) -> String {
     }
     for (key, suffix, value) in arena.fields(event) {
         let _ = write!(line, " {}", keys.name(key));
-        if let Suffix::Index(index) = suffix {
-            let _ = write!(line, "{index}");
-        }
+        let _ = match suffix {
+            Suffix::None => Ok(()),
+            Suffix::Index(index) => write!(line, "{index}"),
+            Suffix::Name(name) => write!(line, "{}", name.escape_ascii()),
+        };
         let _ = match value {
             ValueRef::U64(v) => write!(line, "={v}"),
             ValueRef::I64(v) => write!(line, "={v}"),
             ValueRef::F64(v) => write!(line, "={v}"),
             ValueRef::Bool(v) => write!(line, "={v}"),
+            ValueRef::Null => write!(line, "=NULL"),
             ValueRef::Text(v) => write!(line, "='{}'", v.escape_ascii()),
         };
     }

@@ -32,7 +32,7 @@ fn head(line: &str) -> (&str, &str) {
 fn differs(line: &str, event: &Event) -> Option<String> {
     let (kind, status) = head(line);
     for (name, expected) in event {
-        let found = match *name {
+        let found = match &**name {
             "kind" => Some(kind.to_owned()),
             "status" => Some(status.to_owned()),
             name => field(line, name),
@@ -41,7 +41,18 @@ fn differs(line: &str, event: &Event) -> Option<String> {
             return Some(format!("{name}: expected {expected:?}, found {found:?}"));
         }
     }
-    None
+    invented(line, event)
+}
+
+/// A parameter or attribute in `line` that `event` does not have.
+fn invented(line: &str, event: &Event) -> Option<String> {
+    [" db.query.parameter.", " sniffx.mysql.attribute."].iter().find_map(|family| {
+        line.match_indices(family).find_map(|(at, _)| {
+            let name = line[at + 1..].split('=').next().unwrap();
+            // In a text, such a word has no value behind it.
+            (!event.contains_key(name)).then(|| format!("{name} was never sent"))
+        })
+    })
 }
 
 /// Whether `line` says nothing that `event` does not: fields may be missing where bytes are, none may be wrong.
@@ -49,15 +60,20 @@ fn is_true(line: &str, event: &Event) -> bool {
     let (kind, status) = head(line);
     event["kind"] == kind
         && event["status"] == status
-        && event.iter().filter(|(name, _)| !matches!(**name, "kind" | "status")).all(|(name, expected)| {
+        && event.iter().filter(|(name, _)| !matches!(&***name, "kind" | "status")).all(|(name, expected)| {
             match field(line, name) {
-                Some(found) if *name == "db.operation.name" => {
+                Some(found) if &**name == "db.operation.name" => {
                     // Without the prepare the statement of an execute is not known.
                     found == *expected || found == "EXECUTE" && field(line, "db.query.text").is_none()
                 }
                 Some(found) => found == *expected,
+                None if name.starts_with("db.query.parameter.")
+                    || name.starts_with("sniffx.mysql.attribute.") =>
+                {
+                    true
+                }
                 None => matches!(
-                    *name,
+                    &**name,
                     "db.namespace"
                         | "sniffx.db.user"
                         | "db.query.text"
@@ -66,6 +82,7 @@ fn is_true(line: &str, event: &Event) -> bool {
                 ),
             }
         })
+        && invented(line, event).is_none()
         && (!event.contains_key("db.namespace")).then(|| field(line, "db.namespace")).flatten().is_none()
 }
 

@@ -67,6 +67,7 @@ impl Summary {
         let mut put = |name, value| counters.push((name, value));
         put("events.written", self.events_written);
         put("events.dropped", self.events_dropped + self.workers.refused_events);
+        put("events.withheld", self.workers.withheld_events);
         put("dump.failed_bytes", self.workers.dump_failed_bytes);
         counters
     }
@@ -96,6 +97,7 @@ impl WorkerCounters {
         self.assembler.add(&other.assembler);
         self.host.add(&other.host);
         self.refused_events += other.refused_events;
+        self.withheld_events += other.withheld_events;
         self.dump_failed_bytes += other.dump_failed_bytes;
     }
 }

@@ -22,6 +22,8 @@ pub struct WorkerCounters {
     pub host: HostCounters,
     /// Events that were too many for one batch.
     pub refused_events: u64,
+    /// Events that a plugin's own options told it not to make.
+    pub withheld_events: u64,
     /// Bytes that `--dump` could not write.
     pub dump_failed_bytes: u64,
 }
@@ -124,6 +126,7 @@ impl Worker {
             assembler: self.assembler.counters(),
             host: self.host.counters,
             refused_events: self.host.arena.refused(),
+            withheld_events: self.host.arena.withheld(),
             dump_failed_bytes: self.dump.as_ref().map_or(0, Dump::failed_bytes),
         }
     }

@@ -1,7 +1,7 @@
 //! JSON Lines: one event, one line, written straight from the record.
 //!
 //! The head comes first, in a fixed order, then the fields in the order in which the plugin put them. Names of keys and plugins are
-//! plain (letters, digits, `.`, `_`, `-`), so only values are escaped.
+//! plain (letters, digits, `.`, `_`, `-`), so only values, and suffixes of families that come off the wire, are escaped.
 //!
 //! # Text that is not UTF-8
 //! JSON holds no bytes that are not UTF-8. Each such byte becomes the four characters `\xNN` (lower-case hexadecimal) in the string's
@@ -59,11 +59,13 @@ fn write_head(event: &Event, out: &mut Vec<u8>) {
     }
 }
 
-fn write_field(keys: &KeyTable, key: Key, suffix: Suffix, value: ValueRef<'_>, out: &mut Vec<u8>) {
+fn write_field(keys: &KeyTable, key: Key, suffix: Suffix<'_>, value: ValueRef<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(keys.name(key).as_bytes());
-    if let Suffix::Index(index) = suffix {
-        write_number(index, out);
+    match suffix {
+        Suffix::None => {}
+        Suffix::Index(index) => write_number(index, out),
+        Suffix::Name(name) => write_text(name, out),
     }
     out.extend_from_slice(b"\":");
     match value {
@@ -72,6 +74,7 @@ fn write_field(keys: &KeyTable, key: Key, suffix: Suffix, value: ValueRef<'_>, o
         ValueRef::F64(v) => write_float(v, out),
         ValueRef::Bool(true) => out.extend_from_slice(b"true"),
         ValueRef::Bool(false) => out.extend_from_slice(b"false"),
+        ValueRef::Null => out.extend_from_slice(b"null"),
         ValueRef::Text(text) => {
             out.push(b'"');
             write_text(text, out);

@@ -1,6 +1,8 @@
 //! The worker's arena: event records and their bytes, reused batch after batch.
 
+use core::fmt;
 use core::time::Duration;
+use std::io::Write;
 
 use sniff_x_flow::{Direction, Endpoint, FlowInfo, Nanos};
 
@@ -114,31 +116,39 @@ pub struct Head {
 
 /// What stands behind the name of a key that is a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Suffix {
+pub enum Suffix<'a> {
     /// The key is no family.
     None,
     /// A number: `db.query.parameter.0`.
     Index(u32),
+    /// A name off the wire, meant to be UTF-8: `sniffx.mysql.attribute.traceparent`.
+    Name(&'a [u8]),
 }
 
-/// A field's value; text lies in the arena's bytes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Value {
-    /// A whole number.
+/// A run of the arena's bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    start: u32,
+    len: u32,
+}
+
+/// A suffix as a record holds it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Member {
+    None,
+    Index(u32),
+    Name(Span),
+}
+
+/// A value as a record holds it; text is already cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Value {
     U64(u64),
-    /// A whole number that may be negative.
     I64(i64),
-    /// A number.
     F64(f64),
-    /// A truth value.
     Bool(bool),
-    /// Bytes of the arena that are meant to be UTF-8, already cut.
-    Text {
-        /// Offset of the first byte in the arena.
-        start: u32,
-        /// Bytes kept.
-        len: u32,
-    },
+    Null,
+    Text(Span),
 }
 
 /// A value with its text at hand.
@@ -152,19 +162,19 @@ pub enum ValueRef<'a> {
     F64(f64),
     /// A truth value.
     Bool(bool),
+    /// No value at all, as the peer said: NULL.
+    Null,
     /// Bytes that are meant to be UTF-8; a sink escapes those that are not.
     Text(&'a [u8]),
 }
 
 /// A key with its value.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Field {
-    /// The key.
-    pub key: Key,
-    /// Its suffix, if it is a family.
-    pub suffix: Suffix,
-    /// The value.
-    pub value: Value,
+#[derive(Clone, Copy, Debug)]
+struct Field {
+    key: Key,
+    /// Which one, if the key is a family.
+    member: Member,
+    value: Value,
 }
 
 /// One event: its head and where its fields lie.
@@ -194,8 +204,7 @@ struct ContentSpan {
     flow: FlowInfo,
     direction: Direction,
     first: bool,
-    start: u32,
-    len: u32,
+    bytes: Span,
 }
 
 /// Event records of one batch of a worker. Cleared, not freed, between batches.
@@ -208,6 +217,7 @@ pub struct Arena {
     max_text: usize,
     exchange_timeout: Duration,
     refused: u64,
+    withheld: u64,
 }
 
 /// How long an exchange may wait for its response, unless the run says otherwise.
@@ -228,6 +238,7 @@ impl Arena {
             max_text,
             exchange_timeout: EXCHANGE_TIMEOUT,
             refused: 0,
+            withheld: 0,
         }
     }
 
@@ -243,16 +254,22 @@ impl Arena {
     }
 
     /// The fields of one event, in the order in which they were put.
-    pub fn fields(&self, event: &Event) -> impl Iterator<Item = (Key, Suffix, ValueRef<'_>)> {
+    pub fn fields(&self, event: &Event) -> impl Iterator<Item = (Key, Suffix<'_>, ValueRef<'_>)> {
         self.fields.get(event.start as usize..event.end as usize).unwrap_or_default().iter().map(|f| {
+            let suffix = match f.member {
+                Member::None => Suffix::None,
+                Member::Index(index) => Suffix::Index(index),
+                Member::Name(name) => Suffix::Name(self.slice(name)),
+            };
             let value = match f.value {
                 Value::U64(v) => ValueRef::U64(v),
                 Value::I64(v) => ValueRef::I64(v),
                 Value::F64(v) => ValueRef::F64(v),
                 Value::Bool(v) => ValueRef::Bool(v),
-                Value::Text { start, len } => ValueRef::Text(self.slice(start, len)),
+                Value::Null => ValueRef::Null,
+                Value::Text(text) => ValueRef::Text(self.slice(text)),
             };
-            (f.key, f.suffix, value)
+            (f.key, suffix, value)
         })
     }
 
@@ -262,7 +279,7 @@ impl Arena {
             flow: c.flow,
             direction: c.direction,
             first: c.first,
-            bytes: self.slice(c.start, c.len),
+            bytes: self.slice(c.bytes),
         })
     }
 
@@ -282,6 +299,12 @@ impl Arena {
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused
+    }
+
+    /// Events that a plugin's own options told it not to make.
+    #[must_use]
+    pub fn withheld(&self) -> u64 {
+        self.withheld
     }
 
     /// The length at which texts are cut, in bytes.
@@ -322,34 +345,46 @@ impl Arena {
         self.events.push(Event { head, start, end: index(self.fields.len()) });
     }
 
-    pub(super) fn put(&mut self, key: Key, suffix: Suffix, value: Value) {
-        self.fields.push(Field { key, suffix, value });
+    pub(super) fn withhold(&mut self) {
+        self.withheld += 1;
+    }
+
+    pub(super) fn put(&mut self, key: Key, member: Member, value: Value) {
+        self.fields.push(Field { key, member, value });
     }
 
     /// Copies `text`, at most `max_text` bytes of it and no part of a character.
-    pub(super) fn text(&mut self, text: &[u8]) -> Value {
+    pub(super) fn text(&mut self, text: &[u8]) -> Span {
         let kept = text.get(..self.max_text).map_or(text, whole_characters);
-        let start = self.copy(kept);
-        Value::Text { start, len: index(self.bytes.len()) - start }
+        self.copy(kept)
+    }
+
+    /// Writes what `text` is displayed as; meant for numbers and the like, which are short.
+    pub(super) fn written(&mut self, text: impl fmt::Display) -> Span {
+        let start = index(self.bytes.len());
+        if self.bytes.len() <= MAX_BYTES {
+            // Writing to a vector can't fail.
+            let _ = write!(self.bytes, "{text}");
+        }
+        Span { start, len: index(self.bytes.len()) - start }
     }
 
     pub(super) fn push_content(&mut self, flow: FlowInfo, direction: Direction, first: bool, bytes: &[u8]) {
-        let start = self.copy(bytes);
-        let len = index(self.bytes.len()) - start;
-        self.content.push(ContentSpan { flow, direction, first, start, len });
+        let bytes = self.copy(bytes);
+        self.content.push(ContentSpan { flow, direction, first, bytes });
     }
 
-    fn copy(&mut self, bytes: &[u8]) -> u32 {
+    fn copy(&mut self, bytes: &[u8]) -> Span {
         let start = index(self.bytes.len());
         if self.bytes.len() <= MAX_BYTES {
             self.bytes.extend_from_slice(bytes);
         }
-        start
+        Span { start, len: index(self.bytes.len()) - start }
     }
 
-    fn slice(&self, start: u32, len: u32) -> &[u8] {
-        let start = start as usize;
-        self.bytes.get(start..start + len as usize).unwrap_or_default()
+    fn slice(&self, span: Span) -> &[u8] {
+        let start = span.start as usize;
+        self.bytes.get(start..start + span.len as usize).unwrap_or_default()
     }
 }
 

@@ -93,7 +93,7 @@ keys! {
     DB_OPERATION_NAME = "db.operation.name": Text "";
     /// The statement as it was sent.
     DB_QUERY_TEXT = "db.query.text": Text "";
-    /// A parameter of a prepared statement, by its number from 0.
+    /// A parameter of a prepared statement, by its number from 0; `null` for NULL. Rows of a bulk execution follow one another.
     DB_QUERY_PARAMETER = "db.query.parameter.": Text "";
     /// Rows that the server returned.
     DB_RETURNED_ROWS = "db.response.returned_rows": Integer "{row}";
@@ -125,8 +125,14 @@ keys! {
     DB_AUTH_METHOD = "sniffx.db.auth_method": Text "";
     /// The collection or table that the operation is about.
     DB_COLLECTION_NAME = "db.collection.name": Text "";
-    /// The number that a MySQL command carries: the connection to kill, the option to set, the rows to fetch.
+    /// Rows of parameters that one execution carries.
+    DB_BATCH_SIZE = "db.operation.batch.size": Integer "{row}";
+    /// The number that a MySQL command carries: the connection to kill, the option to set, the rows to fetch, the parameter that data is for.
     MYSQL_ARGUMENT = "sniffx.mysql.argument": Integer "";
+    /// An attribute of a query, by its name; `null` for NULL.
+    MYSQL_ATTRIBUTE = "sniffx.mysql.attribute.": Text "";
+    /// Bytes of a parameter that were sent ahead of the execution.
+    MYSQL_LONG_DATA_SIZE = "sniffx.mysql.long_data.size": Integer "By";
     /// Bytes of a local file that the client sent to the server.
     MYSQL_INFILE_SIZE = "sniffx.mysql.infile.size": Integer "By";
     /// Packets of a replication stream.

@@ -5,7 +5,10 @@ use core::time::Duration;
 use sniff_x_flow::assembler::Totals;
 use sniff_x_flow::{Direction, FlowInfo, Nanos};
 
-use super::{Arena, Head, Key, Kind, Status, Suffix, Value};
+use core::fmt;
+
+use super::arena::{Member, Value};
+use super::{Arena, Head, Key, Kind, Status, Suffix};
 
 /// How much a value gives away. Redaction goes by it, in one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +91,11 @@ impl<'a> Out<'a> {
         EventBuilder { arena: self.arena, head, start, cut: 0 }
     }
 
+    /// Counts an event that the plugin's options tell it not to make.
+    pub fn withhold(&mut self) {
+        self.arena.withhold();
+    }
+
     /// Hands stream bytes on to a file; `first` when none of the direction went there before.
     pub fn content(&mut self, direction: Direction, first: bool, bytes: &[u8]) {
         self.arena.push_content(*self.flow, direction, first, bytes);
@@ -129,44 +137,86 @@ impl EventBuilder<'_> {
         if sensitivity == Sensitivity::Secret {
             return self;
         }
-        let value = self.arena.text(text);
-        if full_len > text.len().min(self.arena.max_text()) as u64 {
-            self.cut = self.cut.max(full_len);
-        }
-        self.arena.put(key, Suffix::None, value);
+        self.put_text(key, Member::None, text, full_len);
         self
     }
 
-    /// A text of a key family.
-    pub fn indexed_text(self, key: Key, index: u32, text: &[u8], sensitivity: Sensitivity) -> Self {
+    /// A text of a key family, cut at `--max-text`; `full_len` is its whole length in bytes.
+    pub fn member_text(
+        mut self,
+        key: Key,
+        suffix: Suffix<'_>,
+        text: &[u8],
+        full_len: u64,
+        sensitivity: Sensitivity,
+    ) -> Self {
         if sensitivity != Sensitivity::Secret {
-            let value = self.arena.text(text);
-            self.arena.put(key, Suffix::Index(index), value);
+            let member = self.member(suffix);
+            self.put_text(key, member, text, full_len);
         }
         self
+    }
+
+    /// A text of a key family that is what `value` is displayed as: a number, a date.
+    pub fn member_written(
+        mut self,
+        key: Key,
+        suffix: Suffix<'_>,
+        value: impl fmt::Display,
+        sensitivity: Sensitivity,
+    ) -> Self {
+        if sensitivity != Sensitivity::Secret {
+            let member = self.member(suffix);
+            let value = Value::Text(self.arena.written(value));
+            self.arena.put(key, member, value);
+        }
+        self
+    }
+
+    /// A member of a key family that has no value: NULL.
+    pub fn member_null(mut self, key: Key, suffix: Suffix<'_>) -> Self {
+        let member = self.member(suffix);
+        self.arena.put(key, member, Value::Null);
+        self
+    }
+
+    fn member(&mut self, suffix: Suffix<'_>) -> Member {
+        match suffix {
+            Suffix::None => Member::None,
+            Suffix::Index(index) => Member::Index(index),
+            Suffix::Name(name) => Member::Name(self.arena.text(name)),
+        }
+    }
+
+    fn put_text(&mut self, key: Key, member: Member, text: &[u8], full_len: u64) {
+        let value = Value::Text(self.arena.text(text));
+        if full_len > text.len().min(self.arena.max_text()) as u64 {
+            self.cut = self.cut.max(full_len);
+        }
+        self.arena.put(key, member, value);
     }
 
     /// A whole number.
     pub fn number(self, key: Key, value: u64) -> Self {
-        self.arena.put(key, Suffix::None, Value::U64(value));
+        self.arena.put(key, Member::None, Value::U64(value));
         self
     }
 
     /// A whole number that may be negative.
     pub fn signed(self, key: Key, value: i64) -> Self {
-        self.arena.put(key, Suffix::None, Value::I64(value));
+        self.arena.put(key, Member::None, Value::I64(value));
         self
     }
 
     /// A number.
     pub fn float(self, key: Key, value: f64) -> Self {
-        self.arena.put(key, Suffix::None, Value::F64(value));
+        self.arena.put(key, Member::None, Value::F64(value));
         self
     }
 
     /// A truth value.
     pub fn flag(self, key: Key, value: bool) -> Self {
-        self.arena.put(key, Suffix::None, Value::Bool(value));
+        self.arena.put(key, Member::None, Value::Bool(value));
         self
     }
 
@@ -181,7 +231,7 @@ impl EventBuilder<'_> {
     /// Ends the event: it will be written.
     pub fn emit(self) {
         if self.cut > 0 {
-            self.arena.put(Key::TEXT_LENGTH, Suffix::None, Value::U64(self.cut));
+            self.arena.put(Key::TEXT_LENGTH, Member::None, Value::U64(self.cut));
         }
         self.arena.close(self.head, self.start);
     }

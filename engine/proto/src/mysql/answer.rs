@@ -140,7 +140,7 @@ impl MysqlDecoder {
         let takeover = self.queue.front().is_some_and(|f| f.command.shape() == Shape::Takeover);
         self.result(Outcome::Okay(ok), ok, packet, out);
         if takeover {
-            Self::notice("the connection goes on in another protocol", packet.seen(), None, out);
+            self.notice("the connection goes on in another protocol", packet.seen(), None, out);
             return Ok(Then::Bypass(BypassReason::Undecodable));
         }
         Ok(Then::Pass)
@@ -173,11 +173,9 @@ impl MysqlDecoder {
         };
         self.pass(packet);
         if let Some(front) = self.queue.front() {
-            if front.has_text && front.loss.is_none() {
-                self.statements.insert(prepared.statement, self.queue.text(front), front.text_len);
-            } else {
-                self.statements.insert_unknown(prepared.statement);
-            }
+            let known = front.has_text && front.loss.is_none();
+            let text = known.then_some((self.queue.text(front), front.text_len));
+            self.statements.insert(prepared.statement, text, prepared.parameters);
         }
         self.response.prepared = Some(prepared.statement);
         self.response.warnings = prepared.warnings;
@@ -331,6 +329,11 @@ impl MysqlDecoder {
                 self.statements.clear();
             }
             Command::RESET_CONNECTION => self.statements.clear(),
+            Command::STMT_RESET => {
+                if let Some(id) = front.statement {
+                    self.statements.clear_long_data(self.statements.resolve(id));
+                }
+            }
             Command::QUERY if ok.schema.is_none() => {
                 let at = self.response.statement_at;
                 let rest = text.get(at..).unwrap_or_default();
@@ -362,7 +365,7 @@ impl MysqlDecoder {
         }
         if self.client.step.in_step && !self.client.doubtful {
             let at = packet.window.seen_at(packet.at);
-            Self::notice("a response without a request", at, None, out);
+            self.notice("a response without a request", at, None, out);
         }
         self.server.lose();
         Ok(Then::Lost)

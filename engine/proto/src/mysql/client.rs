@@ -4,11 +4,13 @@ use sniff_x_flow::Nanos;
 
 use super::command::Shape;
 use super::decoder::{MysqlDecoder, Phase, Step};
+use super::exchange::Keep;
 use super::flags::Caps;
 use super::handshake::Login;
 use super::response::Stage;
 use super::resync::{self, Look};
 use super::session::LoginEnd;
+use super::shortener::{MAX_HEAD, Shortener};
 use super::wire::{HEADER, Header};
 use crate::event::IncompleteReason;
 use crate::{BypassReason, Next, Out, Window};
@@ -19,8 +21,10 @@ pub(super) struct Client {
     pub(super) step: Step,
     /// Bytes of the current packet's payload that are still to come.
     pub(super) left: usize,
-    /// They are text to keep.
-    pub(super) keep: bool,
+    /// What they are kept as.
+    pub(super) keep: Keep,
+    /// Cuts the long values of an execution that is too long to be kept.
+    pub(super) shortener: Option<Box<Shortener>>,
     /// The logical packet goes on in another packet.
     pub(super) continues: bool,
     /// The current packet is part of a request.
@@ -38,7 +42,8 @@ impl Client {
         Self {
             step,
             left: 0,
-            keep: false,
+            keep: Keep::Nothing,
+            shortener: None,
             continues: false,
             open: false,
             seq: 0,
@@ -49,7 +54,8 @@ impl Client {
 
     /// Forgets the packet that it is in.
     pub(super) fn reset(&mut self) {
-        (self.left, self.keep, self.continues, self.open) = (0, false, false, false);
+        (self.left, self.keep, self.continues, self.open) = (0, Keep::Nothing, false, false);
+        self.shortener = None;
     }
 }
 
@@ -105,7 +111,7 @@ impl MysqlDecoder {
                 at += self.body(rest, out);
                 self.touch(window.seen_at(at.saturating_sub(1)));
                 // As long as it is not sure that this is a request it is watched whether the server speaks in the middle of it.
-                if self.client.left > 0 && (self.client.keep || self.client.unsure) {
+                if self.client.left > 0 && (self.client.keep != Keep::Nothing || self.client.unsure) {
                     return all;
                 }
                 let then = core::mem::take(&mut self.client.left);
@@ -157,9 +163,15 @@ impl MysqlDecoder {
     /// Takes what is there of the current packet's payload; how many bytes.
     fn body(&mut self, rest: &[u8], out: &Out<'_>) -> usize {
         let taken = self.client.left.min(rest.len());
-        if self.client.keep {
-            let text = rest.get(..taken).unwrap_or_default();
-            self.client.keep = self.queue.append_text(text, out.max_text());
+        let bytes = rest.get(..taken).unwrap_or_default();
+        if let Some(shortener) = &mut self.client.shortener {
+            // Its values together are about as long as a text may be; what stands in front of them comes on top.
+            let max = out.max_text().saturating_mul(2) + MAX_HEAD;
+            shortener.feed(bytes, |kept| {
+                self.queue.keep(Keep::Parameters, kept, max);
+            });
+        } else if !self.queue.keep(self.client.keep, bytes, out.max_text()) {
+            self.client.keep = Keep::Nothing;
         }
         self.client.left -= taken;
         taken
@@ -184,6 +196,7 @@ impl MysqlDecoder {
         if let Some(newest) = self.queue.back_mut().filter(|n| !n.complete) {
             newest.complete = true;
             newest.reply_seq = Some(seq);
+            newest.rows = self.client.shortener.take().and_then(|s| s.rows());
             self.settle(out);
         }
     }
@@ -231,7 +244,7 @@ impl MysqlDecoder {
 
     /// A packet whose content is of no interest, or secret.
     pub(super) fn pass_over(&mut self, header: Header) -> Head {
-        (self.client.left, self.client.keep, self.client.open) = (header.len, false, false);
+        (self.client.left, self.client.keep, self.client.open) = (header.len, Keep::Nothing, false);
         Head::Read(HEADER)
     }
 
@@ -246,7 +259,7 @@ impl MysqlDecoder {
         let time = window.seen_at(at);
         let wanted = header.len.min(MAX_LOGIN);
         if self.phase == Phase::Greeting && (header.seq != 1 || header.len < 6) {
-            Self::notice("not a MySQL connection: the client speaks first", time, None, out);
+            self.notice("not a MySQL connection: the client speaks first", time, None, out);
             return Head::Bypass(BypassReason::NotThisProtocol);
         }
         let Some(payload) = rest.get(HEADER..HEADER + wanted) else {
@@ -289,7 +302,7 @@ impl MysqlDecoder {
     }
 
     pub(super) fn client_malformed(&mut self, what: &'static str, time: Nanos, out: &mut Out<'_>) -> Head {
-        Self::notice(what, time, None, out);
+        self.notice(what, time, None, out);
         if matches!(self.phase, Phase::Greeting | Phase::Login) {
             return Head::Bypass(BypassReason::Undecodable);
         }

@@ -121,7 +121,8 @@ impl Command {
     /// The bytes behind the command byte that are needed at once; what follows them is text, or passed over.
     pub(super) fn fixed_part(self) -> usize {
         match self {
-            Self::STMT_EXECUTE | Self::STMT_BULK_EXECUTE => 9,
+            Self::STMT_EXECUTE => 9,
+            Self::STMT_BULK_EXECUTE => 6,
             Self::STMT_FETCH => 8,
             Self::STMT_SEND_LONG_DATA => 6,
             Self::STMT_CLOSE | Self::STMT_RESET | Self::PROCESS_KILL => 4,
@@ -144,6 +145,25 @@ impl Command {
         matches!(self, Self::QUERY | Self::STMT_PREPARE)
     }
 
+    /// Whether what follows the fixed part are values of parameters, or a part of one.
+    pub(super) fn has_parameters(self) -> bool {
+        self.has_values() || self == Self::STMT_SEND_LONG_DATA
+    }
+
+    /// Whether it carries values for the parameters of a statement.
+    pub(super) fn has_values(self) -> bool {
+        matches!(self, Self::STMT_EXECUTE | Self::STMT_BULK_EXECUTE)
+    }
+
+    /// Where the flags of an execution stand behind the command byte.
+    pub(super) fn flags(self) -> Option<core::ops::Range<usize>> {
+        match self {
+            Self::STMT_EXECUTE => Some(4..5),
+            Self::STMT_BULK_EXECUTE => Some(4..6),
+            _ => None,
+        }
+    }
+
     /// Whether the first four bytes behind the command byte are a statement's id.
     pub(super) fn has_statement_id(self) -> bool {
         matches!(
@@ -164,6 +184,7 @@ impl Command {
             Self::SET_OPTION => Some(0..2),
             Self::REFRESH | Self::SHUTDOWN => Some(0..1),
             Self::STMT_FETCH => Some(4..8),
+            Self::STMT_SEND_LONG_DATA => Some(4..6),
             _ => None,
         }
     }
@@ -218,10 +239,7 @@ mod tests {
     fn fixed_parts_lie_inside_the_shortest_packet() {
         for byte in 0..=0xff {
             let command = Command(byte);
-            if command != Command::CHANGE_USER
-                && command != Command::STMT_BULK_EXECUTE
-                && command != Command::SHUTDOWN
-            {
+            if command != Command::CHANGE_USER && command != Command::SHUTDOWN {
                 assert!(command.fixed_part() < *command.lengths().start(), "{byte:#x}");
             }
         }

@@ -1,14 +1,20 @@
 //! The decoder of one connection: what both directions share, losses, time-outs, the end.
 
+use std::sync::Arc;
+
 use sniff_x_flow::{Direction, End, Nanos};
 
 use super::command::{Command, Shape};
 use super::exchange::{Exchange, Queue};
+use super::execution::Execution;
+use super::parameters::Types;
 use super::report::{NAME, Outcome, Sources};
 use super::response::{Response, Stage};
 use super::session::{LoginEnd, Session};
+use super::settings::Settings;
 use super::sql;
 use super::statements::Statements;
+use super::wire::Cursor;
 use crate::event::{IncompleteReason, Key, Kind};
 use crate::{Decode, Lost, Next, Out, Sensitivity, Window};
 
@@ -64,6 +70,7 @@ pub(super) const SENDS_AHEAD: u8 = 16;
 /// Decodes one MySQL or MariaDB connection.
 #[derive(Debug)]
 pub struct MysqlDecoder {
+    pub(super) settings: Arc<Settings>,
     pub(super) phase: Phase,
     pub(super) session: Session,
     /// Whether EOF packets behind definitions are left out; none when the login was not seen and nothing has told yet.
@@ -85,10 +92,11 @@ pub struct MysqlDecoder {
 
 impl MysqlDecoder {
     /// A decoder for a connection that begins, or is joined in the middle.
-    pub(super) fn new(midstream: bool) -> Self {
+    pub(super) fn new(midstream: bool, settings: Arc<Settings>) -> Self {
         Self {
+            session: Session::new(settings.clone()),
+            settings,
             phase: if midstream { Phase::Command } else { Phase::Greeting },
-            session: Session::default(),
             deprecate_eof: None,
             client: super::client::Client::new(Step::new(!midstream)),
             server: Step::new(!midstream),
@@ -104,11 +112,15 @@ impl MysqlDecoder {
 
     /// Writes the event of a result of the oldest request.
     pub(super) fn report(&mut self, outcome: Outcome<'_>, end: Nanos, out: &mut Out<'_>) {
+        if self.settings.parameters {
+            self.bind();
+        }
         let Some(exchange) = self.queue.front() else { return };
         if exchange.reported {
             return;
         }
         let sources = Sources {
+            settings: &self.settings,
             session: &self.session,
             queue: &self.queue,
             statements: &mut self.statements,
@@ -118,7 +130,11 @@ impl MysqlDecoder {
     }
 
     /// Says something that belongs to no exchange.
-    pub(super) fn notice(what: &str, at: Nanos, lost: Option<u64>, out: &mut Out<'_>) {
+    pub(super) fn notice(&self, what: &str, at: Nanos, lost: Option<u64>, out: &mut Out<'_>) {
+        let facts = || self.session.facts(Kind::Notice, None);
+        if !self.settings.want(facts) {
+            return out.withhold();
+        }
         out.event(NAME, Kind::Notice, at)
             .text(Key::NOTICE, what.as_bytes(), Sensitivity::Public)
             .maybe(lost, |e, n| e.number(Key::GAP_BYTES, n))
@@ -139,14 +155,56 @@ impl MysqlDecoder {
                 (Command::STMT_CLOSE, Some(id)) => self.statements.close(self.statements.resolve(id)),
                 // Any of them.
                 (Command::STMT_CLOSE, None) => self.statements.clear(),
+                (Command::STMT_SEND_LONG_DATA, Some(id)) => self.add_long_data(id, out.max_text()),
                 _ => {}
             }
             self.pop();
         }
     }
 
+    /// The oldest request is a part of a parameter's value.
+    fn add_long_data(&mut self, id: u32, max: usize) {
+        if let Some(front) = self.queue.front()
+            && let Some(parameter) = front.argument.and_then(|a| u16::try_from(a).ok())
+        {
+            let id = self.statements.resolve(id);
+            let part = self.queue.parameters(front);
+            let lost = front.loss.is_some();
+            self.statements.add_long_data(id, parameter, part, front.text_len, max, lost);
+        }
+    }
+
+    /// Notes the types that the oldest request, an execution, binds.
+    fn bind(&mut self) {
+        let Some(exchange) = self.queue.front().filter(|f| f.command.has_values()) else { return };
+        let Some(id) = exchange.statement.map(|id| self.statements.resolve(id)) else { return };
+        let named = self.session.names_parameters();
+        let Some(statement) = self.statements.get(id) else { return };
+        let execution = Execution { exchange, statement: Some(statement), named };
+        let bound = match execution.layout(&mut Cursor::new(self.queue.parameters(exchange))) {
+            Ok(layout) => match layout.bound() {
+                None => return,
+                bound => bound,
+            },
+            Err(_) => None,
+        };
+        if statement.types() == bound {
+            return;
+        }
+        // Seldom: most executions bind what the last one did.
+        let bytes = bound.map_or(Vec::new(), |types| types.bytes.to_vec());
+        let bound = bound.map(|types| Types { bytes: &bytes, named: types.named, count: types.count });
+        self.statements.bind(id, bound);
+    }
+
     /// Forgets the oldest request and what was seen of its response.
     pub(super) fn pop(&mut self) {
+        if let Some(front) = self.queue.front().filter(|f| f.command.has_values())
+            && let Some(id) = front.statement
+        {
+            // The server does so too, whatever the outcome.
+            self.statements.clear_long_data(self.statements.resolve(id));
+        }
         self.queue.pop();
         self.response = Response::default();
     }
@@ -200,7 +258,7 @@ impl MysqlDecoder {
             return;
         }
         let Some(newest) = self.queue.back() else {
-            Self::notice("bytes of the server are missing", at, Some(bytes), out);
+            self.notice("bytes of the server are missing", at, Some(bytes), out);
             return;
         };
         // The response to the newest request may still come whole, unless it is the one that was touched.
@@ -242,7 +300,7 @@ impl MysqlDecoder {
                     front.lose(reason, bytes);
                 }
             }
-            _ => Self::notice("bytes of the client are missing", at, Some(bytes), out),
+            _ => self.notice("bytes of the client are missing", at, Some(bytes), out),
         }
         if self.queue.is_empty() {
             self.server.lose();
@@ -262,7 +320,7 @@ impl MysqlDecoder {
         match (self.phase, direction) {
             (Phase::Greeting, Direction::ToClient) => {
                 // The client's login tells the rest.
-                Self::notice("bytes of the greeting are missing", at, Some(bytes), out);
+                self.notice("bytes of the greeting are missing", at, Some(bytes), out);
                 self.phase = Phase::Login;
                 return;
             }
@@ -283,7 +341,7 @@ impl MysqlDecoder {
         if self.session.has_begun() {
             self.session.report(LoginEnd::Unknown(reason, bytes), at, out);
         } else {
-            Self::notice("bytes of the handshake are missing", at, Some(bytes), out);
+            self.notice("bytes of the handshake are missing", at, Some(bytes), out);
         }
         self.phase = Phase::Command;
     }
@@ -389,6 +447,7 @@ impl Decode for MysqlDecoder {
     }
 
     fn retained(&self) -> usize {
-        self.queue.retained() + self.statements.retained() + self.session.retained()
+        let shortener = self.client.shortener.as_ref().map_or(0, |s| s.retained());
+        self.queue.retained() + self.statements.retained() + self.session.retained() + shortener
     }
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use sniff_x_flow::Nanos;
 
 use super::command::Command;
+use super::value::Form;
 use crate::event::IncompleteReason;
 
 /// Bytes that are missing in an exchange.
@@ -33,13 +34,19 @@ pub(super) struct Exchange {
     pub(super) statement: Option<u32>,
     /// The number that the command carries.
     pub(super) argument: Option<u64>,
+    /// The flags of an execution.
+    pub(super) flags: u16,
+    /// How the values of its parameters stand in what was kept.
+    pub(super) form: Form,
+    /// Rows of a bulk execution that is too long to be kept.
+    pub(super) rows: Option<u64>,
     /// Whether `text_len` and the text that was kept are known.
     pub(super) has_text: bool,
-    /// Length of the text as it was sent.
+    /// Length of the text, or of long data, as it was sent.
     pub(super) text_len: u64,
-    /// Where the kept text begins, counted from the first byte that the queue ever held.
-    text_at: u64,
-    /// Bytes of text kept.
+    /// Where what was kept begins, counted from the first byte that the queue ever held: parameters, then text.
+    kept_at: u64,
+    parameters_kept: usize,
     text_kept: usize,
 }
 
@@ -55,9 +62,13 @@ impl Exchange {
             loss: None,
             statement: None,
             argument: None,
+            flags: 0,
+            form: Form::Sent,
+            rows: None,
             has_text: false,
             text_len: 0,
-            text_at: 0,
+            kept_at: 0,
+            parameters_kept: 0,
             text_kept: 0,
         }
     }
@@ -67,6 +78,16 @@ impl Exchange {
         let loss = self.loss.get_or_insert(Loss { reason, bytes: 0 });
         loss.bytes = loss.bytes.saturating_add(bytes);
     }
+}
+
+/// What a request's bytes are kept as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    Nothing,
+    /// A statement, or a name.
+    Text,
+    /// Parameters, attributes, or a part of a parameter. They stand in front of a text.
+    Parameters,
 }
 
 /// The most requests that wait at once. Clients that send ahead send tens.
@@ -98,7 +119,7 @@ impl Queue {
     }
 
     pub(super) fn push(&mut self, mut exchange: Exchange) {
-        exchange.text_at = self.base + self.texts.len() as u64;
+        exchange.kept_at = self.base + self.texts.len() as u64;
         self.pending.push_back(exchange);
     }
 
@@ -126,20 +147,35 @@ impl Queue {
         self.pending.iter_mut()
     }
 
-    /// Keeps more of the newest request's text, at most `max` bytes in all; whether there is room for still more.
-    pub(super) fn append_text(&mut self, bytes: &[u8], max: usize) -> bool {
+    /// Keeps more of the newest request, at most `max` bytes of its kind in all; whether there is room for still more.
+    pub(super) fn keep(&mut self, what: Keep, bytes: &[u8], max: usize) -> bool {
         let Some(newest) = self.pending.back_mut() else { return false };
-        let room = max.saturating_sub(newest.text_kept).min(MAX_TEXTS.saturating_sub(self.texts.len()));
-        let kept = bytes.get(..room).unwrap_or(bytes);
-        self.texts.extend_from_slice(kept);
-        newest.text_kept += kept.len();
-        room > kept.len()
+        let kept = match what {
+            Keep::Nothing => return false,
+            Keep::Text => &mut newest.text_kept,
+            Keep::Parameters => &mut newest.parameters_kept,
+        };
+        let room = max.saturating_sub(*kept).min(MAX_TEXTS.saturating_sub(self.texts.len()));
+        let taken = bytes.get(..room).unwrap_or(bytes);
+        self.texts.extend_from_slice(taken);
+        *kept += taken.len();
+        room > taken.len()
     }
 
     /// What was kept of a waiting request's text.
     pub(super) fn text(&self, exchange: &Exchange) -> &[u8] {
-        let start = usize::try_from(exchange.text_at.saturating_sub(self.base)).unwrap_or(usize::MAX);
-        self.texts.get(start..start.saturating_add(exchange.text_kept)).unwrap_or_default()
+        self.kept(exchange, exchange.parameters_kept, exchange.text_kept)
+    }
+
+    /// What was kept of a waiting request's parameters or attributes.
+    pub(super) fn parameters(&self, exchange: &Exchange) -> &[u8] {
+        self.kept(exchange, 0, exchange.parameters_kept)
+    }
+
+    fn kept(&self, exchange: &Exchange, offset: usize, len: usize) -> &[u8] {
+        let start = usize::try_from(exchange.kept_at.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        let start = start.saturating_add(offset);
+        self.texts.get(start..start.saturating_add(len)).unwrap_or_default()
     }
 
     /// Forgets the oldest request.
@@ -152,7 +188,7 @@ impl Queue {
             self.base = 0;
             return;
         };
-        let idle = usize::try_from(front.text_at.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        let idle = usize::try_from(front.kept_at.saturating_sub(self.base)).unwrap_or(usize::MAX);
         if idle > MAX_IDLE && idle <= self.texts.len() {
             self.texts.drain(..idle);
             self.base += idle as u64;
@@ -184,8 +220,8 @@ mod tests {
             queue.push(Exchange::new(Command::QUERY, Nanos(0)));
             let text = vec![u8::try_from(round % 251).unwrap(); 1 + round * 7 % 2000];
             let (a, b) = text.split_at(text.len() / 2);
-            assert!(queue.append_text(a, 4096));
-            queue.append_text(b, 4096);
+            assert!(queue.keep(Keep::Text, a, 4096));
+            queue.keep(Keep::Text, b, 4096);
             sent.push_back(text);
             while sent.len() > 1 + round % 40 {
                 assert_eq!(queue.text(queue.front().unwrap()), sent.pop_front().unwrap());
@@ -204,11 +240,11 @@ mod tests {
     fn texts_are_bounded() {
         let mut queue = Queue::default();
         queue.push(Exchange::new(Command::QUERY, Nanos(0)));
-        assert!(!queue.append_text(&[b'x'; 100], 10));
+        assert!(!queue.keep(Keep::Text, &[b'x'; 100], 10));
         assert_eq!(queue.text(queue.front().unwrap()), [b'x'; 10]);
         for _ in 0..MAX_PENDING {
             queue.push(Exchange::new(Command::QUERY, Nanos(0)));
-            queue.append_text(&[b'y'; 64 << 10], 64 << 10);
+            queue.keep(Keep::Text, &[b'y'; 64 << 10], 64 << 10);
         }
         assert!(queue.retained() < 4 * MAX_TEXTS);
     }

@@ -25,14 +25,15 @@
 //! definitions (an EOF packet has five bytes, an OK packet in its place at least seven), and query attributes in the first two bytes.
 
 mod answer;
-mod attributes;
 mod client;
 mod command;
 mod decoder;
 mod exchange;
+mod execution;
 mod flags;
 mod handshake;
 mod packet;
+mod parameters;
 mod report;
 mod request;
 mod response;
@@ -40,33 +41,32 @@ mod resync;
 mod secret;
 mod server;
 mod session;
+mod settings;
+mod shortener;
 mod sql;
 mod statements;
+mod value;
 mod wire;
+
+use std::sync::Arc;
 
 use sniff_x_flow::FlowInfo;
 
 pub use decoder::MysqlDecoder;
 
 use crate::event::Key;
-use crate::{About, Decoder, OpensAt, OptionError, OptionSpec, Options, Plugin, Probe, port_rule};
+use crate::{About, Decoder, OpensAt, OptionError, Options, Plugin, Probe, port_rule};
 use handshake::{Greeting, Login};
 use packet::Failure;
 use resync::Look;
+use settings::Settings;
 use wire::{HEADER, Header};
 
 const ABOUT: About = About {
     name: report::NAME,
     version: env!("CARGO_PKG_VERSION"),
     summary: "MySQL and MariaDB: statements with their results, errors and durations",
-    options: &[OptionSpec {
-        long: "port",
-        short: Some('p'),
-        value: Some("PORT"),
-        repeatable: true,
-        help: "The server's port",
-        default: Some("3306"),
-    }],
+    options: settings::OPTIONS,
     keys: &[
         Key::SESSION_STATE,
         Key::DB_SYSTEM_NAME,
@@ -78,6 +78,7 @@ const ABOUT: About = About {
         Key::DB_COLLECTION_NAME,
         Key::DB_OPERATION_NAME,
         Key::DB_QUERY_TEXT,
+        Key::DB_QUERY_PARAMETER,
         Key::DB_STATEMENT_ID,
         Key::DB_RETURNED_ROWS,
         Key::DB_COLUMNS,
@@ -89,7 +90,10 @@ const ABOUT: About = About {
         Key::DB_SQLSTATE,
         Key::ERROR_MESSAGE,
         Key::DB_RESPONSE_SIZE,
+        Key::DB_BATCH_SIZE,
         Key::MYSQL_ARGUMENT,
+        Key::MYSQL_ATTRIBUTE,
+        Key::MYSQL_LONG_DATA_SIZE,
         Key::MYSQL_INFILE_SIZE,
         Key::MYSQL_BINLOG_EVENTS,
         Key::GAP_BYTES,
@@ -99,19 +103,10 @@ const ABOUT: About = About {
     opens_at: OpensAt::FirstPayload,
 };
 
-/// The port that IANA gave the protocol.
-const DEFAULT_PORT: u16 = 3306;
-
 /// The plugin.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Mysql {
-    ports: Vec<u16>,
-}
-
-impl Default for Mysql {
-    fn default() -> Self {
-        Self { ports: vec![DEFAULT_PORT] }
-    }
+    settings: Arc<Settings>,
 }
 
 impl Plugin for Mysql {
@@ -120,16 +115,16 @@ impl Plugin for Mysql {
     }
 
     fn configure(&mut self, options: &Options) -> Result<(), OptionError> {
-        self.ports = options.ports(&[DEFAULT_PORT])?;
+        self.settings = Arc::new(Settings::new(options)?);
         Ok(())
     }
 
     fn rule(&self) -> String {
-        port_rule(&self.ports)
+        port_rule(&self.settings.ports)
     }
 
     fn is_server_port(&self, port: u16) -> bool {
-        self.ports.contains(&port)
+        self.settings.ports.contains(&port)
     }
 
     fn probe(&self, to_server: &[u8], to_client: &[u8]) -> Probe {
@@ -142,7 +137,7 @@ impl Plugin for Mysql {
     }
 
     fn open(&self, flow: &FlowInfo) -> Decoder {
-        Decoder::Mysql(Box::new(MysqlDecoder::new(flow.midstream)))
+        Decoder::Mysql(Box::new(MysqlDecoder::new(flow.midstream, self.settings.clone())))
     }
 }
 

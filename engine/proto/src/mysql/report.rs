@@ -4,12 +4,14 @@ use sniff_x_flow::Nanos;
 
 use super::command::{Command, Shape};
 use super::exchange::{Exchange, Queue};
+use super::execution::{self, Execution};
 use super::packet::{Failure, Okay};
 use super::response::Response;
 use super::secret;
 use super::session::Session;
+use super::settings::{Facts, Settings};
 use super::sql;
-use super::statements::Statements;
+use super::statements::{Statement, Statements};
 use crate::event::{IncompleteReason, Key, Kind, Status};
 use crate::{EventBuilder, Out, Sensitivity};
 
@@ -61,6 +63,7 @@ fn decimal(mut value: u16, digits: &mut [u8; 5]) -> &[u8] {
 
 /// The parts of a decoder that an event is made from.
 pub(super) struct Sources<'a> {
+    pub(super) settings: &'a Settings,
     pub(super) session: &'a Session,
     pub(super) queue: &'a Queue,
     pub(super) statements: &'a mut Statements,
@@ -70,20 +73,28 @@ pub(super) struct Sources<'a> {
 impl Sources<'_> {
     /// Tells of one result of `exchange`, which ended at `end`.
     pub(super) fn report(self, exchange: &Exchange, outcome: Outcome<'_>, end: Nanos, out: &mut Out<'_>) {
-        let Self { session, queue, statements, response } = self;
+        let Self { settings, session, queue, statements, response } = self;
         let command = exchange.command;
         let public = Sensitivity::Public;
         let own = queue.text(exchange);
         let id = exchange.statement.map(|id| statements.resolve(id));
-        let text = if command.has_statement() {
-            exchange.has_text.then_some((own, exchange.text_len))
-        } else if matches!(
+        let uses = matches!(
             command,
             Command::STMT_EXECUTE | Command::STMT_BULK_EXECUTE | Command::STMT_FETCH | Command::STMT_RESET
-        ) {
-            id.and_then(|id| statements.text(id))
+        );
+        let statement = id.filter(|_| uses).and_then(|id| statements.get(id));
+        let text = if command.has_statement() {
+            exchange.has_text.then_some((own, exchange.text_len))
         } else {
-            None
+            statement.and_then(Statement::text)
+        };
+        let (user, namespace) = match command {
+            Command::INIT_DB | Command::CREATE_DB | Command::DROP_DB if exchange.loss.is_some() => {
+                (session.user(), &[][..])
+            }
+            Command::INIT_DB | Command::CREATE_DB | Command::DROP_DB => (session.user(), own),
+            Command::CHANGE_USER => change_user(own),
+            _ => (session.user(), session.namespace()),
         };
 
         let kind = match outcome {
@@ -91,6 +102,15 @@ impl Sources<'_> {
             Outcome::Malformed(_) => Kind::Notice,
             _ => Kind::Exchange,
         };
+        let status = status(exchange, outcome);
+        let duration =
+            matches!(outcome, Outcome::Okay(_) | Outcome::Rows(_) | Outcome::Done | Outcome::Failed(_))
+                .then(|| end.since(exchange.start));
+        let facts =
+            || Facts { kind, status, duration, user, database: namespace, text: text.map(|(text, _)| text) };
+        if !settings.want(facts) {
+            return out.withhold();
+        }
         let mut event =
             out.event(NAME, kind, exchange.start).text(Key::DB_SYSTEM_NAME, session.system(), public);
 
@@ -106,9 +126,23 @@ impl Sources<'_> {
         let hidden = text.and_then(|(text, _)| secret::hide(text));
         if let Some((text, len)) = text {
             let whole = len == text.len() as u64;
-            let shown = hidden.as_deref().unwrap_or(text);
+            let shown = hidden.as_ref().map_or(text, |h| &h.text);
             let len = if whole { shown.len() as u64 } else { len };
             event = event.cut_text(Key::DB_QUERY_TEXT, shown, len, Sensitivity::Literal);
+        }
+        let kept = queue.parameters(exchange);
+        if command.has_values() && settings.parameters {
+            let named = session.names_parameters();
+            event = Execution { exchange, statement, named }.put(
+                event,
+                kept,
+                hidden.as_ref().is_some_and(|h| h.in_parameters),
+            );
+        } else if command == Command::QUERY && !kept.is_empty() {
+            event = execution::put_attributes(event, kept);
+        }
+        if command == Command::STMT_SEND_LONG_DATA {
+            event = event.number(Key::MYSQL_LONG_DATA_SIZE, exchange.text_len);
         }
         let outcome = match outcome {
             // The server quotes what it stumbled over.
@@ -116,14 +150,6 @@ impl Sources<'_> {
             outcome => outcome,
         };
 
-        let (user, namespace) = match command {
-            Command::INIT_DB | Command::CREATE_DB | Command::DROP_DB if exchange.loss.is_some() => {
-                (session.user(), &[][..])
-            }
-            Command::INIT_DB | Command::CREATE_DB | Command::DROP_DB => (session.user(), own),
-            Command::CHANGE_USER => change_user(own),
-            _ => (session.user(), session.namespace()),
-        };
         if command == Command::FIELD_LIST {
             let table = own.split(|b| *b == 0).next().unwrap_or_default();
             event = event.text(Key::DB_COLLECTION_NAME, table, public);
@@ -141,7 +167,10 @@ impl Sources<'_> {
         if response.index > 0 {
             event = event.number(Key::DB_RESULT_INDEX, response.index);
         }
-        result(event, exchange, response, outcome, end).emit();
+        result(event, exchange, response, outcome)
+            .maybe(status, EventBuilder::status)
+            .maybe(duration.map(|_| end), EventBuilder::until)
+            .emit();
     }
 }
 
@@ -151,12 +180,24 @@ pub(super) fn change_user(kept: &[u8]) -> (&[u8], &[u8]) {
     (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
 }
 
+/// What an event's status is. What is known of a response does not make up for what was not seen of its request.
+fn status(exchange: &Exchange, outcome: Outcome<'_>) -> Option<Status> {
+    let status = match outcome {
+        Outcome::Malformed(_) => return None,
+        Outcome::Okay(_) | Outcome::Rows(_) | Outcome::Done => Some(Status::Ok),
+        Outcome::Failed(_) => Some(Status::Error),
+        Outcome::Incomplete(reason) => Some(Status::Incomplete(reason)),
+        Outcome::OneWay => None,
+    };
+    exchange.loss.map(|loss| Status::Incomplete(loss.reason)).or(status)
+}
+
+/// Puts what came of it.
 fn result<'e>(
     mut event: EventBuilder<'e>,
     exchange: &Exchange,
     response: &Response,
     outcome: Outcome<'_>,
-    end: Nanos,
 ) -> EventBuilder<'e> {
     if response.columns > 0 {
         event = event.number(Key::DB_COLUMNS, response.columns);
@@ -172,7 +213,7 @@ fn result<'e>(
     if let Some(bytes) = response.infile {
         event = event.number(Key::MYSQL_INFILE_SIZE, bytes);
     }
-    let status = match outcome {
+    let ended = match outcome {
         Outcome::Okay(ok) => {
             if matches!(exchange.command.shape(), Shape::Results) {
                 event = event.number(Key::DB_AFFECTED_ROWS, ok.affected_rows);
@@ -181,46 +222,30 @@ fn result<'e>(
                 event = event.number(Key::DB_LAST_INSERT_ID, ok.last_insert_id);
             }
             event = warnings(event, ok.warnings);
-            Some(Status::Ok)
+            true
         }
         Outcome::Rows(ok) => {
             event = warnings(event, ok.warnings);
-            Some(Status::Ok)
+            true
         }
         Outcome::Done => {
             event = warnings(event, response.warnings);
-            Some(Status::Ok)
+            true
         }
         Outcome::Failed(error) => {
             event = failure(event, &error);
-            Some(Status::Error)
+            true
         }
-        Outcome::Incomplete(reason) => Some(Status::Incomplete(reason)),
-        Outcome::OneWay => None,
         Outcome::Malformed(what) => {
-            event = event.text(Key::NOTICE, what.as_bytes(), Sensitivity::Public);
-            None
+            return event.text(Key::NOTICE, what.as_bytes(), Sensitivity::Public);
         }
+        Outcome::Incomplete(_) | Outcome::OneWay => false,
     };
-    if matches!(status, Some(Status::Ok | Status::Error)) {
-        event = event.until(end).number(Key::DB_RESPONSE_SIZE, response.size);
+    if ended {
+        event = event.number(Key::DB_RESPONSE_SIZE, response.size);
     }
-    // What is known of a response does not make up for what was not seen of its request.
-    let lost = exchange.loss.map(|loss| {
-        if loss.bytes > 0 {
-            (Status::Incomplete(loss.reason), Some(loss.bytes))
-        } else {
-            (Status::Incomplete(loss.reason), None)
-        }
-    });
-    if let Some((status, bytes)) = lost.filter(|_| !matches!(outcome, Outcome::Malformed(_))) {
-        event = event.status(status);
-        return event.maybe(bytes, |e, n| e.number(Key::GAP_BYTES, n));
-    }
-    match status {
-        Some(status) => event.status(status),
-        None => event,
-    }
+    let lost = exchange.loss.map(|loss| loss.bytes).filter(|bytes| *bytes > 0);
+    event.maybe(lost, |e, bytes| e.number(Key::GAP_BYTES, bytes))
 }
 
 fn warnings(event: EventBuilder<'_>, count: u16) -> EventBuilder<'_> {

@@ -2,13 +2,16 @@
 
 use sniff_x_flow::Nanos;
 
-use super::attributes::{self, Skipped};
 use super::client::{Head, MAX_LOGIN};
 use super::command::{Command, Shape};
 use super::decoder::{MysqlDecoder, SENDS_AHEAD};
-use super::exchange::{Exchange, MAX_PENDING};
+use super::exchange::{Exchange, Keep, MAX_PENDING};
+use super::execution::{Execution, Layout};
 use super::flags::Caps;
 use super::handshake::ChangeUser;
+use super::parameters::{self, Skipped};
+use super::shortener::{self, Shortener};
+use super::value::Form;
 use super::wire::{Cursor, HEADER, Header};
 use crate::event::IncompleteReason;
 use crate::{Out, Window};
@@ -42,6 +45,13 @@ impl MysqlDecoder {
         if body.len() < fixed {
             return Head::Need(HEADER + 1 + fixed);
         }
+        let max_text = out.max_text();
+        let keeps_parameters = command.has_parameters() && self.settings.parameters;
+        let is_long = keeps_parameters && command.has_values() && body_len - fixed > max_text;
+        let head = fixed + shortener::MAX_HEAD.min(body_len - fixed);
+        if is_long && body.len() < head {
+            return Head::Need(HEADER + 1 + head);
+        }
         let text_at = if command == Command::QUERY {
             match self.query_text_at(body, body_len) {
                 Ok(text_at) => text_at,
@@ -56,39 +66,82 @@ impl MysqlDecoder {
         let mut c = Cursor::new(body);
         exchange.statement = command.has_statement_id().then(|| c.u32()).flatten();
         exchange.argument = command.argument().and_then(|range| body.get(range)).map(number);
+        exchange.flags = command.flags().and_then(|range| body.get(range)).map_or(0, flags);
         exchange.has_text = text_at.is_some();
-        exchange.text_len = (body_len - text_at.unwrap_or(0)) as u64;
+        self.client.keep = match text_at {
+            Some(_) => Keep::Text,
+            None if keeps_parameters => Keep::Parameters,
+            None => Keep::Nothing,
+        };
+        let mut read = text_at.unwrap_or(if command.has_parameters() { fixed } else { 0 });
+        exchange.text_len = (body_len - read) as u64;
         self.queue.push(exchange);
+        if command == Command::QUERY && self.settings.parameters {
+            let attributes = body.get(..read).unwrap_or_default();
+            self.queue.keep(Keep::Parameters, attributes, parameters::MAX_ATTRIBUTES);
+        }
         if command == Command::CHANGE_USER
             && let Some(change) = ChangeUser::parse(body, self.session.caps)
         {
             for part in [change.user, &[0], change.database] {
-                self.queue.append_text(part, MAX_LOGIN);
+                self.queue.keep(Keep::Text, part, MAX_LOGIN);
             }
+        }
+        self.client.shortener = None;
+        if is_long && let Some(len) = self.shorten(body.get(fixed..).unwrap_or_default(), max_text) {
+            read = fixed + len;
         }
         self.client.seq = header.seq;
         self.client.continues = header.continues();
         self.client.open = true;
-        self.client.keep = text_at.is_some();
-        self.client.left = body_len - text_at.unwrap_or(0);
-        Head::Read(HEADER + 1 + text_at.unwrap_or(0))
+        self.client.left = body_len - read;
+        Head::Read(HEADER + 1 + read)
+    }
+
+    /// The newest request is an execution with more bytes than are kept: if its types are known its long values are cut. How many bytes stand in
+    /// front of its values, which are kept.
+    fn shorten(&mut self, body: &[u8], max: usize) -> Option<usize> {
+        let alone = self.queue.len() == 1;
+        let exchange = *self.queue.back()?;
+        let named = self.session.names_parameters();
+        let id = self.statements.resolve(exchange.statement?);
+        let execution = Execution { exchange: &exchange, statement: self.statements.get(id), named };
+        let mut c = Cursor::new(body);
+        let layout = execution.layout(&mut c).ok()?;
+        // Executions that wait may bind other types first.
+        if !alone && layout.bound().is_none() {
+            return None;
+        }
+        let shortener = match layout {
+            Layout::Values(head) => Shortener::execution(&head, |i| execution.is_sent_ahead(i), max),
+            Layout::Rows { types, .. } => Shortener::bulk(types, max),
+        };
+        let len = body.len() - c.rest().len();
+        self.client.shortener = Some(Box::new(shortener?));
+        self.queue.keep(Keep::Parameters, body.get(..len)?, shortener::MAX_HEAD);
+        self.queue.back_mut()?.form = Form::Shortened;
+        Some(len)
     }
 
     /// Where the text of a query begins behind its attributes: none when they can't be read; an error says how many bytes are needed.
-    fn query_text_at(&self, body: &[u8], body_len: usize) -> Result<Option<usize>, usize> {
+    fn query_text_at(&mut self, body: &[u8], body_len: usize) -> Result<Option<usize>, usize> {
         let there = match self.session.caps {
             Some(caps) => caps.has(Caps::QUERY_ATTRIBUTES),
             None if body.len() < body_len.min(2) => return Err(body_len.min(2)),
-            None => attributes::are_there(body),
+            None => {
+                let there = parameters::are_there(body);
+                self.session.attributes_seen = Some(there);
+                there
+            }
         };
         if !there {
             return Ok(Some(0));
         }
-        match attributes::skip(body) {
+        match parameters::skip(body) {
             Skipped::At(at) => Ok(Some(at)),
             Skipped::Malformed => Ok(None),
             Skipped::More => {
-                let limit = body_len.min(attributes::MAX_ATTRIBUTES);
+                let limit = body_len.min(parameters::MAX_ATTRIBUTES);
                 if body.len() >= limit { Ok(None) } else { Err((body.len() * 2).max(32).min(limit)) }
             }
         }
@@ -137,9 +190,14 @@ impl MysqlDecoder {
         self.queue.push(exchange);
         self.client.seq = header.seq;
         self.client.continues = header.continues();
-        (self.client.open, self.client.keep) = (true, false);
+        (self.client.open, self.client.keep) = (true, Keep::Nothing);
         self.client.left = (HEADER + header.len).saturating_sub(tail.bytes.len());
     }
+}
+
+/// The flags of an execution, of one or two bytes.
+fn flags(bytes: &[u8]) -> u16 {
+    bytes.iter().rev().fold(0, |n, b| n << 8 | u16::from(*b))
 }
 
 /// A little-endian number of up to eight bytes.

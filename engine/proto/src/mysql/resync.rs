@@ -3,11 +3,11 @@
 //! Asked when a connection is joined in the middle and after a loss. The checks are strict: a message that is not recognised costs one exchange, a
 //! false one would be a lie.
 
-use super::attributes;
 use super::command::{Command, Shape};
 use super::flags::Caps;
 use super::handshake::Login;
 use super::packet::{self, ColumnCount, Failure};
+use super::parameters;
 use super::wire::{Cursor, HEADER, Header};
 
 /// What a look at some bytes tells.
@@ -54,7 +54,7 @@ pub(super) fn request(bytes: &[u8], joining: bool) -> Look {
         Command(0x00 | 0x0b | 0x0f | 0x10 | 0x14 | 0x1d) | Command::QUIT => false,
         // What has nothing to know it by.
         Command::STMT_SEND_LONG_DATA => false,
-        Command::QUERY if attributes::are_there(body) => true,
+        Command::QUERY if parameters::are_there(body) => true,
         Command::QUERY | Command::STMT_PREPARE => begins_statement(body) && is_text(body),
         Command::INIT_DB | Command::CREATE_DB | Command::DROP_DB => is_text(body),
         Command::CHANGE_USER | Command::FIELD_LIST => {

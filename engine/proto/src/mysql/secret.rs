@@ -6,17 +6,26 @@
 use super::sql;
 
 /// What stands in a secret's place.
-const HIDDEN: &[u8] = b"<secret>";
+pub(super) const HIDDEN: &[u8] = b"<secret>";
+
+/// A text with secrets in it.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// The text without them.
+    pub(super) text: Vec<u8>,
+    /// A secret is sent as a parameter: `PASSWORD(?)`.
+    pub(super) in_parameters: bool,
+}
 
 /// First keywords of the statements that carry passwords of accounts, servers and replication.
 const MANAGES: [&[u8]; 7] = [b"CREATE", b"ALTER", b"GRANT", b"SET", b"CHANGE", b"START", b"REVOKE"];
 
 /// The text without its secrets, if there are any.
-pub(super) fn hide(text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn hide(text: &[u8]) -> Option<Shown> {
     if !mentions(text, b'w', 4, b"password") && !mentions(text, b'f', 6, b"identified") {
         return None;
     }
-    let mut shown = Vec::with_capacity(text.len());
+    let mut shown = Shown { text: Vec::with_capacity(text.len()), in_parameters: false };
     let (mut at, mut any) = (0, false);
     while at < text.len() {
         let statement = sql::statement(text, at);
@@ -36,7 +45,7 @@ fn mentions(text: &[u8], letter: u8, offset: usize, word: &[u8]) -> bool {
 }
 
 /// Copies a statement without its secrets; whether there was one.
-fn copy(statement: &[u8], shown: &mut Vec<u8>) -> bool {
+fn copy(statement: &[u8], shown: &mut Shown) -> bool {
     let manages = sql::keyword(statement).is_some_and(|word| MANAGES.contains(&word.as_bytes()));
     let (mut rest, mut any) = (statement, false);
     let mut hides = Hides::Nothing;
@@ -53,11 +62,15 @@ fn copy(statement: &[u8], shown: &mut Vec<u8>) -> bool {
         let (token, behind) = rest.split_at(len.clamp(1, rest.len()));
         rest = behind;
         if literal && hides != Hides::Nothing {
-            shown.extend_from_slice(HIDDEN);
+            shown.text.extend_from_slice(HIDDEN);
             any = true;
             continue;
         }
-        shown.extend_from_slice(token);
+        shown.text.extend_from_slice(token);
+        if token == b"?" && hides != Hides::Nothing {
+            shown.in_parameters = true;
+            any = true;
+        }
         let ends_in = |word: &[u8]| {
             token
                 .len()
@@ -90,7 +103,7 @@ mod tests {
     use super::hide;
 
     fn hidden(text: &str) -> Option<String> {
-        hide(text.as_bytes()).map(|shown| String::from_utf8(shown).unwrap())
+        hide(text.as_bytes()).map(|shown| String::from_utf8(shown.text).unwrap())
     }
 
     #[test]
@@ -129,6 +142,15 @@ mod tests {
         ] {
             assert_eq!(hidden(text).as_deref(), Some(shown));
         }
+    }
+
+    #[test]
+    fn secrets_in_parameters() {
+        let in_parameters = |text: &str| hide(text.as_bytes()).is_some_and(|shown| shown.in_parameters);
+        assert!(in_parameters("INSERT INTO u VALUES (?, PASSWORD(?))"));
+        assert!(in_parameters("SET PASSWORD FOR bob = ?"));
+        assert!(!in_parameters("SELECT PASSWORD('x'), ?"));
+        assert!(!in_parameters("SELECT id FROM u WHERE password = ?"), "the application's own");
     }
 
     #[test]

@@ -169,7 +169,7 @@ impl MysqlDecoder {
             (Phase::Greeting, _) => {
                 let greeting = Greeting::parse(packet.payload()?).filter(|_| packet.header.seq == 0);
                 let Some(greeting) = greeting else {
-                    Self::notice("not a MySQL greeting", packet.window.seen_at(packet.at), None, out);
+                    self.notice("not a MySQL greeting", packet.window.seen_at(packet.at), None, out);
                     return Ok(Then::Bypass(BypassReason::NotThisProtocol));
                 };
                 self.session.greeted(&greeting, packet.window.seen_at(packet.at));
@@ -205,7 +205,7 @@ impl MysqlDecoder {
 
     fn handshake_malformed(&mut self, packet: &Packet<'_>, out: &mut Out<'_>) -> Then {
         let at = packet.window.seen_at(packet.at);
-        Self::notice("a packet of the handshake is malformed", at, None, out);
+        self.notice("a packet of the handshake is malformed", at, None, out);
         Then::Bypass(BypassReason::Undecodable)
     }
 }

@@ -1,11 +1,14 @@
 //! What is known of a connection besides its exchanges: the server, the user, the database, the agreed capabilities.
 
+use std::sync::Arc;
+
 use sniff_x_flow::Nanos;
 
 use super::flags::Caps;
 use super::handshake::{Greeting, Login};
 use super::packet::Failure;
 use super::report::{NAME, failure};
+use super::settings::{Facts, Settings};
 use super::sql::Selects;
 use crate::event::{IncompleteReason, Key, Kind, Status};
 use crate::{EventBuilder, Out, Sensitivity};
@@ -16,8 +19,9 @@ const MAX_NAME: usize = 1024;
 const NOT_DECODED: &[u8] = b"the compressed protocol is not decoded";
 
 /// One connection's session.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Session {
+    settings: Arc<Settings>,
     pub(super) mariadb: bool,
     version: Vec<u8>,
     connection_id: Option<u32>,
@@ -28,6 +32,8 @@ pub(super) struct Session {
     offered: Option<Caps>,
     /// What both sides agreed on; none when the login was not seen.
     pub(super) caps: Option<Caps>,
+    /// Whether queries were seen to have attributes, where the login was not seen.
+    pub(super) attributes_seen: Option<bool>,
     /// When the login began, or else the greeting.
     begun: Option<Nanos>,
 }
@@ -51,6 +57,28 @@ fn keep(to: &mut Vec<u8>, from: &[u8]) {
 }
 
 impl Session {
+    pub(super) fn new(settings: Arc<Settings>) -> Self {
+        Self {
+            settings,
+            mariadb: false,
+            version: Vec::new(),
+            connection_id: None,
+            user: Vec::new(),
+            namespace: Vec::new(),
+            auth_method: Vec::new(),
+            offered: None,
+            caps: None,
+            attributes_seen: None,
+            begun: None,
+        }
+    }
+
+    /// What the options ask of an event that belongs to no exchange.
+    pub(super) fn facts(&self, kind: Kind, status: Option<Status>) -> Facts<'_> {
+        let (user, database) = (&self.user, &self.namespace);
+        Facts { kind, status, duration: None, user, database, text: None }
+    }
+
     pub(super) fn greeted(&mut self, greeting: &Greeting<'_>, at: Nanos) {
         self.mariadb = greeting.is_mariadb();
         keep(&mut self.version, greeting.version);
@@ -115,6 +143,11 @@ impl Session {
         self.caps.is_none_or(|c| c.has(Caps::PROTOCOL_41))
     }
 
+    /// Parameters are counted and have names, so that attributes may stand among them; none when nobody saw what was agreed on.
+    pub(super) fn names_parameters(&self) -> Option<bool> {
+        self.caps.map(|c| c.has(Caps::QUERY_ATTRIBUTES)).or(self.attributes_seen)
+    }
+
     /// Packets are compressed after the login.
     pub(super) fn compressed(&self) -> bool {
         self.caps.is_some_and(|c| c.has(Caps::COMPRESS | Caps::ZSTD))
@@ -138,10 +171,7 @@ impl Session {
             LoginEnd::Encrypted => ("encrypted", None),
             LoginEnd::Unknown(reason, _) => ("connecting", Some(Status::Incomplete(reason))),
         };
-        let mut event = self.state(state, self.begun.unwrap_or(at), out);
-        if let Some(status) = status {
-            event = event.status(status);
-        }
+        let Some(mut event) = self.state(state, status, self.begun.unwrap_or(at), out) else { return };
         if matches!(end, LoginEnd::Accepted | LoginEnd::Rejected(_)) {
             event = event.until(at);
         }
@@ -158,21 +188,37 @@ impl Session {
 
     /// Tells that packets are compressed: the connection was joined in the middle.
     pub(super) fn report_compressed(&self, at: Nanos, out: &mut Out<'_>) {
-        self.state("compressed", at, out).text(Key::NOTICE, NOT_DECODED, Sensitivity::Public).emit();
+        if let Some(event) = self.state("compressed", None, at, out) {
+            event.text(Key::NOTICE, NOT_DECODED, Sensitivity::Public).emit();
+        }
     }
 
     /// Tells that a replication stream begins.
     pub(super) fn report_stream(&self, at: Nanos, out: &mut Out<'_>) {
-        self.state("streaming", at, out).status(Status::Ok).emit();
+        if let Some(event) = self.state("streaming", Some(Status::Ok), at, out) {
+            event.emit();
+        }
     }
 
     /// Tells that the server closes the connection, with its reason.
     pub(super) fn report_closed(&self, error: &Failure<'_>, at: Nanos, out: &mut Out<'_>) {
-        failure(self.state("closed", at, out).status(Status::Error), error).emit();
+        if let Some(event) = self.state("closed", Some(Status::Error), at, out) {
+            failure(event, error).emit();
+        }
     }
 
-    /// A session event with what is known of the session.
-    fn state<'o>(&self, state: &str, at: Nanos, out: &'o mut Out<'_>) -> EventBuilder<'o> {
+    /// A session event with what is known of the session; none when it is not wanted.
+    fn state<'o>(
+        &self,
+        state: &str,
+        status: Option<Status>,
+        at: Nanos,
+        out: &'o mut Out<'_>,
+    ) -> Option<EventBuilder<'o>> {
+        if !self.settings.want(|| self.facts(Kind::Session, status)) {
+            out.withhold();
+            return None;
+        }
         let public = Sensitivity::Public;
         let mut event = out
             .event(NAME, Kind::Session, at)
@@ -188,7 +234,8 @@ impl Session {
                 event = event.text(key, value, public);
             }
         }
-        event.maybe(self.connection_id, |e, id| e.number(Key::DB_CONNECTION_ID, u64::from(id)))
+        let event = event.maybe(status, EventBuilder::status);
+        Some(event.maybe(self.connection_id, |e, id| e.number(Key::DB_CONNECTION_ID, u64::from(id))))
     }
 
     /// Bytes of memory held.

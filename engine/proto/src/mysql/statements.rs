@@ -1,32 +1,83 @@
-//! The prepared statements of a connection: their texts by id, bounded in number and bytes.
+//! The prepared statements of a connection by id: their texts, the number and types of their parameters, data sent ahead. Bounded in number and bytes.
 //!
 //! What does not fit any more is forgotten, the least recently used first: its executions then have an id and no text.
 
-/// The most statements remembered, and the bytes of all their texts.
+use super::parameters::Types;
+
+/// The most statements remembered, and the bytes of all that is remembered of them.
 const MAX_STATEMENTS: usize = 1024;
 const MAX_BYTES: usize = 1 << 20;
 /// Buffers of closed statements kept for new ones, and the largest of them.
 const MAX_SPARE: usize = 16;
 const MAX_SPARE_CAPACITY: usize = 4 << 10;
 
+/// One prepared statement.
 #[derive(Debug)]
-struct Statement {
+pub(super) struct Statement {
     id: u32,
     text: Vec<u8>,
-    /// Length of the text as it was sent.
-    len: u64,
+    /// Length of the text as it was sent; none when the text was not seen.
+    len: Option<u64>,
+    /// How many parameters it has, as the server said.
+    pub(super) parameters: u16,
+    bound: Option<Bound>,
+    types: Vec<u8>,
+    long_data: Vec<LongData>,
     /// When it was last used, on a clock that counts uses.
     used: u64,
 }
 
-/// Texts of prepared statements by their ids.
+/// Types that the last execution sent.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    count: usize,
+    named: bool,
+}
+
+/// A parameter whose value is sent before the execution, in parts.
+#[derive(Debug)]
+struct LongData {
+    parameter: u16,
+    kept: Vec<u8>,
+    /// Length of all parts.
+    len: u64,
+    /// A part was not seen whole.
+    lost: bool,
+}
+
+impl Statement {
+    /// The text and its length before it was cut; none when it was not seen.
+    pub(super) fn text(&self) -> Option<(&[u8], u64)> {
+        Some((&self.text, self.len?))
+    }
+
+    /// The types that hold for an execution that sends none.
+    pub(super) fn types(&self) -> Option<Types<'_>> {
+        self.bound.map(|bound| Types { bytes: &self.types, named: bound.named, count: bound.count })
+    }
+
+    /// What was sent ahead of a parameter's value and how long it is; no bytes where some of it were not seen.
+    pub(super) fn long_data(&self, parameter: usize) -> Option<(Option<&[u8]>, u64)> {
+        let data = self.long_data.iter().find(|d| usize::from(d.parameter) == parameter)?;
+        Some(((!data.lost).then_some(&data.kept), data.len))
+    }
+
+    fn held(&self) -> usize {
+        let data: usize = self.long_data.iter().map(|d| d.kept.capacity()).sum();
+        self.text.capacity()
+            + self.types.capacity()
+            + self.long_data.capacity() * size_of::<LongData>()
+            + data
+    }
+}
+
+/// The prepared statements by their ids.
 #[derive(Debug, Default)]
 pub(super) struct Statements {
     /// Sorted by id: servers count ids up, so that new ones go to the end.
     list: Vec<Statement>,
     spare: Vec<Vec<u8>>,
-    bytes: usize,
-    /// Capacity of all texts and spare buffers: kept as a sum, since it is asked for often.
+    /// Capacity of all that statements and spare buffers hold: kept as a sum, since it is asked for often.
     held: usize,
     clock: u64,
     last: Option<u32>,
@@ -36,44 +87,95 @@ pub(super) struct Statements {
 const LAST: u32 = u32::MAX;
 
 impl Statements {
-    /// Remembers a statement; `len` is the length of the text before it was cut.
-    pub(super) fn insert(&mut self, id: u32, text: &[u8], len: u64) {
+    /// Remembers a statement with `parameters` parameters; of the text what was kept and its whole length, if it was seen.
+    pub(super) fn insert(&mut self, id: u32, text: Option<(&[u8], u64)>, parameters: u16) {
         self.close(id);
         self.last = Some(id);
-        if text.len() > MAX_BYTES {
-            return;
+        if self.list.len() >= MAX_STATEMENTS {
+            self.evict(id);
         }
-        while self.list.len() >= MAX_STATEMENTS || self.bytes + text.len() > MAX_BYTES {
-            self.evict();
-        }
-        let mut buffer = self.spare.pop().unwrap_or_default();
+        let (kept, len) = match text {
+            Some((kept, len)) if self.make_room(kept.len(), id) => (kept, Some(len)),
+            _ => (&[][..], None),
+        };
+        let mut buffer = if kept.is_empty() { Vec::new() } else { self.spare.pop().unwrap_or_default() };
         self.held -= buffer.capacity();
-        buffer.extend_from_slice(text);
+        buffer.extend_from_slice(kept);
         self.held += buffer.capacity();
-        self.bytes += text.len();
         self.clock += 1;
         let at = self.list.partition_point(|s| s.id < id);
-        self.list.insert(at, Statement { id, text: buffer, len, used: self.clock });
+        let statement = Statement {
+            id,
+            text: buffer,
+            len,
+            parameters,
+            bound: None,
+            types: Vec::new(),
+            long_data: Vec::new(),
+            used: self.clock,
+        };
+        self.list.insert(at, statement);
     }
 
-    /// A statement was prepared whose text is not known.
-    pub(super) fn insert_unknown(&mut self, id: u32) {
-        self.close(id);
-        self.last = Some(id);
-    }
-
-    /// The text of a statement and its length before it was cut; none when it was never seen or is forgotten.
-    pub(super) fn text(&mut self, id: u32) -> Option<(&[u8], u64)> {
-        let at = self.find(id)?;
+    /// A statement; none when its preparation was never seen or is forgotten.
+    pub(super) fn get(&mut self, id: u32) -> Option<&Statement> {
         self.clock += 1;
-        let statement = self.list.get_mut(at)?;
-        statement.used = self.clock;
-        Some((&statement.text, statement.len))
+        let used = self.clock;
+        let statement = self.get_mut(id)?;
+        statement.used = used;
+        Some(statement)
     }
 
     /// The id that `id` stands for.
     pub(super) fn resolve(&self, id: u32) -> u32 {
         if id == LAST { self.last.unwrap_or(LAST) } else { id }
+    }
+
+    /// An execution sent these types, which hold for the next ones; none: it sent some, but they were not seen.
+    pub(super) fn bind(&mut self, id: u32, types: Option<Types<'_>>) {
+        let fits = types.filter(|types| self.make_room(types.bytes.len(), id));
+        self.change(id, |statement| {
+            statement.bound = fits.map(|types| Bound { count: types.count, named: types.named });
+            statement.types.clear();
+            statement.types.extend_from_slice(fits.map_or(&[], |types| types.bytes));
+        });
+    }
+
+    /// A part of a parameter's value comes ahead: `len` bytes, of which `part` was kept; `lost`: others were not seen. Of the whole value at most
+    /// `max` bytes are kept.
+    pub(super) fn add_long_data(
+        &mut self,
+        id: u32,
+        parameter: u16,
+        part: &[u8],
+        len: u64,
+        max: usize,
+        lost: bool,
+    ) {
+        let fits = self.make_room(part.len() + size_of::<LongData>(), id);
+        self.change(id, |statement| {
+            if parameter >= statement.parameters {
+                // The server refuses it when the statement is executed.
+                return;
+            }
+            let known = statement.long_data.iter().position(|d| d.parameter == parameter);
+            let at = known.unwrap_or(statement.long_data.len());
+            if known.is_none() {
+                statement.long_data.push(LongData { parameter, kept: Vec::new(), len: 0, lost: false });
+            }
+            if let Some(data) = statement.long_data.get_mut(at) {
+                let whole_so_far = data.kept.len() as u64 == data.len;
+                let room = if whole_so_far && fits { max.saturating_sub(data.kept.len()) } else { 0 };
+                data.kept.extend_from_slice(part.get(..room).unwrap_or(part));
+                data.len = data.len.saturating_add(len);
+                data.lost |= lost;
+            }
+        });
+    }
+
+    /// The data that was sent ahead is used up, or thrown away.
+    pub(super) fn clear_long_data(&mut self, id: u32) {
+        self.change(id, |statement| statement.long_data = Vec::new());
     }
 
     /// Forgets a statement.
@@ -100,93 +202,50 @@ impl Statements {
         self.list.binary_search_by_key(&id, |s| s.id).ok()
     }
 
+    fn get_mut(&mut self, id: u32) -> Option<&mut Statement> {
+        let at = self.find(id)?;
+        self.list.get_mut(at)
+    }
+
+    /// Changes a statement, with the sum kept right.
+    fn change(&mut self, id: u32, change: impl FnOnce(&mut Statement)) {
+        let Some(statement) = self.get_mut(id) else { return };
+        let before = statement.held();
+        change(statement);
+        let after = statement.held();
+        self.held = self.held - before + after;
+    }
+
+    /// Makes room for `bytes` more, which are `id`'s; false when there is none.
+    fn make_room(&mut self, bytes: usize, id: u32) -> bool {
+        while self.held + bytes > MAX_BYTES {
+            if let Some(spare) = self.spare.pop() {
+                self.held -= spare.capacity();
+            } else if !self.evict(id) {
+                return false;
+            }
+        }
+        true
+    }
+
     fn remove(&mut self, at: usize) {
-        let mut buffer = self.list.remove(at).text;
-        self.bytes -= buffer.len();
-        if self.spare.len() < MAX_SPARE && buffer.capacity() <= MAX_SPARE_CAPACITY {
+        let statement = self.list.remove(at);
+        self.held -= statement.held();
+        let mut buffer = statement.text;
+        if self.spare.len() < MAX_SPARE && (1..=MAX_SPARE_CAPACITY).contains(&buffer.capacity()) {
             buffer.clear();
+            self.held += buffer.capacity();
             self.spare.push(buffer);
-        } else {
-            self.held -= buffer.capacity();
         }
     }
 
-    fn evict(&mut self) {
-        let oldest = self.list.iter().enumerate().min_by_key(|(_, s)| s.used).map(|(at, _)| at);
-        if let Some(at) = oldest {
-            self.remove(at);
-        }
+    /// Forgets the least recently used statement that is not `id`; false when there is none.
+    fn evict(&mut self, id: u32) -> bool {
+        let others = self.list.iter().enumerate().filter(|(_, s)| s.id != id);
+        let oldest = others.min_by_key(|(_, s)| s.used).map(|(at, _)| at);
+        oldest.map(|at| self.remove(at)).is_some()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_held_is_counted() {
-        let mut statements = Statements::default();
-        for id in 0..3_000 {
-            let text = vec![b'x'; (id as usize * 37) % 6_000];
-            statements.insert(id, &text, text.len() as u64);
-            if id % 3 == 0 {
-                statements.close(id / 2);
-            }
-            let texts: usize = statements.list.iter().map(|s| s.text.capacity()).sum();
-            let spare: usize = statements.spare.iter().map(Vec::capacity).sum();
-            assert_eq!(statements.held, texts + spare);
-        }
-    }
-
-    #[test]
-    fn remembers_and_forgets() {
-        let mut statements = Statements::default();
-        statements.insert(7, b"select ?", 8);
-        statements.insert(3, b"select 3", 800);
-        assert_eq!(statements.text(7), Some((&b"select ?"[..], 8)));
-        assert_eq!(statements.text(3), Some((&b"select 3"[..], 800)));
-        assert_eq!(statements.resolve(LAST), 3);
-        statements.close(3);
-        assert_eq!(statements.text(3), None);
-        assert_eq!(statements.resolve(LAST), LAST);
-        statements.insert(7, b"again", 5);
-        assert_eq!(statements.text(7), Some((&b"again"[..], 5)));
-        statements.insert_unknown(7);
-        assert_eq!(statements.text(7), None);
-    }
-
-    #[test]
-    fn number_is_bounded_and_the_least_used_goes_first() {
-        let mut statements = Statements::default();
-        for id in 0..=u32::try_from(MAX_STATEMENTS).unwrap() {
-            statements.insert(id, b"x", 1);
-            assert!(statements.text(0).is_some());
-        }
-        assert_eq!(statements.text(1), None);
-        assert!(statements.text(2).is_some());
-    }
-
-    #[test]
-    fn bytes_are_bounded() {
-        let mut statements = Statements::default();
-        let text = vec![b'x'; 64 << 10];
-        for id in 0..100 {
-            statements.insert(id, &text, text.len() as u64);
-        }
-        assert!(statements.retained() <= MAX_BYTES + (64 << 10), "{}", statements.retained());
-        assert_eq!(statements.text(99).unwrap().0.len(), text.len());
-    }
-
-    #[test]
-    fn closing_and_preparing_again_allocates_nothing_more() {
-        let mut statements = Statements::default();
-        statements.insert(1, &[b'x'; 500], 500);
-        statements.close(1);
-        let held = statements.retained();
-        for id in 2..1000 {
-            statements.insert(id, &[b'y'; 400], 400);
-            statements.close(id);
-        }
-        assert_eq!(statements.retained(), held);
-    }
-}
+mod tests;

@@ -70,13 +70,17 @@ impl<'a> Cursor<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
+    pub(super) fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
     /// A length-encoded integer. NULL (0xfb) and the error mark (0xff) are none.
     pub(super) fn lenenc(&mut self) -> Option<u64> {
         match self.u8()? {
             short @ 0..=0xfa => Some(u64::from(short)),
             0xfc => self.u16().map(u64::from),
             0xfd => self.array().map(|[a, b, c]| u64::from(u32::from_le_bytes([a, b, c, 0]))),
-            0xfe => self.array().map(u64::from_le_bytes),
+            0xfe => self.u64(),
             _ => None,
         }
     }

@@ -1,14 +1,21 @@
 //! Conversations made from the protocol's description, with what happened in them: written without a look at the decoder.
 
+mod prepared;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use sniff_x_flow::Direction;
 use sniff_x_proto::replay::Step;
 
 use super::Random;
+use prepared::Prepared;
 
 /// The fields that an event must have, `kind` and `status` among them.
-pub(crate) type Event = BTreeMap<&'static str, String>;
+pub(crate) type Event = BTreeMap<Cow<'static, str>, String>;
+
+/// Fields of an event in the making.
+type Fields = Vec<(Cow<'static, str>, String)>;
 
 /// A conversation and the truth about it.
 pub(crate) struct Generated {
@@ -69,7 +76,7 @@ pub(crate) struct Generator {
     database: String,
     user: String,
     next_statement: u32,
-    statements: Vec<(u32, String, usize)>,
+    statements: Vec<Prepared>,
     out: Generated,
     seq: u8,
 }
@@ -122,10 +129,10 @@ impl Generator {
         self.out.steps.push(Step::Data(Direction::ToClient, bytes));
     }
 
-    fn event(&mut self, kind: &str, status: &str, fields: &[(&'static str, String)]) {
+    fn event(&mut self, kind: &str, status: &str, fields: &Fields) {
         let mut event: Event = fields.iter().cloned().collect();
-        event.insert("kind", kind.to_owned());
-        event.insert("status", status.to_owned());
+        event.insert("kind".into(), kind.to_owned());
+        event.insert("status".into(), status.to_owned());
         self.out.events.push(event);
         // The step that is written next ends it; a message is known in the step that was just written.
         let steps = self.out.steps.len();
@@ -136,18 +143,18 @@ impl Generator {
     }
 
     /// Fields of an exchange that has text.
-    fn about(&self, operation: &str, text: &str) -> Vec<(&'static str, String)> {
+    fn about(&self, operation: &str, text: &str) -> Fields {
         let mut fields = self.about_command(operation);
-        fields.push(("db.query.text", text.to_owned()));
+        fields.push(("db.query.text".into(), text.to_owned()));
         fields
     }
 
-    fn about_command(&self, operation: &str) -> Vec<(&'static str, String)> {
-        let mut fields = vec![("db.operation.name", operation.to_owned())];
+    fn about_command(&self, operation: &str) -> Fields {
+        let mut fields = vec![("db.operation.name".into(), operation.to_owned())];
         if !self.database.is_empty() {
-            fields.push(("db.namespace", self.database.clone()));
+            fields.push(("db.namespace".into(), self.database.clone()));
         }
-        fields.push(("sniffx.db.user", self.user.clone()));
+        fields.push(("sniffx.db.user".into(), self.user.clone()));
         fields
     }
 
@@ -188,14 +195,14 @@ impl Generator {
             self.server_says(fast);
         }
         let mut fields = vec![
-            ("sniffx.session.state", "connected".to_owned()),
-            ("db.system.name", "mysql".to_owned()),
-            ("sniffx.db.server_version", "8.4.0".to_owned()),
-            ("sniffx.db.connection_id", "77".to_owned()),
-            ("sniffx.db.user", self.user.clone()),
+            ("sniffx.session.state".into(), "connected".to_owned()),
+            ("db.system.name".into(), "mysql".to_owned()),
+            ("sniffx.db.server_version".into(), "8.4.0".to_owned()),
+            ("sniffx.db.connection_id".into(), "77".to_owned()),
+            ("sniffx.db.user".into(), self.user.clone()),
         ];
         if !self.database.is_empty() {
-            fields.push(("db.namespace", self.database.clone()));
+            fields.push(("db.namespace".into(), self.database.clone()));
         }
         self.event("session", "ok", &fields);
         self.seq = seq;
@@ -233,7 +240,7 @@ impl Generator {
         if self.deprecate_eof { self.ok(0xfe, 0, 0, status, None) } else { self.eof(status) }
     }
 
-    fn err(&mut self) -> (Vec<u8>, Vec<(&'static str, String)>) {
+    fn err(&mut self) -> (Vec<u8>, Fields) {
         let code = 1000 + self.random.below(3000);
         let message = format!("Something is wrong at line {}", self.random.below(100));
         let mut body = vec![0xff];
@@ -241,9 +248,9 @@ impl Generator {
         body.extend(b"#42S02");
         body.extend(message.as_bytes());
         let fields = vec![
-            ("db.response.status_code", code.to_string()),
-            ("sniffx.db.sqlstate", "42S02".to_owned()),
-            ("error.message", message),
+            ("db.response.status_code".into(), code.to_string()),
+            ("sniffx.db.sqlstate".into(), "42S02".to_owned()),
+            ("error.message".into(), message),
         ];
         (packets(&mut self.seq, &body), fields)
     }
@@ -298,7 +305,7 @@ impl Generator {
     }
 
     /// A result set with its events' fields.
-    fn result_set(&mut self, binary: bool, status: u16) -> (Vec<u8>, Vec<(&'static str, String)>) {
+    fn result_set(&mut self, binary: bool, status: u16) -> (Vec<u8>, Fields) {
         let (columns, rows) = (1 + self.random.below(4), self.random.below(6));
         let mut out = packets(&mut self.seq, &lenenc(columns));
         out.extend(self.definitions(columns));
@@ -308,9 +315,9 @@ impl Generator {
         out.extend(self.rows(rows, columns, binary));
         out.extend(self.end_of_rows(status));
         let fields = vec![
-            ("sniffx.db.columns", columns.to_string()),
-            ("db.response.returned_rows", rows.to_string()),
-            ("sniffx.db.response.size", out.len().to_string()),
+            ("sniffx.db.columns".into(), columns.to_string()),
+            ("db.response.returned_rows".into(), rows.to_string()),
+            ("sniffx.db.response.size".into(), out.len().to_string()),
         ];
         (out, fields)
     }
@@ -323,21 +330,28 @@ impl Generator {
         self.client_says(packet);
     }
 
-    pub(crate) fn query(&mut self, text: &str) {
-        let mut body = Vec::new();
+    /// Sends a query, with attributes where they were agreed on; the fields that these give.
+    pub(crate) fn query(&mut self, text: &str) -> Fields {
+        let (mut body, mut fields) = (Vec::new(), Vec::new());
         if self.caps & QUERY_ATTRIBUTES != 0 {
-            if self.random.below(2) == 0 {
-                body.extend([0, 1]);
-            } else {
-                // One string attribute.
-                body.extend([1, 1, 0, 1, 0xfe, 0]);
-                body.extend(lenenc_text(b"trace"));
-                let len = self.random.below(300);
-                body.extend(lenenc_text(&self.random.bytes(len)));
+            let count = self.random.below(3);
+            body.extend(lenenc(count));
+            body.push(1);
+            let values: Vec<_> = (0..count).map(|_| self.value()).collect();
+            if count > 0 {
+                let names: Vec<_> = (0..count).map(|i| format!("a{i}")).collect();
+                body.extend(prepared::nulls(&values));
+                body.push(1);
+                body.extend(prepared::types(&values, Some(&names)));
+                body.extend(values.iter().flat_map(|v| v.bytes.clone()));
+                for (name, value) in names.iter().zip(values) {
+                    fields.push((format!("sniffx.mysql.attribute.{name}").into(), value.shown));
+                }
             }
         }
         body.extend(text.as_bytes());
         self.command(3, &body);
+        fields
     }
 
     fn literal(&mut self) -> String {
@@ -350,18 +364,18 @@ impl Generator {
     }
 
     fn exchange(&mut self) {
-        match self.random.below(16) {
+        match self.random.below(17) {
             0..=3 => self.select(),
             4 => self.insert(),
             5 => self.failing(),
             6 => self.several(),
             7 => self.prepare(),
-            8 | 9 => self.execute(),
-            10 => self.use_database(),
-            11 => self.ping(),
-            12 => self.statistics(),
-            13 => self.field_list(),
-            14 => self.local_infile(),
+            8..=10 => self.execute(),
+            11 => self.use_database(),
+            12 => self.ping(),
+            13 => self.statistics(),
+            14 => self.field_list(),
+            15 => self.local_infile(),
             _ => self.change_user(),
         }
     }
@@ -369,8 +383,9 @@ impl Generator {
     fn select(&mut self) {
         let literal = self.literal();
         let text = format!("/* app */ (select a from t where b = {literal})");
-        self.query(&text);
+        let attributes = self.query(&text);
         let (bytes, mut fields) = self.result_set(false, 0);
+        fields.extend(attributes);
         fields.extend(self.about("SELECT", &text));
         self.event("exchange", "ok", &fields);
         self.server_says(bytes);
@@ -378,19 +393,20 @@ impl Generator {
 
     fn insert(&mut self) {
         let text = format!("INSERT INTO t VALUES ({})", self.literal());
-        self.query(&text);
+        let attributes = self.query(&text);
         let (affected, id) = (self.random.below(400), 1 + self.random.below(100_000));
         let bytes = self.ok(0, affected, id, 0, None);
         let mut fields = self.about("INSERT", &text);
-        fields.push(("sniffx.db.affected_rows", affected.to_string()));
-        fields.push(("sniffx.db.last_insert_id", id.to_string()));
+        fields.extend(attributes);
+        fields.push(("sniffx.db.affected_rows".into(), affected.to_string()));
+        fields.push(("sniffx.db.last_insert_id".into(), id.to_string()));
         self.event("exchange", "ok", &fields);
         self.server_says(bytes);
     }
 
     fn failing(&mut self) {
         let text = format!("update t set a = {}", self.literal());
-        self.query(&text);
+        let attributes = self.query(&text);
         let (mut bytes, mut rows) = (Vec::new(), None);
         if self.random.below(3) == 0 {
             // In the middle of the rows.
@@ -405,8 +421,9 @@ impl Generator {
         let (packet, mut fields) = self.err();
         bytes.extend(packet);
         fields.extend(self.about("UPDATE", &text));
+        fields.extend(attributes);
         if let Some(rows) = rows {
-            fields.push(("db.response.returned_rows", rows.to_string()));
+            fields.push(("db.response.returned_rows".into(), rows.to_string()));
         }
         self.event("exchange", "error", &fields);
         self.server_says(bytes);
@@ -421,7 +438,7 @@ impl Generator {
             ("SELECT", " select 2".to_owned()),
         ];
         let text = parts.iter().map(|p| p.1.as_str()).collect::<Vec<_>>().join(";");
-        self.query(&text);
+        let attributes = self.query(&text);
         let mut all = Vec::new();
         let fails = self.random.below(3) == 0;
         for (index, (operation, _)) in parts.iter().enumerate() {
@@ -429,6 +446,7 @@ impl Generator {
             let more = if last { 0 } else { 8 };
             let mut status = "ok";
             let mut fields = self.about(operation, &text);
+            fields.extend(attributes.clone());
             let bytes = if last && fails {
                 status = "error";
                 let (bytes, error) = self.err();
@@ -440,95 +458,16 @@ impl Generator {
                 bytes
             } else {
                 let affected = self.random.below(70_000);
-                fields.push(("sniffx.db.affected_rows", affected.to_string()));
+                fields.push(("sniffx.db.affected_rows".into(), affected.to_string()));
                 self.ok(0, affected, 0, more, None)
             };
             if index > 0 {
-                fields.push(("sniffx.db.result_index", index.to_string()));
+                fields.push(("sniffx.db.result_index".into(), index.to_string()));
             }
             all.extend(bytes);
             self.event("exchange", status, &fields);
         }
         self.server_says(all);
-    }
-
-    fn prepare(&mut self) {
-        let text = format!("select a from t where b = ? and c = {}", self.literal());
-        self.command(0x16, text.as_bytes());
-        let id = self.next_statement;
-        self.next_statement += 1;
-        let (columns, parameters) = (self.random.below(3), self.random.below(3));
-        let mut body = vec![0];
-        body.extend(id.to_le_bytes());
-        body.extend((columns as u16).to_le_bytes());
-        body.extend((parameters as u16).to_le_bytes());
-        body.extend([0, 0, 0]);
-        let mut bytes = packets(&mut self.seq, &body);
-        for count in [parameters, columns] {
-            bytes.extend(self.definitions(count));
-            if count > 0 && !self.deprecate_eof {
-                bytes.extend(self.eof(0));
-            }
-        }
-        let mut fields = self.about("PREPARE", &text);
-        fields.push(("sniffx.db.statement_id", id.to_string()));
-        self.event("exchange", "ok", &fields);
-        self.server_says(bytes);
-        self.statements.push((id, text, parameters));
-    }
-
-    fn execute(&mut self) {
-        if self.statements.is_empty() {
-            return self.prepare();
-        }
-        let at = self.random.below(self.statements.len());
-        let (id, text, _) = self.statements[at].clone();
-        let cursor = self.random.below(4) == 0;
-        let mut body = id.to_le_bytes().to_vec();
-        body.push(u8::from(cursor));
-        body.extend([1, 0, 0, 0]);
-        let len = self.random.below(60);
-        body.extend(self.random.bytes(len));
-        self.command(0x17, &body);
-        let mut fields = self.about("SELECT", &text);
-        fields.push(("sniffx.db.statement_id", id.to_string()));
-        if cursor {
-            let mut bytes = packets(&mut self.seq, &[1]);
-            bytes.extend(self.definitions(1));
-            bytes.extend(self.end_of_rows(0x40));
-            fields.push(("sniffx.db.columns", "1".to_owned()));
-            fields.push(("db.response.returned_rows", "0".to_owned()));
-            self.event("exchange", "ok", &fields);
-            self.server_says(bytes);
-            self.fetch(id, &text);
-        } else {
-            let (bytes, result) = self.result_set(true, 0);
-            fields.extend(result);
-            self.event("exchange", "ok", &fields);
-            self.server_says(bytes);
-        }
-        if self.random.below(2) == 0 {
-            self.statements.remove(at);
-            self.command(0x19, &id.to_le_bytes());
-            let mut fields = self.about_command("CLOSE");
-            fields.push(("sniffx.db.statement_id", id.to_string()));
-            self.event("message", "", &fields);
-        }
-    }
-
-    fn fetch(&mut self, id: u32, text: &str) {
-        let mut body = id.to_le_bytes().to_vec();
-        body.extend(5u32.to_le_bytes());
-        self.command(0x1c, &body);
-        let rows = self.random.below(5);
-        let mut bytes = self.rows(rows, 1, true);
-        bytes.extend(self.end_of_rows(0x80));
-        let mut fields = self.about("FETCH", text);
-        fields.push(("sniffx.db.statement_id", id.to_string()));
-        fields.push(("sniffx.mysql.argument", "5".to_owned()));
-        fields.push(("db.response.returned_rows", rows.to_string()));
-        self.event("exchange", "ok", &fields);
-        self.server_says(bytes);
     }
 
     fn use_database(&mut self) {
@@ -538,14 +477,15 @@ impl Generator {
         let mut fields = if by_command {
             self.command(2, name.as_bytes());
             vec![
-                ("db.operation.name", "INIT_DB".to_owned()),
-                ("db.namespace", name.clone()),
-                ("sniffx.db.user", self.user.clone()),
+                ("db.operation.name".into(), "INIT_DB".to_owned()),
+                ("db.namespace".into(), name.clone()),
+                ("sniffx.db.user".into(), self.user.clone()),
             ]
         } else {
             let text = format!("use `{name}`");
-            self.query(&text);
-            self.about("USE", &text)
+            let mut fields = self.query(&text);
+            fields.extend(self.about("USE", &text));
+            fields
         };
         let bytes = if fails {
             let (bytes, error) = self.err();
@@ -582,15 +522,15 @@ impl Generator {
         let mut bytes = self.definitions(columns);
         bytes.extend(self.end_of_rows(0));
         let mut fields = self.about_command("FIELD_LIST");
-        fields.push(("db.collection.name", "orders".to_owned()));
-        fields.push(("sniffx.db.columns", columns.to_string()));
+        fields.push(("db.collection.name".into(), "orders".to_owned()));
+        fields.push(("sniffx.db.columns".into(), columns.to_string()));
         self.event("exchange", "ok", &fields);
         self.server_says(bytes);
     }
 
     fn local_infile(&mut self) {
         let text = "LOAD DATA LOCAL INFILE '/tmp/x' INTO TABLE t";
-        self.query(text);
+        let attributes = self.query(text);
         let bytes = packets(&mut self.seq, b"\xfb/tmp/x");
         self.server_says(bytes);
         let mut sent = 0;
@@ -605,8 +545,9 @@ impl Generator {
         self.client_says(data);
         let bytes = self.ok(0, 3, 0, 0, None);
         let mut fields = self.about("LOAD", text);
-        fields.push(("sniffx.mysql.infile.size", sent.to_string()));
-        fields.push(("sniffx.db.affected_rows", "3".to_owned()));
+        fields.extend(attributes);
+        fields.push(("sniffx.mysql.infile.size".into(), sent.to_string()));
+        fields.push(("sniffx.db.affected_rows".into(), "3".to_owned()));
         self.event("exchange", "ok", &fields);
         self.server_says(bytes);
     }
@@ -619,9 +560,9 @@ impl Generator {
         body.extend(b"other\0\x2d\0mysql_native_password\0");
         self.command(0x11, &body);
         let fields = vec![
-            ("db.operation.name", "CHANGE_USER".to_owned()),
-            ("sniffx.db.user", name.clone()),
-            ("db.namespace", "other".to_owned()),
+            ("db.operation.name".into(), "CHANGE_USER".to_owned()),
+            ("sniffx.db.user".into(), name.clone()),
+            ("db.namespace".into(), "other".to_owned()),
         ];
         if self.random.below(2) == 0 {
             let bytes = packets(&mut self.seq, b"\xfemysql_native_password\0abcdefghijklmnopqrst\0");

@@ -84,7 +84,7 @@ fn numbers_are_exact() {
             .float(Key::DB_RETURNED_ROWS, f64::NAN)
             .float(Key::DB_RESULT_INDEX, f64::NEG_INFINITY)
             .flag(Key::TCP_MIDSTREAM, true)
-            .indexed_text(Key::DB_QUERY_PARAMETER, 4_294_967_295, b"x", Sensitivity::Literal)
+            .member_text(Key::DB_QUERY_PARAMETER, Suffix::Index(4_294_967_295), b"x", 1, Sensitivity::Literal)
     });
     assert_eq!(event["sniffx.db.last_insert_id"], json!(u64::MAX));
     assert_eq!(event["sniffx.db.columns"], json!(i64::MIN));
@@ -94,6 +94,19 @@ fn numbers_are_exact() {
     assert_eq!(event["sniffx.db.result_index"], Json::Null);
     assert_eq!(event["sniffx.tcp.midstream"], json!(true));
     assert_eq!(event["db.query.parameter.4294967295"], "x");
+}
+
+/// Names of attributes come off the wire: they can't end the string that they stand in.
+#[test]
+fn members_of_families_are_escaped() {
+    let event = parsed(|e| {
+        e.member_null(Key::MYSQL_ATTRIBUTE, Suffix::Name(b"a\"b\\\n\xff"))
+            .member_written(Key::MYSQL_ATTRIBUTE, Suffix::Name(b"n"), 7, Sensitivity::Literal)
+            .member_written(Key::MYSQL_ATTRIBUTE, Suffix::Name(b"s"), 7, Sensitivity::Secret)
+    });
+    assert_eq!(event["sniffx.mysql.attribute.a\"b\\\n\\xff"], Json::Null);
+    assert_eq!(event["sniffx.mysql.attribute.n"], "7");
+    assert_eq!(event.get("sniffx.mysql.attribute.s"), None);
 }
 
 #[test]

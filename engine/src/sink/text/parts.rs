@@ -168,7 +168,7 @@ impl<'a> Parts<'a> {
 }
 
 /// Whether a field is shown as `label=value`. What repeats the protocol's name, and counts of zero, are not.
-pub(super) fn is_labelled(field: &(Key, Suffix, ValueRef<'_>), protocol: &str) -> bool {
+pub(super) fn is_labelled(field: &(Key, Suffix<'_>, ValueRef<'_>), protocol: &str) -> bool {
     let (key, _, value) = *field;
     let tells = match value {
         ValueRef::Text(text) => key != Key::DB_SYSTEM_NAME || text != protocol.as_bytes(),
@@ -179,12 +179,14 @@ pub(super) fn is_labelled(field: &(Key, Suffix, ValueRef<'_>), protocol: &str) -
 }
 
 /// A key's name without the prefixes that all have.
-pub(super) fn write_label(name: &str, suffix: Suffix, out: &mut Vec<u8>) {
+pub(super) fn write_label(name: &str, suffix: Suffix<'_>, out: &mut Vec<u8>) {
     let name = name.strip_prefix("sniffx.").unwrap_or(name);
     let name = name.strip_prefix("db.").unwrap_or(name);
     write_clean(name.as_bytes(), out);
-    if let Suffix::Index(index) = suffix {
-        write_number(index, out);
+    match suffix {
+        Suffix::None => {}
+        Suffix::Index(index) => write_number(index, out),
+        Suffix::Name(name) => write_clean(name, out),
     }
 }
 
@@ -194,6 +196,7 @@ pub(super) fn write_value(value: ValueRef<'_>, out: &mut Vec<u8>) {
         ValueRef::I64(v) => write_number(v, out),
         ValueRef::F64(v) => out.extend_from_slice(v.to_string().as_bytes()),
         ValueRef::Bool(v) => out.extend_from_slice(if v { b"yes" } else { b"no" }),
+        ValueRef::Null => out.extend_from_slice(b"NULL"),
         ValueRef::Text(v) => write_clean(v, out),
     }
 }

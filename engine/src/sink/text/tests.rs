@@ -1,5 +1,5 @@
 use sniff_x_flow::Nanos;
-use sniff_x_proto::event::{IncompleteReason, Key};
+use sniff_x_proto::event::{IncompleteReason, Key, Suffix};
 use sniff_x_proto::{EventBuilder, Sensitivity};
 
 use super::super::sample::{TIME, arena, v4, v6, written};
@@ -69,8 +69,8 @@ fn changes_parameters_and_operations_that_the_text_does_not_name() {
         e.status(Status::Ok)
             .text(Key::DB_OPERATION_NAME, b"INSERT", Sensitivity::Public)
             .text(Key::DB_QUERY_TEXT, b"INSERT INTO t VALUES (?, ?)", Sensitivity::Literal)
-            .indexed_text(Key::DB_QUERY_PARAMETER, 0, b"1", Sensitivity::Literal)
-            .indexed_text(Key::DB_QUERY_PARAMETER, 1, b"two\n", Sensitivity::Literal)
+            .member_text(Key::DB_QUERY_PARAMETER, Suffix::Index(0), b"1", 1, Sensitivity::Literal)
+            .member_text(Key::DB_QUERY_PARAMETER, Suffix::Index(1), b"two\n", 4, Sensitivity::Literal)
             .number(Key::DB_AFFECTED_ROWS, 2)
             .number(Key::DB_LAST_INSERT_ID, 12)
             .number(Key::DB_WARNINGS, 0)
