@@ -82,6 +82,8 @@ pub enum Decoder {
     Tcp(crate::tcp::TcpDecoder),
     /// MySQL and MariaDB.
     Mysql(Box<crate::mysql::MysqlDecoder>),
+    /// Redis and what speaks its protocol.
+    Redis(Box<crate::redis::RedisDecoder>),
     /// From a plugin that is not built in.
     External(Box<dyn Decode>),
 }
@@ -91,6 +93,7 @@ macro_rules! each {
         match $self {
             Decoder::Tcp($decoder) => $call,
             Decoder::Mysql($decoder) => $call,
+            Decoder::Redis($decoder) => $call,
             Decoder::External($decoder) => $call,
         }
     };

@@ -7,11 +7,13 @@
 pub mod event;
 pub mod host;
 pub mod mysql;
+pub mod redis;
 pub mod replay;
 pub mod tcp;
 
 mod decode;
 mod options;
+mod pending;
 mod plugin;
 mod registry;
 mod window;

@@ -4,8 +4,11 @@ use crate::Plugin;
 
 type Make = fn() -> Box<dyn Plugin>;
 
-const BUILTIN: &[(&str, Make)] =
-    &[("mysql", || Box::<crate::mysql::Mysql>::default()), ("tcp", || Box::<crate::tcp::Tcp>::default())];
+const BUILTIN: &[(&str, Make)] = &[
+    ("mysql", || Box::<crate::mysql::Mysql>::default()),
+    ("redis", || Box::<crate::redis::Redis>::default()),
+    ("tcp", || Box::<crate::tcp::Tcp>::default()),
+];
 
 /// The names of the built-in plugins, in the order in which `--list` shows them.
 pub fn names() -> impl Iterator<Item = &'static str> {

@@ -138,6 +138,20 @@ keys! {
     /// Packets of a replication stream.
     MYSQL_BINLOG_EVENTS = "sniffx.mysql.binlog.events": Integer "{event}";
 
+    // Redis.
+    /// What a reply is: `status`, `error`, `integer`, `string`, `nil`, `array`, `map`, `set`, `push`, `double`, `boolean` or `big number`.
+    REDIS_REPLY_TYPE = "sniffx.redis.reply.type": Text "";
+    /// Values in a reply that is an array, a set or a map.
+    REDIS_REPLY_COUNT = "sniffx.redis.reply.count": Integer "{value}";
+    /// The beginning of a reply's text; the values of an array separated by spaces.
+    REDIS_REPLY = "sniffx.redis.reply": Text "";
+    /// Bytes of the copy of all data that a replica got.
+    REDIS_COPY_SIZE = "sniffx.redis.copy.size": Integer "By";
+    /// Bytes of the changes that a replica got behind it.
+    REDIS_CHANGES_SIZE = "sniffx.redis.changes.size": Integer "By";
+    /// Commands among these changes.
+    REDIS_CHANGES = "sniffx.redis.changes": Integer "{command}";
+
     // The tcp plugin.
     /// How the connection ended: `fin`, `rst`, `reused`, `idle`, `evicted` or `eof`.
     TCP_END = "sniffx.tcp.end": Text "";

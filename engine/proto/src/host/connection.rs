@@ -349,7 +349,7 @@ impl Stream<Host> for Connection {
                     call.host.counters.bypassed_bytes += chunk.bytes.len() as u64;
                     continue;
                 }
-                State::Claimed(_) if !chunk.bytes.is_empty() => self.open(call.host, flow),
+                State::Claimed(_) if !chunk.bytes.is_empty() || chunk.skip > 0 => self.open(call.host, flow),
                 State::Probing(candidates) if chunk.skip > 0 => {
                     self.probe(&mut call, chunk.direction, &[], candidates);
                 }

@@ -1,0 +1,407 @@
+//! The client's direction: commands, as arrays of bulk strings or inline, cut into arguments. Arguments are taken as they come; none is ever waited for whole.
+
+use sniff_x_flow::Nanos;
+
+use super::decoder::RedisDecoder;
+use super::report;
+use super::request::Request;
+use super::resp::{self, Line, announced, line};
+use super::secret::{Argument, HIDDEN, Judge, is_password_rule};
+use super::word::Word;
+use crate::event::IncompleteReason;
+use crate::{BypassReason, Next, Out, Window};
+
+/// Where the client's stream stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// A command begins.
+    Start,
+    /// An argument's length comes.
+    Length,
+    /// The argument's bytes: so many are to come.
+    Data(u64),
+    /// The CR LF behind them.
+    End,
+}
+
+/// The command that is being read.
+#[derive(Debug)]
+pub(super) struct Intake {
+    pub(super) state: State,
+    /// Arguments that are not whole yet.
+    left: u64,
+    /// The number of the argument that is read.
+    pub(super) number: u64,
+    judge: Judge,
+    argument: Argument,
+    /// The argument before the one that is read, and that one itself.
+    previous: Word<32>,
+    current: Word<32>,
+}
+
+impl Default for Intake {
+    fn default() -> Self {
+        Self {
+            state: State::Start,
+            left: 0,
+            number: 0,
+            judge: Judge::default(),
+            argument: Argument::Shown,
+            previous: Word::default(),
+            current: Word::default(),
+        }
+    }
+}
+
+/// What to do after a look at the bytes.
+enum Head {
+    Used(usize),
+    Need(usize),
+    Skip(usize, u64),
+    Lost,
+}
+
+/// The most arguments of a command, as servers have it.
+const MAX_ARGUMENTS: u64 = 1 << 20;
+
+impl RedisDecoder {
+    pub(super) fn client_data(&mut self, window: Window<'_>, out: &mut Out<'_>) -> Next {
+        let bytes = window.bytes;
+        let all = Next::More { used: bytes.len(), need: 0 };
+        self.client.last = window.seen_at(bytes.len());
+        let fresh = core::mem::take(&mut self.client.fresh);
+        if !self.client.in_step {
+            match self.find_request(bytes, fresh) {
+                Some(true) => {}
+                Some(false) => return all,
+                None => return Next::More { used: 0, need: 0 },
+            }
+        }
+        if self.is_new && self.queue.is_empty() && matches!(bytes, [0x16, 0x03, ..]) {
+            report::encrypted(window.seen_at(0), out);
+            return Next::Bypass(BypassReason::Encrypted);
+        }
+        // Joined in the middle, the client has its turn once the server was heard.
+        self.turn |= fresh && self.intake.state == State::Start && self.server.last > Nanos(0);
+        let mut at = 0;
+        loop {
+            let rest = bytes.get(at..).unwrap_or_default();
+            if rest.is_empty() {
+                return all;
+            }
+            let time = window.seen_at(at);
+            match self.intake(rest, time, out) {
+                Head::Used(used) => {
+                    at += used;
+                    let end = window.seen_at(at.saturating_sub(1));
+                    if let Some(newest) = self.queue.back_mut().filter(|n| !n.complete) {
+                        newest.end = end;
+                        newest.size += used as u64;
+                    }
+                    let is_open = self.queue.back().is_some_and(|n| !n.complete);
+                    if is_open && self.intake.state == State::Start {
+                        self.request_ends(out);
+                    }
+                }
+                Head::Skip(used, then) => {
+                    if let Some(newest) = self.queue.back_mut() {
+                        newest.size += used as u64 + then;
+                    }
+                    return Next::Skip { used: at + used, then };
+                }
+                Head::Need(need) => return Next::More { used: at, need },
+                Head::Lost => {
+                    if self.is_new {
+                        self.notice("not a Redis connection", time, None, out);
+                        return Next::Bypass(BypassReason::NotThisProtocol);
+                    }
+                    self.notice("a command is malformed", time, None, out);
+                    self.lose_client(IncompleteReason::Midstream, 0, out);
+                    return all;
+                }
+            }
+        }
+    }
+
+    fn intake(&mut self, rest: &[u8], time: Nanos, out: &mut Out<'_>) -> Head {
+        match self.intake.state {
+            State::Start => self.start(rest, time, out),
+            State::Length => match line(rest, false) {
+                Line::Whole(text, used) => {
+                    let len = text.strip_prefix(b"$").and_then(|t| announced(t, resp::MAX_BULK)).flatten();
+                    let Some(len) = len else { return Head::Lost };
+                    self.argument_begins();
+                    self.intake.state = State::Data(len);
+                    Head::Used(used)
+                }
+                Line::More if rest.len() < 16 && rest.starts_with(b"$") => Head::Need(rest.len() + 1),
+                _ => Head::Lost,
+            },
+            State::Data(0) => {
+                self.argument_is_empty(out);
+                self.intake.state = State::End;
+                Head::Used(0)
+            }
+            State::Data(left) => self.data(rest, left, out),
+            State::End => match rest {
+                [b'\r', b'\n', ..] => {
+                    self.argument_ends();
+                    Head::Used(2)
+                }
+                [b'\r'] => Head::Need(2),
+                _ => Head::Lost,
+            },
+        }
+    }
+
+    fn start(&mut self, rest: &[u8], time: Nanos, out: &mut Out<'_>) -> Head {
+        let is_array = rest.first() == Some(&b'*');
+        let (text, used) = match line(rest, !is_array) {
+            Line::Whole(text, used) => (text, used),
+            Line::More if !is_array && self.is_new && !is_printable(rest) => return Head::Lost,
+            Line::More if is_array && rest.len() >= 16 => return Head::Lost,
+            Line::More => return Head::Need(rest.len() + 1),
+            Line::TooLong => return Head::Lost,
+        };
+        if !is_array {
+            return self.inline(text, used, time, out);
+        }
+        match announced(text.get(1..).unwrap_or_default(), MAX_ARGUMENTS) {
+            None => Head::Lost,
+            // An empty command is no command.
+            Some(None | Some(0)) => Head::Used(used),
+            Some(Some(count)) => {
+                self.request_begins(count, time, out);
+                self.intake.state = State::Length;
+                Head::Used(used)
+            }
+        }
+    }
+
+    /// A command in one line, as people type them.
+    fn inline(&mut self, text: &[u8], used: usize, time: Nanos, out: &mut Out<'_>) -> Head {
+        if !is_printable(text) {
+            return Head::Lost;
+        }
+        let count = words(text).count() as u64;
+        if count == 0 {
+            return Head::Used(used);
+        }
+        self.request_begins(count, time, out);
+        for word in words(text) {
+            self.argument_begins();
+            if word.is_empty() {
+                self.argument_is_empty(out);
+            } else {
+                self.argument_bytes(word, true, out);
+            }
+            self.argument_ends();
+        }
+        Head::Used(used)
+    }
+
+    fn request_begins(&mut self, count: u64, time: Nanos, out: &mut Out<'_>) {
+        let turn = core::mem::take(&mut self.turn);
+        self.make_room(turn, time, out);
+        self.queue.push(Request::new(time, count));
+        self.intake = Intake { left: count, ..Intake::default() };
+    }
+
+    fn argument_begins(&mut self) {
+        let Some(newest) = self.queue.back() else { return };
+        let intake = &mut self.intake;
+        intake.previous = core::mem::take(&mut intake.current);
+        intake.argument = intake.judge.next(intake.number, newest.arguments, &newest.name, &intake.previous);
+    }
+
+    /// Bytes of an argument; `first`: its first ones. Whether more of it would be kept.
+    fn argument_bytes(&mut self, bytes: &[u8], first: bool, out: &Out<'_>) -> bool {
+        let max = out.max_text();
+        let intake = &mut self.intake;
+        intake.current.push(bytes);
+        if first && intake.argument == Argument::Rule {
+            let is_password = bytes.first().is_some_and(|b| is_password_rule(*b));
+            intake.argument = if is_password { Argument::Hidden } else { Argument::Shown };
+        }
+        let Some(newest) = self.queue.back_mut() else { return false };
+        match intake.number {
+            0 => newest.name.push(bytes),
+            1 => newest.first.push(bytes),
+            2 => newest.second.push(bytes),
+            _ => {}
+        }
+        if intake.argument == Argument::User {
+            newest.user.push(bytes);
+        }
+        if first && intake.number > 0 {
+            newest.text_len += 1;
+            self.queue.keep(b" ", max);
+        }
+        let shown = match intake.argument {
+            Argument::Hidden if first => HIDDEN,
+            Argument::Hidden => return true,
+            _ => bytes,
+        };
+        if let Some(newest) = self.queue.back_mut() {
+            newest.text_len += shown.len() as u64;
+        }
+        self.queue.keep(shown, max) == shown.len()
+    }
+
+    fn argument_is_empty(&mut self, out: &Out<'_>) {
+        self.argument_bytes(b"", true, out);
+    }
+
+    fn argument_ends(&mut self) {
+        self.intake.number += 1;
+        self.intake.left = self.intake.left.saturating_sub(1);
+        self.intake.state = if self.intake.left == 0 { State::Start } else { State::Length };
+    }
+
+    fn data(&mut self, rest: &[u8], left: u64, out: &Out<'_>) -> Head {
+        let whole = usize::try_from(left).unwrap_or(usize::MAX);
+        let here = whole.min(rest.len());
+        let part = rest.get(..here).unwrap_or(rest);
+        let first = self.argument_is_fresh();
+        let wanted = self.argument_bytes(part, first, out);
+        let rest = left - here as u64;
+        self.intake.state = if rest == 0 { State::End } else { State::Data(rest) };
+        if rest > 0 && !wanted && self.intake.number > 2 {
+            // What is not kept is passed over.
+            self.intake.state = State::End;
+            if self.intake.argument != Argument::Hidden
+                && let Some(newest) = self.queue.back_mut()
+            {
+                newest.text_len += rest;
+            }
+            return Head::Skip(here, rest);
+        }
+        Head::Used(here)
+    }
+
+    /// No byte of the argument was taken yet.
+    fn argument_is_fresh(&self) -> bool {
+        self.intake.current.is_empty()
+    }
+
+    /// The newest command is whole.
+    fn request_ends(&mut self, out: &mut Out<'_>) {
+        self.intake = Intake::default();
+        self.is_new = false;
+        let Some(newest) = self.queue.back_mut() else { return };
+        newest.ends();
+        self.note_request(out);
+    }
+
+    /// Whether a command begins here; none when more bytes are needed to tell.
+    fn find_request(&mut self, bytes: &[u8], fresh: bool) -> Option<bool> {
+        if !fresh && !core::mem::take(&mut self.client.trying) {
+            return Some(false);
+        }
+        let found = begins_request(bytes);
+        self.client.trying = found.is_none();
+        self.client.in_step = found == Some(true);
+        if self.client.in_step {
+            self.intake = Intake::default();
+        }
+        if self.client.trying {
+            // Asked again with more bytes, as at the client's turn.
+            self.client.fresh = fresh;
+        }
+        found
+    }
+}
+
+fn is_printable(text: &[u8]) -> bool {
+    text.iter().all(|b| (0x20..0x7f).contains(b) || matches!(b, b'\t' | b'\r' | 0x80..))
+}
+
+/// The words of an inline command. Quotes group; what stands in them is not unescaped.
+fn words(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    core::iter::from_fn(move || {
+        text = text.trim_ascii_start();
+        let &first = text.first()?;
+        if matches!(first, b'"' | b'\'') {
+            let mut end = 1;
+            while let Some(&byte) = text.get(end) {
+                if byte == first {
+                    break;
+                }
+                end += if byte == b'\\' { 2 } else { 1 };
+            }
+            let word = text.get(1..end.min(text.len())).unwrap_or_default();
+            text = text.get(end + 1..).unwrap_or_default();
+            return Some(word);
+        }
+        let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
+        let (word, rest) = text.split_at(end);
+        text = rest;
+        Some(word)
+    })
+}
+
+/// Whether bytes begin a command: an array whose first argument is a word. None when more of them are needed.
+pub(super) fn begins_request(bytes: &[u8]) -> Option<bool> {
+    let head = bytes.get(..80).unwrap_or(bytes);
+    if head.first().is_some_and(|b| *b != b'*') {
+        return Some(false);
+    }
+    let (count, used) = match line(head, false) {
+        Line::Whole(text, used) => (text, used),
+        Line::More if head.len() < 16 => return None,
+        _ => return Some(false),
+    };
+    let count = announced(count.get(1..).unwrap_or_default(), MAX_ARGUMENTS).flatten();
+    if count.is_none_or(|n| n == 0) {
+        return Some(false);
+    }
+    let rest = head.get(used..).unwrap_or_default();
+    let (length, used) = match line(rest, false) {
+        Line::Whole(text, used) => (text, used),
+        Line::More if rest.len() < 8 && (rest.is_empty() || rest.starts_with(b"$")) => return None,
+        _ => return Some(false),
+    };
+    let length = length.strip_prefix(b"$").and_then(|t| announced(t, 32)).flatten();
+    let Some(length) = length.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0) else {
+        return Some(false);
+    };
+    let word = rest.get(used..).unwrap_or_default();
+    let Some(word) = word.get(..length) else {
+        return if word.iter().all(|b| is_name_byte(*b)) { None } else { Some(false) };
+    };
+    Some(word.iter().all(|b| is_name_byte(*b)))
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'|')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_line() {
+        let all: Vec<_> = words(b"  SET 'a b'  \"c\\\"d\" e ''").collect();
+        assert_eq!(all, [&b"SET"[..], b"a b", b"c\\\"d", b"e", b""]);
+        assert_eq!(words(b"   ").count(), 0);
+        assert_eq!(words(b"x 'never closed").count(), 2);
+    }
+
+    #[test]
+    fn the_beginning_of_a_command() {
+        assert_eq!(begins_request(b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"), Some(true));
+        assert_eq!(begins_request(b"*2\r\n$3\r\nGE"), None);
+        assert_eq!(begins_request(b"*2\r\n"), None);
+        for bytes in [
+            &b"*2\r\n$3\r\nG\r\n"[..],
+            b"*x\r\n",
+            b"$3\r\nGET",
+            b"*0\r\n",
+            b"*2\r\n:3\r\n",
+            b"*1\r\n$0\r\n\r\n",
+        ] {
+            assert_eq!(begins_request(bytes), Some(false), "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Redis: RESP2 and RESP3 over TCP; also Valkey, KeyDB and whatever else speaks it.
+//!
+//! Stage: bytes in order → exchanges. `client` cuts commands into arguments as they come, `reply` walks through the server's values without keeping
+//! them, `server` pairs replies with the commands that wait (`request`), `report` writes the events. `secret` says which arguments are never kept.
+//! Source: <https://redis.io/docs/latest/develop/reference/protocol-spec/> and <https://redis.io/docs/latest/develop/pubsub/>.
+//!
+//! # Events
+//!
+//! * `exchange`: one per command. Commands of a transaction are told when EXEC is answered, each with its own result.
+//! * `message`: what has no reply (`CLIENT REPLY OFF`, a replica's acknowledgements), messages of subscriptions, pushed invalidations, lines of MONITOR, and
+//!   commands of a transaction that was given up.
+//! * `session`: `encrypted`, and a replication stream's beginning (`replicating`) and end (`replicated`) with what it amounted to.
+//! * `notice`: what makes no sense, and bytes missing that belong to no known exchange.
+//!
+//! # Out of step
+//!
+//! After a loss each direction passes over its bytes until it may begin a message again: where the other side had spoken in between. Replies are paired again
+//! with commands that were all sent since the server last spoke; with a client that sends ahead of the replies only after a silence of one second.
+
+mod client;
+mod decoder;
+mod reply;
+mod report;
+mod request;
+mod resp;
+mod secret;
+mod server;
+mod word;
+
+use std::sync::Arc;
+
+use sniff_x_flow::FlowInfo;
+
+pub use decoder::RedisDecoder;
+
+use crate::event::Key;
+use crate::{About, Decoder, OpensAt, OptionError, OptionSpec, Options, Plugin, Probe, port_rule};
+use resp::Kind;
+
+const ABOUT: About = About {
+    name: report::NAME,
+    version: env!("CARGO_PKG_VERSION"),
+    summary: "Redis and Valkey: commands with their replies, errors and durations, messages of subscriptions",
+    options: &[
+        OptionSpec {
+            long: "port",
+            short: Some('p'),
+            value: Some("PORT"),
+            repeatable: true,
+            help: "The server's port",
+            default: Some("6379"),
+        },
+        OptionSpec {
+            long: "reply",
+            short: None,
+            value: Some("BYTES"),
+            repeatable: false,
+            help: "Show so much of a reply's text; 0 shows none",
+            default: Some("64"),
+        },
+    ],
+    keys: &[
+        Key::SESSION_STATE,
+        Key::DB_SYSTEM_NAME,
+        Key::DB_NAMESPACE,
+        Key::DB_USER,
+        Key::DB_OPERATION_NAME,
+        Key::DB_QUERY_TEXT,
+        Key::DB_STATUS_CODE,
+        Key::ERROR_MESSAGE,
+        Key::DB_RESPONSE_SIZE,
+        Key::REDIS_REPLY_TYPE,
+        Key::REDIS_REPLY_COUNT,
+        Key::REDIS_REPLY,
+        Key::REDIS_COPY_SIZE,
+        Key::REDIS_CHANGES_SIZE,
+        Key::REDIS_CHANGES,
+        Key::GAP_BYTES,
+        Key::TEXT_LENGTH,
+        Key::NOTICE,
+    ],
+    opens_at: OpensAt::FirstPayload,
+};
+
+const DEFAULT_PORT: u16 = 6379;
+
+/// Bytes of a reply's text that are shown unless the option says otherwise.
+const DEFAULT_REPLY: usize = 64;
+
+/// The longest name of a database or user that is kept.
+const MAX_NAME: usize = 256;
+
+/// What the options say.
+#[derive(Clone, Debug)]
+struct Settings {
+    ports: Vec<u16>,
+    /// Bytes of a reply's text that are shown.
+    reply: usize,
+}
+
+/// The plugin.
+#[derive(Debug)]
+pub struct Redis {
+    settings: Arc<Settings>,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self { settings: Arc::new(Settings { ports: vec![DEFAULT_PORT], reply: DEFAULT_REPLY }) }
+    }
+}
+
+impl Plugin for Redis {
+    fn about(&self) -> &About {
+        &ABOUT
+    }
+
+    fn configure(&mut self, options: &Options) -> Result<(), OptionError> {
+        let reply = match options.last("reply") {
+            None => DEFAULT_REPLY,
+            Some(value) => value
+                .parse()
+                .ok()
+                .filter(|n| *n <= MAX_REPLY)
+                .ok_or_else(|| OptionError::new("reply", value, "a number of bytes up to 65536"))?,
+        };
+        self.settings = Arc::new(Settings { ports: options.ports(&[DEFAULT_PORT])?, reply });
+        Ok(())
+    }
+
+    fn rule(&self) -> String {
+        port_rule(&self.settings.ports)
+    }
+
+    fn is_server_port(&self, port: u16) -> bool {
+        self.settings.ports.contains(&port)
+    }
+
+    fn probe(&self, to_server: &[u8], to_client: &[u8]) -> Probe {
+        let yes = |reversed| Probe::Yes { reversed };
+        match (client::begins_request(to_server), client::begins_request(to_client)) {
+            (Some(true), Some(true)) => Probe::No,
+            (Some(true), _) => yes(false),
+            // A replica gets commands from its server: what the other side says tells.
+            (_, Some(true)) if to_server.is_empty() || is_reply(to_server) => yes(true),
+            (None, _) | (_, None) => Probe::More,
+            (Some(false), Some(false)) => Probe::No,
+            (Some(false), Some(true)) => Probe::No,
+        }
+    }
+
+    fn open(&self, flow: &FlowInfo) -> Decoder {
+        Decoder::Redis(Box::new(RedisDecoder::new(flow.midstream, self.settings.clone())))
+    }
+}
+
+/// The most of a reply that may be asked for.
+const MAX_REPLY: usize = 64 << 10;
+
+fn is_reply(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|b| Kind::of(*b).is_some())
+}

@@ -1,0 +1,446 @@
+//! Reads the values that a server sends, however deep they are nested, without keeping them: what is told of a reply is its type, how many values it
+//! has, its size, and the beginning of its text.
+
+use super::resp::{self, Form, Kind, Line, announced, integer, line};
+
+/// Values nested deeper than this are no reply.
+const MAX_DEPTH: usize = 64;
+
+/// What is told of a value.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    pub(super) kind: Kind,
+    /// Values in it, for an aggregate: pairs of a map count once.
+    pub(super) count: Option<u64>,
+    /// The beginning of its text; the texts of an aggregate's values, separated by spaces.
+    pub(super) text: Vec<u8>,
+    /// How much of the text is kept at the most.
+    limit: usize,
+    /// Length of the whole text.
+    pub(super) text_len: u64,
+    /// Bytes on the wire.
+    pub(super) size: u64,
+    /// The last number in it.
+    pub(super) last_integer: Option<i64>,
+}
+
+impl Summary {
+    fn begin(&mut self, limit: usize) {
+        self.text.clear();
+        let text = core::mem::take(&mut self.text);
+        *self = Self { text, limit, ..Self::default() };
+    }
+
+    fn put(&mut self, text: &[u8]) {
+        let room = self.limit.saturating_sub(self.text.len());
+        self.text.extend_from_slice(text.get(..room).unwrap_or(text));
+        self.text_len = self.text_len.saturating_add(text.len() as u64);
+    }
+}
+
+/// What became of a look at the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// More bytes are needed.
+    More,
+    /// So many bytes are done with.
+    Used(usize),
+    /// So many bytes are done with, and so many behind them are of no interest.
+    Skip(usize, u64),
+    /// So many bytes are done with; a value of the outermost aggregate ended with them: see [`Reader::element`].
+    Element(usize),
+    /// So many bytes are done with; the whole value ended with them: see [`Reader::whole`].
+    Done(usize),
+    /// Not the protocol.
+    Bad,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    left: u64,
+    /// It tells something about the value that follows it, and counts for nothing itself.
+    is_attribute: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// A value begins.
+    Value,
+    /// So many bytes of a text are to come, CR LF included.
+    Bulk(u64),
+}
+
+/// Reads one value after the other.
+#[derive(Debug)]
+pub(super) struct Reader {
+    stack: Vec<Level>,
+    state: State,
+    pub(super) whole: Summary,
+    /// The value of the outermost aggregate that was read last.
+    pub(super) element: Summary,
+    /// Values of the outermost aggregate are told one by one.
+    pub(super) by_element: bool,
+}
+
+impl Reader {
+    pub(super) fn new() -> Self {
+        Self {
+            stack: Vec::new(),
+            state: State::Value,
+            whole: Summary::default(),
+            element: Summary::default(),
+            by_element: false,
+        }
+    }
+
+    /// Whether the next byte begins a reply.
+    pub(super) fn is_between(&self) -> bool {
+        self.stack.is_empty() && self.state == State::Value
+    }
+
+    /// Forgets the value that it is in.
+    pub(super) fn reset(&mut self) {
+        self.stack.clear();
+        self.state = State::Value;
+        self.by_element = false;
+    }
+
+    /// Bytes of memory held.
+    pub(super) fn retained(&self) -> usize {
+        self.stack.capacity() * size_of::<Level>() + self.whole.text.capacity() + self.element.text.capacity()
+    }
+
+    /// A reply begins, of whose text at most `limit` bytes are kept; `by_element`: so are those of each value in it.
+    pub(super) fn begin(&mut self, limit: usize, by_element: bool) {
+        self.whole.begin(limit);
+        self.element.begin(limit);
+        self.by_element = by_element;
+    }
+
+    /// One step through the bytes.
+    pub(super) fn step(&mut self, bytes: &[u8]) -> Step {
+        if let State::Bulk(left) = self.state {
+            return self.bulk(bytes, left);
+        }
+        let Some(&first) = bytes.first() else { return Step::More };
+        let Some((kind, form)) = Kind::of(first) else { return Step::Bad };
+        let (text, used) = match line(bytes, false) {
+            Line::Whole(text, used) => (text.get(1..).unwrap_or_default(), used),
+            Line::More => return Step::More,
+            Line::TooLong => return Step::Bad,
+        };
+        let depth = self.stack.len();
+        if depth == 1 && self.by_element {
+            let limit = self.element.limit;
+            self.element.begin(limit);
+        }
+        match form {
+            Form::Line => self.simple(kind, text, used),
+            Form::Bulk => match announced(text, resp::MAX_BULK) {
+                None => Step::Bad,
+                Some(None) => {
+                    self.named(Kind::Nil, None);
+                    self.text(b"nil");
+                    self.end(used)
+                }
+                Some(Some(len)) => {
+                    self.named(kind, None);
+                    self.count_bytes(used as u64);
+                    self.separate();
+                    self.state = State::Bulk(len + 2);
+                    Step::Used(used)
+                }
+            },
+            Form::Aggregate => match announced(text, resp::MAX_COUNT) {
+                None => Step::Bad,
+                Some(None) => {
+                    self.named(Kind::Nil, None);
+                    self.text(b"nil");
+                    self.end(used)
+                }
+                Some(Some(count)) => self.aggregate(kind, count, used),
+            },
+        }
+    }
+
+    fn simple(&mut self, kind: Kind, text: &[u8], used: usize) -> Step {
+        let fits = match kind {
+            Kind::Integer => integer(text).is_some(),
+            Kind::Nil => text.is_empty(),
+            Kind::Boolean => matches!(text, b"t" | b"f"),
+            Kind::Double | Kind::BigNumber => !text.is_empty() && text.len() < 1024 && text.is_ascii(),
+            _ => true,
+        };
+        if !fits {
+            return Step::Bad;
+        }
+        self.named(kind, None);
+        if kind == Kind::Integer {
+            self.whole.last_integer = integer(text);
+        }
+        self.text(match kind {
+            Kind::Nil => b"nil",
+            Kind::Boolean if text == b"t" => b"true",
+            Kind::Boolean => b"false",
+            _ => text,
+        });
+        self.end(used)
+    }
+
+    fn aggregate(&mut self, kind: Kind, count: u64, used: usize) -> Step {
+        let is_attribute = kind == Kind::Attribute;
+        if !is_attribute {
+            self.named(kind, Some(count));
+        }
+        if self.stack.len() >= MAX_DEPTH {
+            return Step::Bad;
+        }
+        let left = if matches!(kind, Kind::Map | Kind::Attribute) { count * 2 } else { count };
+        if left == 0 {
+            // An empty attribute is nothing at all.
+            if is_attribute {
+                self.count_bytes(used as u64);
+                return Step::Used(used);
+            }
+            return self.end(used);
+        }
+        self.count_bytes(used as u64);
+        self.stack.push(Level { left, is_attribute });
+        Step::Used(used)
+    }
+
+    fn bulk(&mut self, bytes: &[u8], left: u64) -> Step {
+        let content = usize::try_from(left.saturating_sub(2)).unwrap_or(usize::MAX);
+        if content > 0 {
+            let here = content.min(bytes.len());
+            if here == 0 {
+                return Step::More;
+            }
+            let part = bytes.get(..here).unwrap_or(bytes);
+            let wanted = !self.in_attribute() && self.has_room();
+            self.put(part);
+            self.count_bytes(here as u64);
+            self.state = State::Bulk(left - here as u64);
+            let rest = (content - here) as u64;
+            if rest > 0 && !wanted {
+                // The text's end is passed over, its CR LF is looked at.
+                self.passed(rest);
+                self.state = State::Bulk(2);
+                return Step::Skip(here, rest);
+            }
+            return Step::Used(here);
+        }
+        match bytes {
+            [b'\r', b'\n', ..] => {
+                self.state = State::Value;
+                self.end(2)
+            }
+            [] | [b'\r'] => Step::More,
+            _ => Step::Bad,
+        }
+    }
+
+    /// A value ended with the next `used` bytes; the aggregates that it completes end with it.
+    fn end(&mut self, used: usize) -> Step {
+        self.count_bytes(used as u64);
+        loop {
+            let depth = self.stack.len();
+            let Some(level) = self.stack.last_mut() else {
+                return Step::Done(used);
+            };
+            level.left -= 1;
+            if level.left > 0 {
+                let is_element = depth == 1 && self.by_element && !level.is_attribute;
+                return if is_element { Step::Element(used) } else { Step::Used(used) };
+            }
+            let is_attribute = level.is_attribute;
+            self.stack.pop();
+            if is_attribute {
+                return Step::Used(used);
+            }
+        }
+    }
+
+    /// The value that begins is of this type.
+    fn named(&mut self, kind: Kind, count: Option<u64>) {
+        match self.stack.len() {
+            0 => (self.whole.kind, self.whole.count) = (kind, count),
+            1 if self.by_element && !self.in_attribute() => {
+                (self.element.kind, self.element.count) = (kind, count);
+            }
+            _ => {}
+        }
+    }
+
+    fn in_attribute(&self) -> bool {
+        self.stack.iter().any(|level| level.is_attribute)
+    }
+
+    fn has_room(&self) -> bool {
+        let room = |summary: &Summary| summary.text.len() < summary.limit;
+        room(&self.whole) || self.by_element && room(&self.element)
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        self.separate();
+        self.put(text);
+    }
+
+    fn separate(&mut self) {
+        if self.in_attribute() {
+            return;
+        }
+        if self.whole.text_len > 0 {
+            self.whole.put(b" ");
+        }
+        if self.by_element && self.element.text_len > 0 {
+            self.element.put(b" ");
+        }
+    }
+
+    fn put(&mut self, text: &[u8]) {
+        if self.in_attribute() {
+            return;
+        }
+        self.whole.put(text);
+        if self.by_element {
+            self.element.put(text);
+        }
+    }
+
+    fn count_bytes(&mut self, bytes: u64) {
+        self.whole.size += bytes;
+        self.element.size += bytes;
+    }
+
+    /// Bytes of a text go by unseen.
+    fn passed(&mut self, bytes: u64) {
+        self.count_bytes(bytes);
+        self.whole.text_len += bytes;
+        self.element.text_len += bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads `bytes` in parts of `part` bytes; type, number of values and text of each reply.
+    fn read(bytes: &[u8], part: usize, limit: usize) -> Vec<(Kind, Option<u64>, String)> {
+        let (mut reader, mut out, mut at, mut end) = (Reader::new(), Vec::new(), 0, 0);
+        reader.begin(limit, false);
+        let mut skip = 0;
+        loop {
+            if skip > 0 {
+                let passed = skip.min(end - at);
+                at += passed;
+                skip -= passed;
+            }
+            match if skip > 0 { Step::More } else { reader.step(&bytes[at..end]) } {
+                Step::More if end == bytes.len() => return out,
+                Step::More => end = (end + part).min(bytes.len()),
+                Step::Used(n) | Step::Element(n) => at += n,
+                Step::Skip(n, then) => {
+                    at += n;
+                    skip = usize::try_from(then).unwrap();
+                }
+                Step::Done(n) => {
+                    at += n;
+                    let whole = &reader.whole;
+                    let text = String::from_utf8_lossy(&whole.text).into_owned();
+                    out.push((whole.kind, whole.count, text));
+                    reader.begin(limit, false);
+                }
+                Step::Bad => {
+                    out.push((Kind::Error, None, "bad".to_owned()));
+                    return out;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn replies_of_every_type() {
+        let bytes = b"+OK\r\n-ERR no\r\n:-7\r\n$5\r\nhel\r\n\r\n$-1\r\n*-1\r\n*0\r\n_\r\n#t\r\n,3.5\r\n(123\r\n=7\r\ntxt:abc\r\n\
+            *2\r\n$1\r\na\r\n*2\r\n:1\r\n$0\r\n\r\n%1\r\n+k\r\n+v\r\n~1\r\n:9\r\n|1\r\n+ttl\r\n:3\r\n+with\r\n!6\r\nERR xy\r\n>2\r\n+a\r\n+b\r\n";
+        for part in [1, 2, 7, 1000] {
+            let shown: Vec<_> =
+                read(bytes, part, 100).into_iter().map(|(k, n, t)| (k.as_str(), n, t)).collect();
+            let expected = [
+                ("status", None, "OK"),
+                ("error", None, "ERR no"),
+                ("integer", None, "-7"),
+                ("string", None, "hel\r\n"),
+                ("nil", None, "nil"),
+                ("nil", None, "nil"),
+                ("array", Some(0), ""),
+                ("nil", None, "nil"),
+                ("boolean", None, "true"),
+                ("double", None, "3.5"),
+                ("big number", None, "123"),
+                ("string", None, "txt:abc"),
+                ("array", Some(2), "a 1 "),
+                ("map", Some(1), "k v"),
+                ("set", Some(1), "9"),
+                ("status", None, "with"),
+                ("error", None, "ERR xy"),
+                ("push", Some(2), "a b"),
+            ];
+            let expected = expected.map(|(k, n, t)| (k, n, t.to_owned()));
+            assert_eq!(shown, expected, "in parts of {part}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_passed_over() {
+        let bytes = [&b"*2\r\n$100000\r\n"[..], &vec![b'x'; 100_000], b"\r\n:5\r\n+OK\r\n"].concat();
+        for part in [1000, 200_000] {
+            let shown = read(&bytes, part, 10);
+            assert_eq!(shown[0], (Kind::Array, Some(2), "xxxxxxxxxx".to_owned()));
+            assert_eq!(shown[1].2, "OK");
+        }
+    }
+
+    #[test]
+    fn values_one_by_one() {
+        let mut reader = Reader::new();
+        reader.begin(100, true);
+        let (bytes, mut at, mut seen) = (b"*3\r\n+OK\r\n*2\r\n:1\r\n:2\r\n-ERR x\r\n", 0, Vec::new());
+        loop {
+            let step = reader.step(&bytes[at..]);
+            match step {
+                Step::Used(n) => at += n,
+                Step::Element(n) | Step::Done(n) => {
+                    at += n;
+                    let element = &reader.element;
+                    seen.push((element.kind, String::from_utf8(element.text.clone()).unwrap(), element.size));
+                    if matches!(step, Step::Done(_)) {
+                        break;
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(at, bytes.len());
+        assert_eq!(seen.iter().map(|s| s.1.as_str()).collect::<Vec<_>>(), ["OK", "1 2", "ERR x"]);
+        assert_eq!(seen.iter().map(|s| s.0).collect::<Vec<_>>(), [Kind::Status, Kind::Array, Kind::Error]);
+    }
+
+    #[test]
+    fn nonsense_and_bombs_end() {
+        for bytes in [
+            &b"hello\r\n"[..],
+            b"$x\r\n",
+            b"*-2\r\n",
+            b":1x\r\n",
+            b"#q\r\n",
+            b"$3\r\nabcde",
+            b"$?\r\n",
+            b"_x\r\n",
+        ] {
+            assert_eq!(read(bytes, 100, 10).last().unwrap().2, "bad", "{bytes:?}");
+        }
+        assert_eq!(read(&b"*1\r\n".repeat(1000), 100, 10).last().unwrap().2, "bad", "too deep");
+        assert!(read(b"*4294967295\r\n:1\r\n", 100, 10).is_empty(), "waits, and keeps nothing");
+    }
+}

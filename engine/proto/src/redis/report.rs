@@ -1,0 +1,167 @@
+//! Events: commands with their replies, messages, replication.
+
+use sniff_x_flow::Nanos;
+
+use super::decoder::Session;
+use super::reply::Summary;
+use super::request::Request;
+use super::resp::Kind as Type;
+use super::secret::{self, hides_reply};
+use crate::event::{IncompleteReason, Key, Kind, Status};
+use crate::{EventBuilder, Out, Sensitivity};
+
+/// The plugin's name.
+pub(super) const NAME: &str = "redis";
+
+/// How a command went.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Outcome<'a> {
+    /// It was answered; of the reply's text at most `show` bytes are shown.
+    Reply { reply: &'a Summary, end: Nanos, show: usize },
+    /// Nobody knows.
+    Incomplete(IncompleteReason),
+    /// There is no reply.
+    OneWay,
+    /// It was queued for a transaction that was given up.
+    NotRun(Nanos),
+}
+
+/// Tells of one command; `text` is what was kept of it.
+pub(super) fn report(
+    session: &Session,
+    request: &Request,
+    text: &[u8],
+    outcome: Outcome<'_>,
+    out: &mut Out<'_>,
+) {
+    let public = Sensitivity::Public;
+    let kind = match outcome {
+        Outcome::OneWay | Outcome::NotRun(_) => Kind::Message,
+        _ => Kind::Exchange,
+    };
+    let name = request.name.as_bytes();
+    let mut event = about(out, kind, request.start, session)
+        .text(Key::DB_OPERATION_NAME, if name.is_empty() { b"UNKNOWN" } else { name }, public)
+        .cut_text(Key::DB_QUERY_TEXT, text, request.text_len, Sensitivity::Literal);
+    let (status, bytes) = match outcome {
+        Outcome::Reply { reply, end, show } => {
+            let hides = hides_reply(&request.name);
+            event = result(event.until(end), reply, if hides { 0 } else { show });
+            (Some(if reply.kind == Type::Error { Status::Error } else { Status::Ok }), None)
+        }
+        Outcome::Incomplete(reason) => (Some(Status::Incomplete(reason)), None),
+        Outcome::OneWay => (None, None),
+        Outcome::NotRun(end) => {
+            event = event.until(end).text(Key::NOTICE, b"queued, but not carried out", public);
+            (None, None)
+        }
+    };
+    // What is known of a reply does not make up for what was not seen of its command.
+    let (status, bytes) = match request.loss {
+        Some(loss) => (Some(Status::Incomplete(loss.reason)), Some(loss.bytes).filter(|n| *n > 0)),
+        None => (status, bytes),
+    };
+    event.maybe(status, EventBuilder::status).maybe(bytes, |e, n| e.number(Key::GAP_BYTES, n)).emit();
+}
+
+/// An event with what is known of the session.
+fn about<'o>(out: &'o mut Out<'_>, kind: Kind, at: Nanos, session: &Session) -> EventBuilder<'o> {
+    let public = Sensitivity::Public;
+    let mut event = out.event(NAME, kind, at).text(Key::DB_SYSTEM_NAME, NAME.as_bytes(), public);
+    if !session.namespace.is_empty() {
+        event = event.text(Key::DB_NAMESPACE, &session.namespace, public);
+    }
+    if !session.user.is_empty() {
+        event = event.text(Key::DB_USER, &session.user, public);
+    }
+    event
+}
+
+fn result<'e>(event: EventBuilder<'e>, reply: &Summary, show: usize) -> EventBuilder<'e> {
+    let event = event
+        .text(Key::REDIS_REPLY_TYPE, reply.kind.as_str().as_bytes(), Sensitivity::Public)
+        .maybe(reply.count, |e, n| e.number(Key::REDIS_REPLY_COUNT, n))
+        .number(Key::DB_RESPONSE_SIZE, reply.size);
+    if reply.kind == Type::Error {
+        return event.text(Key::DB_STATUS_CODE, reply.error_code(), Sensitivity::Public).text(
+            Key::ERROR_MESSAGE,
+            &reply.text,
+            Sensitivity::Literal,
+        );
+    }
+    let shown = reply.text.get(..show).unwrap_or(&reply.text);
+    let shown = match core::str::from_utf8(shown) {
+        // Cut in a character.
+        Err(error) if error.error_len().is_none() => shown.get(..error.valid_up_to()).unwrap_or(shown),
+        _ => shown,
+    };
+    if shown.is_empty() || reply.kind == Type::Nil {
+        return event;
+    }
+    event.text(Key::REDIS_REPLY, shown, Sensitivity::Literal)
+}
+
+/// A message of a subscription, or another one that nobody asked for.
+pub(super) fn message(session: &Session, message: &Summary, end: Nanos, out: &mut Out<'_>) {
+    let (name, text) = match message.text.iter().position(|b| *b == b' ') {
+        Some(space) => message.text.split_at(space),
+        None => (&message.text[..], &[][..]),
+    };
+    let mut upper = [0; 32];
+    let len = name.len().min(upper.len());
+    if let (Some(to), Some(from)) = (upper.get_mut(..len), name.get(..len)) {
+        to.copy_from_slice(from);
+        to.make_ascii_uppercase();
+    }
+    let text = text.get(1..).unwrap_or_default();
+    let text_len = message.text_len.saturating_sub(name.len() as u64 + 1);
+    about(out, Kind::Message, end, session)
+        .text(Key::DB_OPERATION_NAME, upper.get(..len).unwrap_or_default(), Sensitivity::Public)
+        .cut_text(Key::DB_QUERY_TEXT, text, text_len, Sensitivity::Literal)
+        .number(Key::DB_RESPONSE_SIZE, message.size)
+        .emit();
+}
+
+/// A line of MONITOR: what some client sent. Old servers show passwords there.
+pub(super) fn monitored(session: &Session, line: &Summary, end: Nanos, out: &mut Out<'_>) {
+    let hides = secret::mentions_secret(&line.text);
+    let (text, len) =
+        if hides { (secret::HIDDEN, secret::HIDDEN.len() as u64) } else { (&line.text[..], line.text_len) };
+    about(out, Kind::Message, end, session)
+        .text(Key::DB_OPERATION_NAME, b"MONITOR", Sensitivity::Public)
+        .cut_text(Key::DB_QUERY_TEXT, text, len, Sensitivity::Literal)
+        .emit();
+}
+
+/// The connection becomes a replication stream.
+pub(super) fn replicates(session: &Session, at: Nanos, out: &mut Out<'_>) {
+    about(out, Kind::Session, at, session)
+        .text(Key::SESSION_STATE, b"replicating", Sensitivity::Public)
+        .status(Status::Ok)
+        .emit();
+}
+
+/// What a replication stream amounted to: bytes of the copy, bytes of the changes, commands among these.
+pub(super) fn replicated(
+    session: &Session,
+    since: Nanos,
+    [copied, changed, commands]: [u64; 3],
+    out: &mut Out<'_>,
+) {
+    let now = out.now();
+    about(out, Kind::Session, since, session)
+        .text(Key::SESSION_STATE, b"replicated", Sensitivity::Public)
+        .number(Key::REDIS_COPY_SIZE, copied)
+        .number(Key::REDIS_CHANGES_SIZE, changed)
+        .number(Key::REDIS_CHANGES, commands)
+        .until(now)
+        .emit();
+}
+
+/// The connection is encrypted.
+pub(super) fn encrypted(at: Nanos, out: &mut Out<'_>) {
+    out.event(NAME, Kind::Session, at)
+        .text(Key::DB_SYSTEM_NAME, NAME.as_bytes(), Sensitivity::Public)
+        .text(Key::SESSION_STATE, b"encrypted", Sensitivity::Public)
+        .emit();
+}

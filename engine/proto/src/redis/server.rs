@@ -1,0 +1,388 @@
+//! The server's direction: replies, paired with the commands that wait; messages of subscriptions; the stream to a replica.
+
+use sniff_x_flow::Nanos;
+
+use super::decoder::RedisDecoder;
+use super::reply::{Step, Summary};
+use super::report::{self, Outcome};
+use super::request::Role;
+use super::resp::{self, Form, Kind, Line, announced, integer, line};
+use crate::event::IncompleteReason;
+use crate::{BypassReason, Next, Out, Window};
+
+/// What the server sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Replies to commands, and messages of subscriptions.
+    Commands,
+    /// A line for each command that any client sends.
+    Monitor,
+    /// The data and its changes.
+    Replica(Replica),
+}
+
+/// How far a replication stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Replica {
+    stage: Stage,
+    since: Nanos,
+    /// Bytes of the copy, and of the changes; commands among these.
+    copied: u64,
+    changed: u64,
+    commands: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The copy's length comes, or its end mark.
+    Header,
+    /// The copy goes on until this mark.
+    Until([u8; MARK]),
+    /// Changes: commands.
+    Changes,
+}
+
+/// Length of the mark that ends a copy whose length is not known ahead.
+const MARK: usize = 40;
+
+impl RedisDecoder {
+    pub(super) fn server_data(&mut self, window: Window<'_>, out: &mut Out<'_>) -> Next {
+        let bytes = window.bytes;
+        let all = Next::More { used: bytes.len(), need: 0 };
+        let before = core::mem::replace(&mut self.server.last, window.seen_at(bytes.len()));
+        let fresh = core::mem::take(&mut self.server.fresh);
+        if !self.server.in_step {
+            let turn = self.is_turn(fresh, before) || core::mem::take(&mut self.server.trying);
+            match if turn { begins_reply(bytes) } else { Some(false) } {
+                Some(true) => self.server.in_step = true,
+                Some(false) => return all,
+                None => {
+                    self.server.trying = true;
+                    return Next::More { used: 0, need: 0 };
+                }
+            }
+        }
+        let mut at = 0;
+        loop {
+            let rest = bytes.get(at..).unwrap_or_default();
+            if rest.is_empty() {
+                return all;
+            }
+            if let Mode::Replica(replica) = self.mode
+                && replica.stage != Stage::Changes
+            {
+                match self.copy(rest, replica) {
+                    Copy::Used(used) => at += used,
+                    Copy::Skip(used, then) => return Next::Skip { used: at + used, then },
+                    Copy::More(used) => return Next::More { used: at + used, need: 0 },
+                    Copy::Bad => return self.malformed(window.seen_at(at), bytes.len(), out),
+                }
+                continue;
+            }
+            if self.reader.is_between() {
+                // A line feed between replies keeps a connection alive.
+                if let ([b'\n', ..], Mode::Replica(_)) = (rest, self.mode) {
+                    at += 1;
+                    continue;
+                }
+                self.reply_begins(out);
+            }
+            match self.reader.step(rest) {
+                Step::More if rest.len() >= resp::MAX_LINE => {
+                    return self.malformed(window.seen_at(at), bytes.len(), out);
+                }
+                Step::More => return Next::More { used: at, need: 0 },
+                Step::Used(used) => at += used,
+                Step::Skip(used, then) => return Next::Skip { used: at + used, then },
+                Step::Element(used) => {
+                    at += used;
+                    self.element(window.seen_at(at.saturating_sub(1)), out);
+                }
+                Step::Done(used) => {
+                    at += used;
+                    let end = window.seen_at(at.saturating_sub(1));
+                    let is_aggregate = self.reader.whole.count.is_some_and(|n| n > 0);
+                    if self.reader.by_element && is_aggregate {
+                        self.element(end, out);
+                    }
+                    if let Err(what) = self.reply(end, out) {
+                        if self.client.in_step && !self.doubtful {
+                            self.notice(what, end, None, out);
+                        }
+                        self.lose_replies();
+                        return all;
+                    }
+                }
+                Step::Bad => return self.malformed(window.seen_at(at), bytes.len(), out),
+            }
+        }
+    }
+
+    fn malformed(&mut self, at: Nanos, used: usize, out: &mut Out<'_>) -> Next {
+        if self.is_new && self.queue.is_empty() {
+            self.notice("not a Redis connection", at, None, out);
+            return Next::Bypass(BypassReason::NotThisProtocol);
+        }
+        self.notice("a reply is malformed", at, None, out);
+        self.lose_server(IncompleteReason::Midstream, 0, out);
+        Next::More { used, need: 0 }
+    }
+
+    /// How much of the reply that begins is kept.
+    fn reply_begins(&mut self, out: &Out<'_>) {
+        let is_exec = self.queue.front().is_some_and(|f| f.complete && f.role == Role::Exec);
+        let listens = self.mode == Mode::Monitor || self.subscriptions > 0;
+        // Errors are shown whole, messages too; of other replies the beginning.
+        let limit = if listens { out.max_text() } else { self.settings.reply.max(SHORT) };
+        self.reader.begin(limit, is_exec && self.mode == Mode::Commands);
+    }
+
+    /// A value inside EXEC's reply: the result of a command of the transaction.
+    fn element(&mut self, end: Nanos, out: &mut Out<'_>) {
+        if self.transaction_lost || self.reader.whole.kind != Kind::Array {
+            return;
+        }
+        let Some(request) = self.transaction.front().copied() else {
+            self.transaction_lost = true;
+            return;
+        };
+        let reply = &self.reader.element;
+        let outcome = Outcome::Reply { reply, end, show: self.settings.reply };
+        report::report(&self.session, &request, self.transaction.front_bytes(), outcome, out);
+        self.transaction.pop();
+        let failed = self.reader.element.kind == Kind::Error;
+        if request.role == Role::Select && !failed {
+            self.set_namespace(request.first.as_bytes());
+        }
+    }
+
+    /// A whole reply came, or a message. An error says what is wrong with it.
+    fn reply(&mut self, end: Nanos, out: &mut Out<'_>) -> Result<(), &'static str> {
+        let whole = &self.reader.whole;
+        if let Mode::Replica(replica) = &mut self.mode {
+            replica.commands += 1;
+            replica.changed += whole.size;
+            return Ok(());
+        }
+        let role = self.queue.front().filter(|f| f.complete).map(|f| f.role);
+        if self.mode == Mode::Monitor
+            && whole.kind == Kind::Status
+            && role != Some(Role::Reset)
+            && role != Some(Role::Quit)
+        {
+            report::monitored(&self.session, whole, end, out);
+            return Ok(());
+        }
+        let word = whole.text.split(|b| *b == b' ').next().unwrap_or_default();
+        let is_push = whole.kind == Kind::Push;
+        let listens = self.subscriptions > 0 && whole.kind == Kind::Array;
+        let is_message = matches!(word, b"message" | b"pmessage" | b"smessage");
+        if is_push && !is_confirmation(word) || listens && is_message {
+            report::message(&self.session, whole, end, out);
+            return Ok(());
+        }
+        if is_confirmation(word) && (is_push || whole.kind == Kind::Array) {
+            let confirms = matches!(role, Some(Role::Subscribe | Role::Unsubscribe));
+            self.subscriptions = whole.last_integer.unwrap_or(0);
+            if !confirms {
+                // Of a channel that nobody named, or that the server took away.
+                return Ok(());
+            }
+        }
+        let Some(front) = self.queue.front_mut() else {
+            return Err("a reply without a command");
+        };
+        if !front.complete {
+            // The server answers what is still being sent: it refuses it.
+            if whole.kind != Kind::Error {
+                return Err("a reply comes before its command is whole");
+            }
+        } else if front.replies > 1 && whole.kind != Kind::Error {
+            front.replies -= 1;
+            return Ok(());
+        }
+        self.is_new = false;
+        self.answered(end, out);
+        Ok(())
+    }
+
+    /// The oldest command has its reply.
+    fn answered(&mut self, end: Nanos, out: &mut Out<'_>) {
+        let Some(front) = self.queue.front().copied() else { return };
+        let whole = &self.reader.whole;
+        let failed = whole.kind == Kind::Error;
+        if self.in_transaction && whole.kind == Kind::Status && whole.text == b"QUEUED" {
+            return self.queued(out);
+        }
+        if let Some(loss) = front.loss {
+            // It may have been EXEC.
+            self.give_up_transaction(loss.reason, out);
+        }
+        if matches!(front.role, Role::Exec | Role::Discard) {
+            self.transaction_ends(front.role == Role::Exec, end, out);
+        }
+        let outcome = Outcome::Reply { reply: &self.reader.whole, end, show: self.settings.reply };
+        if !front.reported {
+            report::report(&self.session, &front, self.queue.front_bytes(), outcome, out);
+        }
+        if !failed {
+            self.note_reply(&front, end);
+        }
+        if let (Mode::Replica(_), Role::Replicate) = (self.mode, front.role) {
+            report::replicates(&self.session, end, out);
+        }
+        self.pop(out);
+    }
+
+    /// The oldest command waits for EXEC.
+    fn queued(&mut self, out: &mut Out<'_>) {
+        const MAX_QUEUED: usize = 4096;
+        if let Some(front) = self.queue.front().copied() {
+            if self.transaction.len() < MAX_QUEUED {
+                self.transaction.push(front);
+                self.transaction.keep(self.queue.front_bytes(), out.max_text());
+            } else {
+                self.transaction_lost = true;
+                self.report_front(Outcome::Incomplete(IncompleteReason::Limit), out);
+            }
+        }
+        self.pop(out);
+    }
+
+    /// EXEC or DISCARD was answered: what is left of the transaction was not carried out, or its results can't be told apart.
+    fn transaction_ends(&mut self, executes: bool, end: Nanos, out: &mut Out<'_>) {
+        let ran = executes && self.reader.whole.kind == Kind::Array;
+        while let Some(front) = self.transaction.front() {
+            let outcome = if ran { Outcome::Incomplete(self.reason) } else { Outcome::NotRun(end) };
+            report::report(&self.session, front, self.transaction.front_bytes(), outcome, out);
+            self.transaction.pop();
+        }
+        (self.in_transaction, self.transaction_lost) = (false, false);
+    }
+
+    /// What a command that went well changes.
+    fn note_reply(&mut self, request: &super::request::Request, end: Nanos) {
+        match request.role {
+            Role::Select => self.set_namespace(request.first.as_bytes()),
+            Role::Login if !request.user.is_empty() => self.set_user(request.user.as_bytes()),
+            Role::Login if request.name.is(b"AUTH") => self.set_user(b"default"),
+            Role::Multi => (self.in_transaction, self.transaction_lost) = (true, false),
+            Role::Monitor => self.mode = Mode::Monitor,
+            Role::Reset => {
+                self.set_namespace(b"0");
+                self.set_user(b"default");
+                (self.mode, self.subscriptions, self.in_transaction) = (Mode::Commands, 0, false);
+            }
+            Role::Replicate => {
+                let copies = !self.reader.whole.text.starts_with(b"CONTINUE");
+                let stage = if copies { Stage::Header } else { Stage::Changes };
+                self.mode = Mode::Replica(Replica { stage, since: end, copied: 0, changed: 0, commands: 0 });
+            }
+            _ => {}
+        }
+    }
+
+    fn set_namespace(&mut self, namespace: &[u8]) {
+        // A command that was lost behind this one may have chosen another.
+        self.session.set_namespace(if self.doubtful { b"" } else { namespace });
+    }
+
+    fn set_user(&mut self, user: &[u8]) {
+        self.session.set_user(if self.doubtful { b"" } else { user });
+    }
+
+    /// A part of the copy that a replica gets.
+    fn copy(&mut self, rest: &[u8], mut replica: Replica) -> Copy {
+        let step = match replica.stage {
+            Stage::Header => match (rest, line(rest, true)) {
+                ([b'\n', ..], _) => return Copy::Used(1),
+                (_, Line::Whole(text, used)) => {
+                    let Some(text) = text.strip_prefix(b"$") else { return Copy::Bad };
+                    if let Some(mark) = text.strip_prefix(b"EOF:").and_then(<[u8]>::first_chunk) {
+                        replica.stage = Stage::Until(*mark);
+                        Copy::Used(used)
+                    } else if let Some(Some(len)) = announced(text, i64::MAX.cast_unsigned()) {
+                        replica.stage = Stage::Changes;
+                        replica.copied = len;
+                        Copy::Skip(used, len)
+                    } else {
+                        return Copy::Bad;
+                    }
+                }
+                (_, Line::More) if rest.len() < 64 => return Copy::More(0),
+                _ => return Copy::Bad,
+            },
+            Stage::Until(mark) => {
+                if let Some(at) = memchr::memmem::find(rest, &mark) {
+                    replica.stage = Stage::Changes;
+                    replica.copied += at as u64;
+                    Copy::Used(at + MARK)
+                } else {
+                    // The mark may have begun.
+                    let used = rest.len().saturating_sub(MARK - 1);
+                    replica.copied += used as u64;
+                    Copy::More(used)
+                }
+            }
+            Stage::Changes => Copy::Used(0),
+        };
+        self.mode = Mode::Replica(replica);
+        step
+    }
+
+    /// Tells what a replication stream amounted to.
+    pub(super) fn replication_ends(&mut self, out: &mut Out<'_>) {
+        if let Mode::Replica(replica) = self.mode {
+            let Replica { since, copied, changed, commands, .. } = replica;
+            report::replicated(&self.session, since, [copied, changed, commands], out);
+            self.mode = Mode::Commands;
+        }
+    }
+}
+
+/// What became of a part of a copy.
+enum Copy {
+    Used(usize),
+    Skip(usize, u64),
+    More(usize),
+    Bad,
+}
+
+/// What is always kept of a reply: status words and the first words of messages.
+const SHORT: usize = 512;
+
+fn is_confirmation(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"subscribe" | b"psubscribe" | b"ssubscribe" | b"unsubscribe" | b"punsubscribe" | b"sunsubscribe"
+    )
+}
+
+/// Whether a reply begins here. None when more bytes are needed to tell.
+fn begins_reply(bytes: &[u8]) -> Option<bool> {
+    let &first = bytes.first()?;
+    let Some((kind, form)) = Kind::of(first) else { return Some(false) };
+    let (text, _) = match line(bytes, false) {
+        Line::Whole(text, used) => (text.get(1..).unwrap_or_default(), used),
+        Line::More if bytes.len() < 128 => return None,
+        _ => return Some(false),
+    };
+    Some(match (form, kind) {
+        (Form::Line, Kind::Integer) => integer(text).is_some(),
+        (Form::Line, Kind::Nil) => text.is_empty(),
+        (Form::Line, _) => !text.is_empty() && text.iter().all(|b| (0x20..0x7f).contains(b)),
+        (Form::Bulk, _) => announced(text, resp::MAX_BULK).is_some(),
+        (Form::Aggregate, _) => announced(text, resp::MAX_COUNT).is_some(),
+    })
+}
+
+impl Summary {
+    /// The first word of an error: `WRONGTYPE`, `MOVED`, `ERR`.
+    pub(super) fn error_code(&self) -> &[u8] {
+        let word = self.text.split(|b| *b == b' ').next().unwrap_or_default();
+        let is_code = !word.is_empty()
+            && word.len() <= 32
+            && word.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_');
+        if is_code { word } else { b"ERR" }
+    }
+}
