@@ -96,6 +96,7 @@ extern "C" {
 #define SNIFF_X_INCOMPLETE_TIMEOUT 20u
 #define SNIFF_X_INCOMPLETE_EVICTED 21u
 #define SNIFF_X_INCOMPLETE_EOF 22u
+#define SNIFF_X_INCOMPLETE_MALFORMED 23u
 
 /* How much a text gives away. */
 #define SNIFF_X_PUBLIC 0u  /* names, numbers, states */

@@ -229,6 +229,7 @@ pub(crate) const fn status(code: u32) -> Option<Status> {
         20 => Status::Incomplete(IncompleteReason::Timeout),
         21 => Status::Incomplete(IncompleteReason::Evicted),
         22 => Status::Incomplete(IncompleteReason::Eof),
+        23 => Status::Incomplete(IncompleteReason::Malformed),
         _ => return None,
     })
 }

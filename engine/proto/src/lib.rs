@@ -15,6 +15,7 @@ mod decode;
 mod options;
 mod pending;
 mod plugin;
+mod proxied;
 mod registry;
 mod window;
 
@@ -22,5 +23,6 @@ pub use decode::{BypassReason, Decode, Decoder, Lost, Next};
 pub use event::out::{EventBuilder, Out, Sensitivity};
 pub use options::{OptionError, OptionSpec, Options, port_rule};
 pub use plugin::{About, OpensAt, Plugin, Probe};
+pub use proxied::ProxiedClient;
 pub use registry::{builtin, names};
 pub use window::{Seen, Window};

@@ -54,6 +54,8 @@ pub enum IncompleteReason {
     Evicted,
     /// The input or the connection ended first.
     Eof,
+    /// What came makes no sense as the protocol, so that nothing behind it could be told.
+    Malformed,
 }
 
 impl IncompleteReason {
@@ -68,6 +70,7 @@ impl IncompleteReason {
             Self::Timeout => "timeout",
             Self::Evicted => "evicted",
             Self::Eof => "eof",
+            Self::Malformed => "malformed",
         }
     }
 }

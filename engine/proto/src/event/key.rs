@@ -69,10 +69,14 @@ keys! {
     DURATION = "duration_ns": Integer "ns";
     /// `ok`, `error` or `incomplete`.
     STATUS = "status": Text "";
-    /// Why the event is incomplete: `gap`, `midstream`, `truncated`, `limit`, `timeout`, `evicted` or `eof`.
+    /// Why the event is incomplete: `gap`, `midstream`, `truncated`, `limit`, `timeout`, `evicted`, `eof` or `malformed`.
     INCOMPLETE_REASON = "sniffx.incomplete.reason": Text "";
 
     // Any protocol.
+    /// The client's address as a proxy in front of the server tells it (PROXY protocol); `client.address` is then the proxy.
+    PROXIED_CLIENT_ADDRESS = "sniffx.proxied.client.address": Text "";
+    /// The client's port as a proxy tells it.
+    PROXIED_CLIENT_PORT = "sniffx.proxied.client.port": Integer "";
     /// Bytes missing in what the event tells of.
     GAP_BYTES = "sniffx.gap_bytes": Integer "By";
     /// Length of a text before it was cut at `--max-text`.

@@ -1,14 +1,14 @@
 //! Where a decoder writes its events.
 
+use core::fmt;
 use core::time::Duration;
 
 use sniff_x_flow::assembler::Totals;
 use sniff_x_flow::{Direction, FlowInfo, Nanos};
 
-use core::fmt;
-
 use super::arena::{Member, Value};
 use super::{Arena, Head, Key, Kind, Status, Suffix};
+use crate::ProxiedClient;
 
 /// How much a value gives away. Redaction goes by it, in one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,7 @@ pub struct Out<'a> {
     totals: &'a [Totals; 2],
     now: Nanos,
     reversed: bool,
+    proxied: Option<ProxiedClient>,
 }
 
 impl<'a> Out<'a> {
@@ -42,7 +43,7 @@ impl<'a> Out<'a> {
         now: Nanos,
         reversed: bool,
     ) -> Self {
-        Self { arena, flow, totals, now, reversed }
+        Self { arena, flow, totals, now, reversed, proxied: None }
     }
 
     /// The flow.
@@ -88,7 +89,13 @@ impl<'a> Out<'a> {
         }
         let start = self.arena.open();
         let head = Head { timestamp, protocol, kind, client, server, duration: None, status: None };
-        EventBuilder { arena: self.arena, head, start, cut: 0 }
+        let event = EventBuilder { arena: self.arena, head, start, cut: 0 };
+        event.maybe(self.proxied, EventBuilder::proxied)
+    }
+
+    /// All further events of this call tell who speaks behind the proxy that is the flow's client.
+    pub fn set_proxied(&mut self, client: Option<ProxiedClient>) {
+        self.proxied = client;
     }
 
     /// Counts an event that the plugin's options tell it not to make.
@@ -114,6 +121,12 @@ pub struct EventBuilder<'a> {
 }
 
 impl EventBuilder<'_> {
+    fn proxied(self, client: ProxiedClient) -> Self {
+        let address = Value::Text(self.arena.written(client.address));
+        self.arena.put(Key::PROXIED_CLIENT_ADDRESS, Member::None, address);
+        self.number(Key::PROXIED_CLIENT_PORT, u64::from(client.port))
+    }
+
     /// How it went.
     pub fn status(mut self, status: Status) -> Self {
         self.head.status = Some(status);
