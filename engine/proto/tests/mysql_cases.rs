@@ -11,19 +11,11 @@
 mod mysql_support;
 
 use mysql_support::generate::{Generator, packets};
-use mysql_support::{field, play, play_until};
+use mysql_support::{client, field, heads, play, play_until, server};
 use sniff_x_flow::{Direction, End};
 use sniff_x_proto::mysql::Mysql;
 use sniff_x_proto::replay::Step;
 use sniff_x_proto::{Options, Plugin, Probe};
-
-fn client(bytes: impl Into<Vec<u8>>) -> Step {
-    Step::Data(Direction::ToServer, bytes.into())
-}
-
-fn server(bytes: impl Into<Vec<u8>>) -> Step {
-    Step::Data(Direction::ToClient, bytes.into())
-}
 
 fn command(byte: u8, body: &[u8]) -> Vec<u8> {
     packets(&mut 0, &[&[byte], body].concat())
@@ -52,11 +44,6 @@ fn after_login(steps: impl IntoIterator<Item = Step>) -> Vec<String> {
     let mut lines = play(false, &all);
     assert!(lines.remove(0).starts_with("session ok"));
     lines
-}
-
-fn heads(lines: &[String]) -> Vec<String> {
-    let head = |line: &String| line.split(' ').take_while(|w| !w.contains('=')).collect::<Vec<_>>().join(" ");
-    lines.iter().map(head).collect()
 }
 
 #[test]
@@ -364,8 +351,8 @@ fn no_mysql_at_all() {
 fn options_and_rule() {
     let mut plugin = Mysql::default();
     plugin.configure(&Options::default()).unwrap();
-    assert_eq!(plugin.rule(), "tcp and port 3306");
-    assert!(plugin.is_server_port(3306));
+    assert_eq!(plugin.rule(), "tcp and (port 3306 or port 33060)");
+    assert!(plugin.is_server_port(3306) && plugin.is_server_port(33060));
     let mut options = Options::default();
     options.push("port", "3307");
     options.push("port", "3308");

@@ -11,7 +11,7 @@
 mod mysql_support;
 
 use mysql_support::generate::{Event, Generated, Generator};
-use mysql_support::{Random, field, play};
+use mysql_support::{Random, field, play, split_invariant};
 use sniff_x_flow::Direction;
 use sniff_x_proto::replay::Step;
 
@@ -98,58 +98,6 @@ fn told_as_generated() {
     for seed in seeds(400) {
         let generated = Generator::new(seed).conversation(12);
         check_all(&generated, &play(false, &generated.steps), seed);
-    }
-}
-
-fn cut(bytes: &[u8], at: &[usize]) -> Vec<Vec<u8>> {
-    let mut ends = at.to_vec();
-    ends.push(bytes.len());
-    let mut start = 0;
-    let mut parts = Vec::new();
-    for end in ends {
-        if end > start {
-            parts.push(bytes[start..end].to_vec());
-            start = end;
-        }
-    }
-    parts
-}
-
-fn cut_steps(steps: &[Step], mut at: impl FnMut(usize, usize) -> Vec<usize>) -> Vec<Step> {
-    let mut out = Vec::new();
-    for (index, step) in steps.iter().enumerate() {
-        match step {
-            Step::Data(direction, bytes) => {
-                out.extend(cut(bytes, &at(index, bytes.len())).into_iter().map(|p| Step::Data(*direction, p)))
-            }
-            other => out.push(other.clone()),
-        }
-    }
-    out
-}
-
-/// The same events for every single cut, for one byte at a time, and for random cuts.
-fn split_invariant(midstream: bool, steps: &[Step], random: &mut Random, singles: bool, what: &str) {
-    let whole = play(midstream, steps);
-    let bytewise = cut_steps(steps, |_, len| (1..len).collect());
-    assert_eq!(play(midstream, &bytewise), whole, "{what}: one byte at a time");
-    for round in 0..200 {
-        let cuts = cut_steps(steps, |_, len| {
-            let mut at: Vec<_> = (0..random.below(4)).map(|_| random.below(len.max(1))).collect();
-            at.sort_unstable();
-            at
-        });
-        assert_eq!(play(midstream, &cuts), whole, "{what}: random cuts {round}");
-    }
-    if !singles {
-        return;
-    }
-    for (index, step) in steps.iter().enumerate() {
-        let Step::Data(_, bytes) = step else { continue };
-        for at in 1..bytes.len() {
-            let one = cut_steps(steps, |i, _| if i == index { vec![at] } else { vec![] });
-            assert_eq!(play(midstream, &one), whole, "{what}: step {index} cut at {at}");
-        }
     }
 }
 

@@ -10,9 +10,12 @@ use super::report::{Outcome, change_user};
 use super::response::{Definitions, Stage};
 use super::server::{Packet, Then};
 use super::sql;
-use super::wire::Header;
+use super::wire::{Cursor, Header};
 use crate::event::IncompleteReason;
 use crate::{BypassReason, Out};
+
+/// A stream that goes on is told of so often (nanoseconds).
+const STREAM_TOLD: u64 = 60_000_000_000;
 
 impl MysqlDecoder {
     /// One packet of the response to the oldest request.
@@ -36,6 +39,11 @@ impl MysqlDecoder {
             return Ok(Then::Pass);
         }
         let Some(first) = packet.first()? else {
+            if self.response.stage == Stage::Auth {
+                self.response.passed(seq, len, false);
+                self.response.seq = None;
+                return Ok(Then::Pass);
+            }
             return Ok(self.malformed("an empty packet in a response", packet, out));
         };
         if first == packet::ERR {
@@ -63,8 +71,20 @@ impl MysqlDecoder {
             Stage::Stream if packet::is_eof(first, len) => self.end_of_rows(packet, out),
             Stage::Stream => {
                 self.response.rows += 1;
-                Ok(self.pass(packet))
+                let then = self.pass(packet);
+                self.stream_goes_on(packet.seen(), out);
+                Ok(then)
             }
+        }
+    }
+
+    /// Tells now and then how far a stream is that may go on for months.
+    fn stream_goes_on(&mut self, now: Nanos, out: &mut Out<'_>) {
+        if self.response.told == Nanos(0) {
+            self.response.told = now;
+        } else if now.since(self.response.told) >= STREAM_TOLD {
+            self.response.told = now;
+            self.report(Outcome::OneWay, now, out);
         }
     }
 
@@ -265,9 +285,14 @@ impl MysqlDecoder {
     }
 
     fn row(&mut self, first: u8, packet: &Packet<'_>, out: &mut Out<'_>) -> Result<Then, Then> {
-        // A row may begin with 0xfe, the mark of a length of eight bytes: then it fills its packet.
+        // A row may begin with 0xfe, the mark of a length of eight bytes. Then it fills its packet, or the length fits into it: what
+        // stands there in an OK packet is far too much.
         if first == packet::EOF && !packet.header.continues() {
-            return self.end_of_rows(packet, out);
+            let len = packet.header.len as u64;
+            let cell = Cursor::new(packet.head(9)?).lenenc();
+            if cell.is_none_or(|cell| cell.saturating_add(9) > len) {
+                return self.end_of_rows(packet, out);
+            }
         }
         self.response.rows += 1;
         Ok(self.pass(packet))
@@ -278,9 +303,10 @@ impl MysqlDecoder {
         self.report(outcome, packet.seen(), out);
         self.note_changes(ok);
         if ok.status & STATUS_MORE_RESULTS != 0 {
+            let has_rows = matches!(outcome, Outcome::Rows(_));
             let next = match self.queue.front() {
                 Some(front) if front.command == Command::QUERY => {
-                    sql::next_result(self.queue.text(front), self.response.statement_at)
+                    sql::next_result(self.queue.text(front), self.response.statement_at, has_rows)
                 }
                 _ => 0,
             };
@@ -376,9 +402,9 @@ impl MysqlDecoder {
         self.report(Outcome::Malformed(what), packet.seen(), out);
         self.pop();
         self.server.lose();
-        self.reason = IncompleteReason::Midstream;
+        self.reason = IncompleteReason::Malformed;
         let open = self.queue.back().is_some_and(|n| !n.complete);
-        self.give_up(usize::from(open), IncompleteReason::Midstream, out);
+        self.give_up(usize::from(open), IncompleteReason::Malformed, out);
         Then::Lost
     }
 }

@@ -2,9 +2,9 @@
 
 use sniff_x_flow::Nanos;
 
-use super::command::Shape;
+use super::command::{Command, Shape};
 use super::decoder::{MysqlDecoder, Phase, Step};
-use super::exchange::Keep;
+use super::exchange::{Exchange, Keep};
 use super::flags::Caps;
 use super::handshake::Login;
 use super::response::Stage;
@@ -12,6 +12,7 @@ use super::resync::{self, Look};
 use super::session::LoginEnd;
 use super::shortener::{MAX_HEAD, Shortener};
 use super::wire::{HEADER, Header};
+use super::x_protocol;
 use crate::event::IncompleteReason;
 use crate::{BypassReason, Next, Out, Window};
 
@@ -60,7 +61,7 @@ impl Client {
 }
 
 /// Logins longer than this are not read: connection attributes may be long, what we need stands before them.
-pub(super) const MAX_LOGIN: usize = 4096;
+pub(super) const MAX_LOGIN: usize = 16 << 10;
 
 /// What to do after a look at a packet's head.
 pub(super) enum Head {
@@ -236,7 +237,9 @@ impl MysqlDecoder {
                 self.server.fresh = true;
                 Head::Read(0)
             }
-            Phase::Command if header.seq == 0 => self.request(header, rest, window, at, out),
+            Phase::Command if header.seq == 0 && !self.response.awaits_file() => {
+                self.request(header, rest, window, at, out)
+            }
             Phase::Command => self.continuation(header, window.seen_at(at), out),
             Phase::Over => Head::Lost,
         }
@@ -258,6 +261,14 @@ impl MysqlDecoder {
     ) -> Head {
         let time = window.seen_at(at);
         let wanted = header.len.min(MAX_LOGIN);
+        if self.phase == Phase::Greeting && header.seq == 0 {
+            let shown = HEADER + header.len.min(x_protocol::HEAD);
+            let Some(head) = rest.get(HEADER..shown) else { return Head::Need(shown) };
+            if x_protocol::is_client(head, header.len) {
+                self.session.report_x_protocol(time, out);
+                return Head::Bypass(BypassReason::Undecodable);
+            }
+        }
         if self.phase == Phase::Greeting && (header.seq != 1 || header.len < 6) {
             self.notice("not a MySQL connection: the client speaks first", time, None, out);
             return Head::Bypass(BypassReason::NotThisProtocol);
@@ -289,6 +300,7 @@ impl MysqlDecoder {
             (Stage::Infile, _) => {
                 let bytes = self.response.infile.get_or_insert(0);
                 *bytes += header.len as u64;
+                self.response.file_ended |= header.len == 0;
                 self.pass_over(header)
             }
             (_, Some(Shape::Auth)) => self.pass_over(header),
@@ -306,7 +318,7 @@ impl MysqlDecoder {
         if matches!(self.phase, Phase::Greeting | Phase::Login) {
             return Head::Bypass(BypassReason::Undecodable);
         }
-        self.reason = IncompleteReason::Midstream;
+        self.reason = IncompleteReason::Malformed;
         self.no_request();
         Head::Lost
     }
@@ -328,6 +340,17 @@ impl MysqlDecoder {
             }
         }
         look
+    }
+
+    /// The connection was closed behind `tail`, the last that was kept of the client: out of step, only that shows a QUIT.
+    pub(super) fn last_words(&mut self, tail: Window<'_>, out: &mut Out<'_>) {
+        if tail.bytes == resync::QUIT && self.client.step.trying && !self.client.step.fresh {
+            let (start, end) = (tail.seen_at(0), tail.seen_at(tail.bytes.len()));
+            let mut quit = Exchange::new(Command::QUIT, start);
+            (quit.end, quit.complete) = (end, true);
+            self.queue.push(quit);
+            self.settle(out);
+        }
     }
 
     /// Bytes of the client are missing behind `tail`.

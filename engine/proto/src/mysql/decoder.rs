@@ -16,7 +16,7 @@ use super::sql;
 use super::statements::Statements;
 use super::wire::Cursor;
 use crate::event::{IncompleteReason, Key, Kind};
-use crate::{Decode, Lost, Next, Out, Sensitivity, Window};
+use crate::{Decode, Lost, Next, Out, ProxiedClient, Sensitivity, Window};
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +86,10 @@ pub struct MysqlDecoder {
     pub(super) response: Response,
     /// Why exchanges are incomplete while the server is out of step.
     pub(super) reason: IncompleteReason,
+    /// What the client sends first may be a proxy's header.
+    pub(super) expects_proxy: bool,
+    /// Who speaks behind a proxy.
+    pub(super) proxied: Option<ProxiedClient>,
     /// Above 0: the client sends requests before it has the responses to earlier ones.
     pub(super) ahead: u8,
 }
@@ -106,6 +110,8 @@ impl MysqlDecoder {
             statements: Statements::default(),
             response: Response::default(),
             reason: IncompleteReason::Midstream,
+            expects_proxy: true,
+            proxied: None,
             ahead: 0,
         }
     }
@@ -349,8 +355,12 @@ impl MysqlDecoder {
 
 impl Decode for MysqlDecoder {
     fn data(&mut self, direction: Direction, window: Window<'_>, out: &mut Out<'_>) -> Next {
+        out.set_proxied(self.proxied);
         match direction {
             Direction::ToServer => {
+                if let Some(next) = self.preface(window.bytes) {
+                    return next;
+                }
                 self.server.fresh = true;
                 self.client_data(window, out)
             }
@@ -365,6 +375,7 @@ impl Decode for MysqlDecoder {
         if self.phase == Phase::Over {
             return Next::More { used: 0, need: 0 };
         }
+        out.set_proxied(self.proxied);
         let (reason, bytes) = match lost {
             Lost::Bytes(n) => (IncompleteReason::Gap, n),
             Lost::Limit(n) => (IncompleteReason::Limit, n),
@@ -376,6 +387,7 @@ impl Decode for MysqlDecoder {
                 return Next::More { used: 0, need: 0 };
             }
         };
+        self.expects_proxy &= direction == Direction::ToClient;
         let at = if tail.bytes.is_empty() { out.now() } else { tail.seen_at(0) };
         match direction {
             Direction::ToServer => self.client_gap(tail, reason, bytes, at, out),
@@ -396,6 +408,7 @@ impl Decode for MysqlDecoder {
     }
 
     fn tick(&mut self, now: Nanos, out: &mut Out<'_>) -> bool {
+        out.set_proxied(self.proxied);
         let timeout = out.exchange_timeout();
         if matches!(self.phase, Phase::Login | Phase::Auth) {
             let waits = self.session.begun().unwrap_or(self.server.last);
@@ -430,7 +443,8 @@ impl Decode for MysqlDecoder {
         self.queue.iter_mut().any(|e| !e.reported)
     }
 
-    fn end(&mut self, why: End, _tails: [Window<'_>; 2], out: &mut Out<'_>) {
+    fn end(&mut self, why: End, [tail, _]: [Window<'_>; 2], out: &mut Out<'_>) {
+        out.set_proxied(self.proxied);
         let reason = match why {
             End::Evicted => IncompleteReason::Evicted,
             End::Idle => IncompleteReason::Timeout,
@@ -441,7 +455,12 @@ impl Decode for MysqlDecoder {
             Phase::Login | Phase::Auth => {
                 self.session.report(LoginEnd::Unknown(reason, 0), self.server.last, out);
             }
-            Phase::Greeting | Phase::Command => self.give_up(0, reason, out),
+            Phase::Greeting | Phase::Command => {
+                self.give_up(0, reason, out);
+                if matches!(why, End::Fin | End::Rst) {
+                    self.last_words(tail, out);
+                }
+            }
             Phase::Over => {}
         }
     }

@@ -32,6 +32,8 @@ impl Caps {
     pub(super) const ZSTD: u64 = 1 << 26;
     /// Attributes stand before the text of a query.
     pub(super) const QUERY_ATTRIBUTES: u64 = 1 << 27;
+    /// A login may take several methods, one after the other.
+    pub(super) const MULTI_FACTOR: u64 = 1 << 28;
     /// The server may leave column definitions out (MariaDB).
     pub(super) const CACHE_METADATA: u64 = 1 << 36;
 

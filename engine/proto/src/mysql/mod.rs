@@ -10,11 +10,15 @@
 //! # Events
 //!
 //! * `session`: one per login, when it ended (`connected`, `rejected`, `encrypted`, `compressed`; `connecting` if its end was not seen), one when a
-//!   replication stream begins (`streaming`) and one when the server closes an idle connection with an error (`closed`).
+//!   replication stream begins (`streaming`), one when the server closes an idle connection with an error (`closed`), and one for a connection
+//!   that speaks the X Protocol (`x-protocol`), which is not decoded.
 //! * `exchange`: one per result. A text with several statements, or a procedure, gives one event per result, numbered from the second on.
-//!   The operation of a result is its own statement's; all results from a `CALL` on are the `CALL`'s.
+//!   The operation of a result is its own statement's; a `CALL` has all results up to its OK.
 //! * `message`: what has no response: `QUIT`, `CLOSE` and `SEND_LONG_DATA`.
 //! * `notice`: packets that make no sense, and bytes missing that belong to no known exchange.
+//!
+//! A replication stream gives a `message` a minute with what came so far, besides the `exchange` at its end. Behind a proxy that says so (PROXY
+//! protocol), every event tells the client's own address too.
 //!
 //! # Out of step
 //!
@@ -34,6 +38,7 @@ mod flags;
 mod handshake;
 mod packet;
 mod parameters;
+mod preface;
 mod report;
 mod request;
 mod response;
@@ -47,6 +52,7 @@ mod sql;
 mod statements;
 mod value;
 mod wire;
+mod x_protocol;
 
 use std::sync::Arc;
 
@@ -55,6 +61,7 @@ use sniff_x_flow::FlowInfo;
 pub use decoder::MysqlDecoder;
 
 use crate::event::Key;
+use crate::proxied::{self, Preface};
 use crate::{About, Decoder, OpensAt, OptionError, Options, Plugin, Probe, port_rule};
 use handshake::{Greeting, Login};
 use packet::Failure;
@@ -68,6 +75,8 @@ const ABOUT: About = About {
     summary: "MySQL and MariaDB: statements with their results, errors and durations",
     options: settings::OPTIONS,
     keys: &[
+        Key::PROXIED_CLIENT_ADDRESS,
+        Key::PROXIED_CLIENT_PORT,
         Key::SESSION_STATE,
         Key::DB_SYSTEM_NAME,
         Key::DB_SERVER_VERSION,
@@ -155,11 +164,41 @@ enum Speaker {
 }
 
 fn speaker(bytes: &[u8]) -> Speaker {
+    match proxied::read(bytes) {
+        Preface::Absent => direct_speaker(bytes),
+        Preface::Partial => Speaker::Unknown,
+        // Only clients come through a proxy.
+        Preface::Header { len, .. } => match bytes.get(len..).map(direct_speaker) {
+            None => Speaker::Unknown,
+            Some(Speaker::Server) => Speaker::Nobody,
+            Some(speaker) => speaker,
+        },
+    }
+}
+
+/// Who sent the first bytes of a direction, without a proxy's header.
+fn direct_speaker(bytes: &[u8]) -> Speaker {
     let Some(header) = Header::parse(bytes) else { return Speaker::Unknown };
     let payload = bytes.get(HEADER..).unwrap_or_default();
     let whole = payload.len() >= header.len;
     let payload = payload.get(..header.len).unwrap_or(payload);
+    let shown = header.len.min(x_protocol::HEAD);
+    if header.seq == 0
+        && let Some(head) = payload.get(..shown)
+    {
+        if x_protocol::is_server(head, header.len) {
+            return Speaker::Server;
+        }
+        if x_protocol::is_claim(head, header.len) {
+            return Speaker::Client;
+        }
+        if x_protocol::is_question(head, header.len) {
+            return Speaker::Unknown;
+        }
+    }
     match (header.seq, payload.first()) {
+        // Too little of what may be a first message of the X Protocol.
+        (0, Some(1 | 2 | 4 | 11)) if payload.len() < shown => Speaker::Unknown,
         (0, Some(9 | 10)) if whole => match Greeting::parse(payload) {
             Some(_) => Speaker::Server,
             None => Speaker::Nobody,

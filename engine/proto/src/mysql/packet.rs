@@ -5,6 +5,8 @@ use super::wire::Cursor;
 
 /// First byte of an OK packet.
 pub(super) const OK: u8 = 0x00;
+/// First byte of the packet that asks for the next of several authentication methods.
+pub(super) const NEXT_FACTOR: u8 = 0x02;
 /// First byte of a request for a local file.
 pub(super) const LOCAL_INFILE: u8 = 0xfb;
 /// First byte of an EOF packet, and of the OK packet that ends rows.
@@ -46,10 +48,12 @@ pub(super) fn okay(payload: &[u8], protocol_41: bool) -> Option<Okay<'_>> {
 fn changed_schema<'a>(c: &mut Cursor<'a>) -> Option<&'a [u8]> {
     const SCHEMA: u8 = 1;
     c.lenenc_bytes()?;
-    let mut changes = Cursor::new(c.lenenc_bytes()?);
+    // Of many changes only the first are here.
+    let len = usize::try_from(c.lenenc()?).ok()?;
+    let mut changes = Cursor::new(c.rest().get(..len).unwrap_or(c.rest()));
     let mut schema = None;
     while let Some(kind) = changes.u8() {
-        let data = changes.lenenc_bytes()?;
+        let Some(data) = changes.lenenc_bytes() else { break };
         if kind == SCHEMA {
             schema = Cursor::new(data).lenenc_bytes();
         }
@@ -157,34 +161,19 @@ pub(super) struct ColumnCount {
 }
 
 impl ColumnCount {
-    /// Reads it as the capabilities say; where they are unknown, as the only reading that makes sense.
+    /// Reads it as the capabilities say; where they are unknown, as the only reading that makes sense. Where definitions may be left out, a byte
+    /// behind the number says whether they are. (MySQL's documentation puts that byte in front; its server, like MariaDB's, writes it behind:
+    /// `Protocol_classic::start_result_metadata`. In front, a 0 would be an OK packet's first byte.)
     pub(super) fn parse(payload: &[u8], caps: Option<Caps>) -> Option<Self> {
-        let mysql = |payload: &[u8]| {
-            let mut c = Cursor::new(payload);
-            let definitions = c.u8().filter(|&f| f <= 1)? == 1;
-            finish(c.lenenc()?, definitions, c)
+        let mut c = Cursor::new(payload);
+        let columns = c.lenenc().filter(|columns| *columns > 0)?;
+        let flag = match caps {
+            Some(caps) => caps.has(Caps::OPTIONAL_METADATA | Caps::CACHE_METADATA),
+            None => !c.rest().is_empty(),
         };
-        let mariadb = |payload: &[u8]| {
-            let mut c = Cursor::new(payload);
-            let columns = c.lenenc()?;
-            let definitions = c.u8().filter(|&f| f <= 1)? == 1;
-            finish(columns, definitions, c)
-        };
-        let plain = |payload: &[u8]| {
-            let mut c = Cursor::new(payload);
-            finish(c.lenenc()?, true, c)
-        };
-        match caps {
-            Some(caps) if caps.has(Caps::OPTIONAL_METADATA) => mysql(payload),
-            Some(caps) if caps.has(Caps::CACHE_METADATA) => mariadb(payload),
-            Some(_) => plain(payload),
-            None => plain(payload).or_else(|| mariadb(payload)).or_else(|| mysql(payload)),
-        }
+        let definitions = !flag || c.u8().filter(|f| *f <= 1)? == 1;
+        c.rest().is_empty().then_some(Self { columns, definitions })
     }
-}
-
-fn finish(columns: u64, definitions: bool, c: Cursor<'_>) -> Option<ColumnCount> {
-    (columns > 0 && c.rest().is_empty()).then_some(ColumnCount { columns, definitions })
 }
 
 #[cfg(test)]
@@ -201,6 +190,8 @@ mod tests {
             [0x00, 0, 0, 0x02, 0x40, 0, 0, 0x00, 0x08, 0x05, 0x00, 0x01, 0x04, 0x03, b'a', b'b', b'c'];
         assert_eq!(okay(&tracked, true).unwrap().schema, Some(&b"abc"[..]), "behind an empty change");
         assert_eq!(okay(&tracked[..16], true).unwrap().schema, None, "cut short");
+        let more = [&tracked[..8], &[0x0b], &tracked[9..], &[0x00, 0x7f, b'x']].concat();
+        assert_eq!(okay(&more, true).unwrap().schema, Some(&b"abc"[..]), "cut behind it");
         let tracked = [0x00, 0, 0, 0x02, 0x40, 0, 0, 0x00, 0x06, 0x01, 0x04, 0x03, b'a', b'b', b'c'];
         assert_eq!(okay(&tracked, true).unwrap().schema, Some(&b"abc"[..]));
     }
@@ -233,10 +224,13 @@ mod tests {
         assert_eq!(ColumnCount::parse(&[3], caps(0)), count(3, true));
         assert_eq!(ColumnCount::parse(&[3, 0], caps(0)), None);
         assert_eq!(ColumnCount::parse(&[3, 0], caps(Caps::CACHE_METADATA)), count(3, false));
-        assert_eq!(ColumnCount::parse(&[0, 3], caps(Caps::OPTIONAL_METADATA)), count(3, false));
+        assert_eq!(ColumnCount::parse(&[3, 0], caps(Caps::OPTIONAL_METADATA)), count(3, false));
+        assert_eq!(ColumnCount::parse(&[3, 1], caps(Caps::OPTIONAL_METADATA)), count(3, true));
+        assert_eq!(ColumnCount::parse(&[3], caps(Caps::OPTIONAL_METADATA)), None);
         assert_eq!(ColumnCount::parse(&[3], None), count(3, true));
         assert_eq!(ColumnCount::parse(&[3, 1], None), count(3, true));
-        assert_eq!(ColumnCount::parse(&[1, 3], None), count(3, true));
+        assert_eq!(ColumnCount::parse(&[3, 0], None), count(3, false));
+        assert_eq!(ColumnCount::parse(&[1, 3], None), None);
         assert_eq!(ColumnCount::parse(&[0xfc, 0x2c, 0x01], None), count(300, true));
         assert_eq!(ColumnCount::parse(&[0], None), None);
     }

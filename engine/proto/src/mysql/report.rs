@@ -103,9 +103,13 @@ impl Sources<'_> {
             _ => Kind::Exchange,
         };
         let status = status(exchange, outcome);
-        let duration =
-            matches!(outcome, Outcome::Okay(_) | Outcome::Rows(_) | Outcome::Done | Outcome::Failed(_))
-                .then(|| end.since(exchange.start));
+        // A message that tells of a stream tells how long it goes on.
+        let ends = match outcome {
+            Outcome::Okay(_) | Outcome::Rows(_) | Outcome::Done | Outcome::Failed(_) => true,
+            Outcome::OneWay => command.shape() == Shape::Stream,
+            Outcome::Incomplete(_) | Outcome::Malformed(_) => false,
+        };
+        let duration = ends.then(|| end.since(exchange.start));
         let facts =
             || Facts { kind, status, duration, user, database: namespace, text: text.map(|(text, _)| text) };
         if !settings.want(facts) {
@@ -241,7 +245,7 @@ fn result<'e>(
         }
         Outcome::Incomplete(_) | Outcome::OneWay => false,
     };
-    if ended {
+    if ended || stream {
         event = event.number(Key::DB_RESPONSE_SIZE, response.size);
     }
     let lost = exchange.loss.map(|loss| loss.bytes).filter(|bytes| *bytes > 0);

@@ -1,5 +1,7 @@
 //! How far the response to the oldest waiting request has come.
 
+use sniff_x_flow::Nanos;
+
 /// What the next packet of a response is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -63,6 +65,10 @@ pub(super) struct Response {
     pub(super) prepared: Option<u32>,
     /// Bytes of a local file that the client sent.
     pub(super) infile: Option<u64>,
+    /// The empty packet behind the local file was seen.
+    pub(super) file_ended: bool,
+    /// When an event last told of a stream that goes on.
+    pub(super) told: Nanos,
 }
 
 impl Response {
@@ -78,6 +84,11 @@ impl Response {
     pub(super) fn next_result(&mut self, statement_at: usize) {
         let (seq, index) = (self.seq, self.index + 1);
         *self = Self { started: true, seq, index, statement_at, ..Self::default() };
+    }
+
+    /// The client's next packets are those of a local file, whatever their sequence ids: these begin anew after 255.
+    pub(super) fn awaits_file(&self) -> bool {
+        self.stage == Stage::Infile && !self.file_ended
     }
 
     /// The head of a result set is over: rows may come.

@@ -24,6 +24,9 @@ pub(super) enum Look {
 /// First packets of a response that are longer than this are not looked at.
 const MAX_FIRST: usize = 16 << 10;
 
+/// A whole packet with the command QUIT. These bytes stand in many others, so that only the connection's end shows that they are one.
+pub(super) const QUIT: [u8; 5] = [1, 0, 0, 0, Command::QUIT.0];
+
 /// Whether a request begins here; `joining`: nothing is known of the connection, so that it may also be a login.
 pub(super) fn request(bytes: &[u8], joining: bool) -> Look {
     let Some(header) = Header::parse(bytes) else { return Look::More };
@@ -43,6 +46,9 @@ pub(super) fn request(bytes: &[u8], joining: bool) -> Look {
     if !(fits || joining && header.len > 7) {
         return Look::No;
     }
+    if bytes == QUIT {
+        return Look::More;
+    }
     let shown = header.len.min(16);
     let Some(payload) = bytes.get(HEADER..HEADER + shown) else { return Look::More };
     if joining && is_compressed(header, payload) {
@@ -50,7 +56,7 @@ pub(super) fn request(bytes: &[u8], joining: bool) -> Look {
     }
     let body = payload.get(1..).unwrap_or_default();
     let content = match command {
-        // What no client sends, and the one that would end it all.
+        // What no client sends, and the one that would end it all, see [`QUIT`].
         Command(0x00 | 0x0b | 0x0f | 0x10 | 0x14 | 0x1d) | Command::QUIT => false,
         // What has nothing to know it by.
         Command::STMT_SEND_LONG_DATA => false,
@@ -66,6 +72,8 @@ pub(super) fn request(bytes: &[u8], joining: bool) -> Look {
         Command::STMT_EXECUTE => {
             body.get(4).is_some_and(|flags| *flags < 0x10) && body.get(5..9) == Some(&[1, 0, 0, 0][..])
         }
+        // A position, flags, the replica's id, a file's name.
+        Command::BINLOG_DUMP => body.get(10..).is_some_and(is_text),
         _ => true,
     };
     if fits && content { Look::Yes } else { Look::No }

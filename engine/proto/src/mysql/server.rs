@@ -3,11 +3,13 @@
 use sniff_x_flow::Nanos;
 
 use super::decoder::{MysqlDecoder, Phase};
+use super::flags::Caps;
 use super::handshake::{Greeting, switched_auth_method};
 use super::packet::{self, Failure};
 use super::resync::{self, Look};
 use super::session::LoginEnd;
 use super::wire::{HEADER, Header};
+use super::x_protocol;
 use crate::{BypassReason, Next, Out, Window};
 
 /// What to do after a look at a packet.
@@ -44,6 +46,12 @@ impl<'w> Packet<'w> {
     /// The payload, or as much of it as is ever looked at.
     pub(super) fn payload(&self) -> Result<&'w [u8], Then> {
         let wanted = HEADER + self.header.len.min(MAX_PARSED);
+        self.rest.get(HEADER..wanted).ok_or(Then::Need(wanted))
+    }
+
+    /// The payload's first `n` bytes, or all of a shorter one.
+    pub(super) fn head(&self, n: usize) -> Result<&'w [u8], Then> {
+        let wanted = HEADER + self.header.len.min(n);
         self.rest.get(HEADER..wanted).ok_or(Then::Need(wanted))
     }
 
@@ -166,6 +174,13 @@ impl MysqlDecoder {
                 self.phase = Phase::Over;
                 Ok(Then::Pass)
             }
+            (Phase::Greeting, Some(1 | 2 | 11))
+                if packet.header.seq == 0
+                    && x_protocol::is_server(packet.head(x_protocol::HEAD)?, packet.header.len) =>
+            {
+                self.session.report_x_protocol(packet.window.seen_at(packet.at), out);
+                Ok(Then::Bypass(BypassReason::Undecodable))
+            }
             (Phase::Greeting, _) => {
                 let greeting = Greeting::parse(packet.payload()?).filter(|_| packet.header.seq == 0);
                 let Some(greeting) = greeting else {
@@ -198,7 +213,12 @@ impl MysqlDecoder {
                 self.session.switches_auth(switched_auth_method(packet.payload()?));
                 Ok(Then::Pass)
             }
-            (Phase::Auth, Some(_)) => Ok(Then::Pass),
+            (Phase::Auth, Some(packet::NEXT_FACTOR)) if self.session.agreed(Caps::MULTI_FACTOR) => {
+                self.session.switches_auth(switched_auth_method(packet.payload()?));
+                Ok(Then::Pass)
+            }
+            // What plugins say to each other, also nothing.
+            (Phase::Auth, _) => Ok(Then::Pass),
             _ => Ok(self.handshake_malformed(packet, out)),
         }
     }

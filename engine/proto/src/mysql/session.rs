@@ -148,6 +148,11 @@ impl Session {
         self.caps.map(|c| c.has(Caps::QUERY_ATTRIBUTES)).or(self.attributes_seen)
     }
 
+    /// Both sides have one of `bits`.
+    pub(super) fn agreed(&self, bits: u64) -> bool {
+        self.caps.is_some_and(|c| c.has(bits))
+    }
+
     /// Packets are compressed after the login.
     pub(super) fn compressed(&self) -> bool {
         self.caps.is_some_and(|c| c.has(Caps::COMPRESS | Caps::ZSTD))
@@ -190,6 +195,14 @@ impl Session {
     pub(super) fn report_compressed(&self, at: Nanos, out: &mut Out<'_>) {
         if let Some(event) = self.state("compressed", None, at, out) {
             event.text(Key::NOTICE, NOT_DECODED, Sensitivity::Public).emit();
+        }
+    }
+
+    /// Tells that the X Protocol is spoken.
+    pub(super) fn report_x_protocol(&self, at: Nanos, out: &mut Out<'_>) {
+        const NOTICE: &[u8] = b"the X Protocol is not decoded";
+        if let Some(event) = self.state("x-protocol", None, at, out) {
+            event.text(Key::NOTICE, NOTICE, Sensitivity::Public).emit();
         }
     }
 

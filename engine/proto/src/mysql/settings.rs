@@ -2,11 +2,12 @@
 
 use regex::bytes::{Regex, RegexBuilder};
 
+use super::x_protocol;
 use crate::event::{IncompleteReason, Kind, Status};
 use crate::{OptionError, OptionSpec, Options};
 
-/// The port that IANA gave the protocol.
-pub(super) const DEFAULT_PORT: u16 = 3306;
+/// The port that IANA gave the protocol, and that of the X Protocol, which is recognised.
+const DEFAULT_PORTS: [u16; 2] = [3306, x_protocol::PORT];
 
 pub(super) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
@@ -15,7 +16,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         value: Some("PORT"),
         repeatable: true,
         help: "The server's port",
-        default: Some("3306"),
+        default: Some("3306 and 33060"),
     },
     OptionSpec {
         long: "slow",
@@ -78,7 +79,7 @@ pub(super) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { ports: vec![DEFAULT_PORT], parameters: true, wanted: None }
+        Self { ports: DEFAULT_PORTS.to_vec(), parameters: true, wanted: None }
     }
 }
 
@@ -126,7 +127,7 @@ impl Settings {
             && wanted.databases.is_empty()
             && wanted.statement.is_none();
         Ok(Self {
-            ports: options.ports(&[DEFAULT_PORT])?,
+            ports: options.ports(&DEFAULT_PORTS)?,
             parameters: !options.switch("no-params"),
             wanted: (!all).then_some(wanted),
         })

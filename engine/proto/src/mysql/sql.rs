@@ -71,14 +71,21 @@ pub(super) fn statement(text: &[u8], at: usize) -> &[u8] {
     rest.get(..statement_end(rest)).unwrap_or_default()
 }
 
-/// Where the statement begins that gives the result behind that of the statement at `at`. Each gives one, but a `CALL` any number, so that it
-/// has all that follow. The text's length when there is no further one (the text may have been cut).
-pub(super) fn next_result(text: &[u8], at: usize) -> usize {
+/// Where the statement begins that gives the result behind one of the statement at `at`, which was rows (`has_rows`) or an OK. Each gives one, but a
+/// `CALL` any number with rows, and an OK last. A compound statement (`BEGIN NOT ATOMIC … END`) does so too, but where it ends is not looked for:
+/// it has all that follow. The text's length when there is no further statement (the text may have been cut).
+pub(super) fn next_result(text: &[u8], at: usize, has_rows: bool) -> usize {
     let current = statement(text, at);
     match keyword(current) {
-        Some(word) if word.as_bytes() == b"CALL" => at,
+        Some(word) if word.as_bytes() == b"CALL" && has_rows => at,
+        Some(word) if word.as_bytes() == b"BEGIN" && is_compound(current) => at,
         _ => at + current.len(),
     }
+}
+
+fn is_compound(statement: &[u8]) -> bool {
+    let rest = after_word(skip_to_word(statement), b"begin");
+    rest.is_some_and(|rest| after_word(skip_to_word(rest), b"not").is_some())
 }
 
 /// Whether one of the statements of a text selects another database or drops one.
@@ -233,10 +240,14 @@ mod tests {
         );
         assert_eq!(statements(";;"), [";;"]);
         let text = b"set @a=1; call p(); select 2";
-        assert_eq!(next_result(text, 0), 9);
-        assert_eq!(next_result(text, 9), 9, "a CALL has all results that follow");
-        assert_eq!(next_result(b"select 1", 0), 8);
-        assert_eq!(next_result(b"select 1", 8), 8);
+        assert_eq!(next_result(text, 0, false), 9);
+        assert_eq!(next_result(text, 9, true), 9, "a CALL's rows");
+        assert_eq!(next_result(text, 9, false), 19, "a CALL's end");
+        assert_eq!(next_result(b"select 1", 0, true), 8);
+        assert_eq!(next_result(b"select 1", 8, true), 8);
+        let text = b"begin not atomic select 1; select 2; end";
+        assert_eq!(next_result(text, 0, true), 0);
+        assert_eq!(next_result(b"begin; select 1", 0, false), 6);
         assert!(any_selects(b"select 1; use x; select 2"));
         assert!(!any_selects(b"select 1; select 'use x'; select 2"));
     }
@@ -250,7 +261,7 @@ mod tests {
             assert!(!any_selects(text.as_bytes()));
             let (mut at, mut results) = (0, 0);
             while at < text.len() {
-                at = next_result(text.as_bytes(), at);
+                at = next_result(text.as_bytes(), at, true);
                 results += 1;
             }
             assert!(results <= 32 << 10);

@@ -50,6 +50,64 @@ pub(crate) fn play_until(midstream: bool, steps: &[Step], end: End) -> Vec<Strin
     replay.finish(end)
 }
 
+fn cut(bytes: &[u8], at: &[usize]) -> Vec<Vec<u8>> {
+    let mut ends = at.to_vec();
+    ends.push(bytes.len());
+    let mut start = 0;
+    let mut parts = Vec::new();
+    for end in ends {
+        if end > start {
+            parts.push(bytes[start..end].to_vec());
+            start = end;
+        }
+    }
+    parts
+}
+
+fn cut_steps(steps: &[Step], mut at: impl FnMut(usize, usize) -> Vec<usize>) -> Vec<Step> {
+    let mut out = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        match step {
+            Step::Data(direction, bytes) => {
+                out.extend(cut(bytes, &at(index, bytes.len())).into_iter().map(|p| Step::Data(*direction, p)))
+            }
+            other => out.push(other.clone()),
+        }
+    }
+    out
+}
+
+/// The same events for every single cut, for one byte at a time, and for random cuts.
+pub(crate) fn split_invariant(
+    midstream: bool,
+    steps: &[Step],
+    random: &mut Random,
+    singles: bool,
+    what: &str,
+) {
+    let whole = play(midstream, steps);
+    let bytewise = cut_steps(steps, |_, len| (1..len).collect());
+    assert_eq!(play(midstream, &bytewise), whole, "{what}: one byte at a time");
+    for round in 0..200 {
+        let cuts = cut_steps(steps, |_, len| {
+            let mut at: Vec<_> = (0..random.below(4)).map(|_| random.below(len.max(1))).collect();
+            at.sort_unstable();
+            at
+        });
+        assert_eq!(play(midstream, &cuts), whole, "{what}: random cuts {round}");
+    }
+    if !singles {
+        return;
+    }
+    for (index, step) in steps.iter().enumerate() {
+        let Step::Data(_, bytes) = step else { continue };
+        for at in 1..bytes.len() {
+            let one = cut_steps(steps, |i, _| if i == index { vec![at] } else { vec![] });
+            assert_eq!(play(midstream, &one), whole, "{what}: step {index} cut at {at}");
+        }
+    }
+}
+
 /// The folder of captures, or none with the reason printed.
 pub(crate) fn captures() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/captures/mysql");
@@ -302,4 +360,18 @@ impl Random {
     pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
         (0..len).map(|_| self.next().to_le_bytes()[3]).collect()
     }
+}
+
+pub(crate) fn client(bytes: impl Into<Vec<u8>>) -> Step {
+    Step::Data(Direction::ToServer, bytes.into())
+}
+
+pub(crate) fn server(bytes: impl Into<Vec<u8>>) -> Step {
+    Step::Data(Direction::ToClient, bytes.into())
+}
+
+/// Kind and status of event lines.
+pub(crate) fn heads(lines: &[String]) -> Vec<String> {
+    let head = |line: &String| line.split(' ').take_while(|w| !w.contains('=')).collect::<Vec<_>>().join(" ");
+    lines.iter().map(head).collect()
 }
