@@ -106,6 +106,41 @@ fn what_is_no_proxy_header_is_no_mysql() {
     assert!(lines.iter().all(|line| field(line, "sniffx.proxied.client.address").is_none()), "{lines:#?}");
 }
 
+/// Cut or joined anywhere in a proxy's header: no event tells another client, and none an exchange that did not happen.
+#[test]
+fn a_part_of_a_proxy_header() {
+    let generated = Generator::new(9).conversation(3);
+    let plain = play(false, &generated.steps);
+    let exchanges = plain.iter().filter(|l| l.starts_with("exchange")).count();
+    for (header, address) in [(PROXY_V1.to_vec(), "198.51.100.7"), (proxy_v2(), "2001:db8::9")] {
+        let check = |lines: &[String], what: &str| {
+            for line in lines {
+                let told = field(line, "sniffx.proxied.client.address");
+                assert!(told.is_none_or(|told| told == address), "{what}: {line}");
+            }
+            assert!(lines.iter().filter(|l| l.starts_with("exchange ok")).count() <= exchanges, "{what}");
+            assert!(lines.iter().any(|l| l.starts_with("exchange ok")), "{what}: {lines:#?}");
+        };
+        for at in 0..header.len() {
+            for lost in [1, 5, header.len() - at, header.len() - at + 20] {
+                let mut steps = behind_a_proxy(&generated.steps, &header, 2);
+                let Step::Data(_, first) = steps.remove(1) else { unreachable!() };
+                let behind = (at + lost).min(first.len());
+                let parts = [
+                    client(&first[..at]),
+                    Step::Gap(Direction::ToServer, (behind - at) as u64),
+                    client(&first[behind..]),
+                ];
+                let some = |step: &Step| !matches!(step, Step::Data(_, bytes) if bytes.is_empty());
+                steps.splice(1..1, parts.into_iter().filter(some));
+                check(&play(false, &steps), &format!("{lost} bytes from {at}"));
+            }
+            let steps = behind_a_proxy(&generated.steps, &header[at..], 0);
+            check(&play(true, &steps), &format!("joined at {at}"));
+        }
+    }
+}
+
 #[test]
 fn probing_behind_a_proxy() {
     let plugin = Mysql::default();

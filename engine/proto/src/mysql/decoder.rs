@@ -358,7 +358,7 @@ impl Decode for MysqlDecoder {
         out.set_proxied(self.proxied);
         match direction {
             Direction::ToServer => {
-                if let Some(next) = self.preface(window.bytes) {
+                if let Some(next) = self.preface(&window) {
                     return next;
                 }
                 self.server.fresh = true;
