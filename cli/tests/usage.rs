@@ -51,7 +51,7 @@ fn no_source_lists_the_interfaces_and_gives_an_example() {
 
 #[test]
 fn no_plugin_and_nothing_to_write() {
-    wrong(&["--iface", "lo"], &["PLUGIN", "--write", "mysql, redis, tcp", "Try: sniff-x --iface lo mysql"]);
+    wrong(&["--iface", "lo"], &["PLUGIN", "--write", "mysql, redis, http, tcp", "Try: sniff-x --iface lo mysql"]);
     wrong(&["--read", "x.pcap"], &["Try: sniff-x --read x.pcap mysql"]);
 }
 
@@ -59,7 +59,7 @@ fn no_plugin_and_nothing_to_write() {
 fn unknown_plugins_and_interfaces_list_what_there_is() {
     wrong(
         &["--iface", "lo", "mysqk"],
-        &["no plugin 'mysqk'; did you mean 'mysql'?", "Plugins: mysql, redis, tcp, all"],
+        &["no plugin 'mysqk'; did you mean 'mysql'?", "Plugins: mysql, redis, http, tcp, all"],
     );
     wrong(&["--iface", "lo", "mysql,oracle"], &["no plugin 'oracle'\n", "Plugins: mysql"]);
     wrong(&["--iface", "lo", "mysql,"], &["no plugin ''", "Plugins: mysql"]);

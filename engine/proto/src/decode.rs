@@ -84,6 +84,8 @@ pub enum Decoder {
     Mysql(Box<crate::mysql::MysqlDecoder>),
     /// Redis and what speaks its protocol.
     Redis(Box<crate::redis::RedisDecoder>),
+    /// HTTP/1 and WebSocket.
+    Http(Box<crate::http::HttpDecoder>),
     /// From a plugin that is not built in.
     External(Box<dyn Decode>),
 }
@@ -94,6 +96,7 @@ macro_rules! each {
             Decoder::Tcp($decoder) => $call,
             Decoder::Mysql($decoder) => $call,
             Decoder::Redis($decoder) => $call,
+            Decoder::Http($decoder) => $call,
             Decoder::External($decoder) => $call,
         }
     };

@@ -6,6 +6,7 @@
 
 pub mod event;
 pub mod host;
+pub mod http;
 pub mod mysql;
 pub mod redis;
 pub mod replay;
@@ -17,6 +18,7 @@ mod pending;
 mod plugin;
 mod proxied;
 mod registry;
+mod turns;
 mod window;
 
 pub use decode::{BypassReason, Decode, Decoder, Lost, Next};

@@ -55,6 +55,20 @@ impl Options {
         self.values.iter().map(|(n, v)| (n.as_str(), v.as_str()))
     }
 
+    /// The last value of an option in milliseconds, up to a day, as nanoseconds.
+    ///
+    /// # Errors
+    /// A value that is no such number.
+    pub fn milliseconds(&self, name: &'static str) -> Result<Option<u64>, OptionError> {
+        let Some(value) = self.last(name) else { return Ok(None) };
+        let milliseconds = value.parse::<f64>().ok().filter(|ms| (0.0..=86_400_000.0).contains(ms));
+        let duration = milliseconds.map(|ms| core::time::Duration::from_secs_f64(ms / 1e3));
+        duration
+            .and_then(|d| u64::try_from(d.as_nanos()).ok())
+            .map(Some)
+            .ok_or_else(|| OptionError::new(name, value, "a number of milliseconds, such as 100 or 0.5"))
+    }
+
     /// The values of `--port`, or `default` when none was given.
     ///
     /// # Errors

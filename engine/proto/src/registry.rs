@@ -7,6 +7,7 @@ type Make = fn() -> Box<dyn Plugin>;
 const BUILTIN: &[(&str, Make)] = &[
     ("mysql", || Box::<crate::mysql::Mysql>::default()),
     ("redis", || Box::<crate::redis::Redis>::default()),
+    ("http", || Box::<crate::http::Http>::default()),
     ("tcp", || Box::<crate::tcp::Tcp>::default()),
 ];
 

@@ -111,10 +111,16 @@ impl Line<'_> {
             self.painted(Some(Paint::Dim), |out| out.extend_from_slice(kind.as_str().as_bytes()));
         }
         let paint = Paint::of(status);
-        let texts = [parts.end, parts.state, parts.operation_to_show(), parts.text];
+        let texts = [parts.end, parts.state, parts.operation_to_show(), parts.text, parts.method, parts.path];
         for text in texts.into_iter().flatten() {
             self.out.push(b' ');
             self.painted(paint, |out| write_clean(text, out));
+        }
+        if let Some(query) = parts.query {
+            self.painted(paint, |out| {
+                out.push(b'?');
+                write_clean(query, out);
+            });
         }
         if let Some(notice) = parts.notice {
             // Behind something else it tells more of that.
@@ -146,6 +152,9 @@ impl Line<'_> {
 
     /// What came of it: rows, changes, the error, what is missing.
     fn results(&mut self, status: Option<Status>, parts: &Parts<'_>) {
+        if let Some(code) = parts.status_code {
+            self.part(Paint::of(status), |out| write_number(code, out));
+        }
         if let Some(rows) = parts.rows {
             self.part(None, |out| write_count(rows, "row", out));
         }

@@ -142,6 +142,46 @@ keys! {
     /// Packets of a replication stream.
     MYSQL_BINLOG_EVENTS = "sniffx.mysql.binlog.events": Integer "{event}";
 
+    // HTTP.
+    /// The request's method.
+    HTTP_METHOD = "http.request.method": Text "";
+    /// The path of the request's target.
+    URL_PATH = "url.path": Text "";
+    /// What stands behind the question mark of the request's target.
+    URL_QUERY = "url.query": Text "";
+    /// The host that the request is meant for, as the client named it.
+    HTTP_HOST = "sniffx.http.host": Text "";
+    /// The client program as it names itself.
+    USER_AGENT = "user_agent.original": Text "";
+    /// The protocol's version: `1.1`.
+    NETWORK_PROTOCOL_VERSION = "network.protocol.version": Text "";
+    /// A header field of the request, by its name in lower case.
+    HTTP_REQUEST_HEADER = "http.request.header.": Text "";
+    /// Bytes of the request's body, as sent, without the lengths of its chunks.
+    HTTP_REQUEST_BODY_SIZE = "http.request.body.size": Integer "By";
+    /// The beginning of the request's body.
+    HTTP_REQUEST_BODY = "sniffx.http.request.body": Text "";
+    /// The response's status code.
+    HTTP_STATUS_CODE = "http.response.status_code": Integer "";
+    /// Bytes of the response's body, as sent, without the lengths of its chunks.
+    HTTP_RESPONSE_BODY_SIZE = "http.response.body.size": Integer "By";
+    /// The beginning of the response's body, decompressed.
+    HTTP_RESPONSE_BODY = "sniffx.http.response.body": Text "";
+    /// From the request's first byte to the response's first.
+    HTTP_FIRST_BYTE = "sniffx.http.first_byte_ns": Integer "ns";
+    /// A header field of the response, by its name in lower case.
+    HTTP_RESPONSE_HEADER = "http.response.header.": Text "";
+    /// Server-sent events in the response.
+    HTTP_EVENTS = "sniffx.http.events": Integer "{event}";
+    /// WebSocket frames to the server.
+    HTTP_TO_SERVER_FRAMES = "sniffx.http.to_server.frames": Integer "{frame}";
+    /// Bytes in WebSocket frames to the server.
+    HTTP_TO_SERVER_FRAME_BYTES = "sniffx.http.to_server.frame_bytes": Integer "By";
+    /// WebSocket frames to the client.
+    HTTP_TO_CLIENT_FRAMES = "sniffx.http.to_client.frames": Integer "{frame}";
+    /// Bytes in WebSocket frames to the client.
+    HTTP_TO_CLIENT_FRAME_BYTES = "sniffx.http.to_client.frame_bytes": Integer "By";
+
     // Redis.
     /// What a reply is: `status`, `error`, `integer`, `string`, `nil`, `array`, `map`, `set`, `push`, `double`, `boolean` or `big number`.
     REDIS_REPLY_TYPE = "sniffx.redis.reply.type": Text "";

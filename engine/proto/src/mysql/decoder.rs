@@ -161,7 +161,7 @@ impl MysqlDecoder {
                 (Command::STMT_CLOSE, Some(id)) => self.statements.close(self.statements.resolve(id)),
                 // Any of them.
                 (Command::STMT_CLOSE, None) => self.statements.clear(),
-                (Command::STMT_SEND_LONG_DATA, Some(id)) => self.add_long_data(id, out.max_text()),
+                (Command::STMT_SEND_LONG_DATA, _) => self.add_long_data(out.max_text()),
                 _ => {}
             }
             self.pop();
@@ -169,15 +169,16 @@ impl MysqlDecoder {
     }
 
     /// The oldest request is a part of a parameter's value.
-    fn add_long_data(&mut self, id: u32, max: usize) {
-        if let Some(front) = self.queue.front()
-            && let Some(parameter) = front.argument.and_then(|a| u16::try_from(a).ok())
-        {
-            let id = self.statements.resolve(id);
-            let part = self.queue.parameters(front);
-            let lost = front.loss.is_some();
-            self.statements.add_long_data(id, parameter, part, front.text_len, max, lost);
-        }
+    fn add_long_data(&mut self, max: usize) {
+        let Some(front) = self.queue.front() else { return };
+        let parameter = front.argument.and_then(|a| u16::try_from(a).ok());
+        let (Some(id), Some(parameter)) = (front.statement, parameter) else {
+            // It may be any statement's.
+            return self.statements.clear();
+        };
+        let id = self.statements.resolve(id);
+        let (part, lost) = (self.queue.parameters(front), front.loss.is_some());
+        self.statements.add_long_data(id, parameter, part, front.text_len, max, lost);
     }
 
     /// Notes the types that the oldest request, an execution, binds.

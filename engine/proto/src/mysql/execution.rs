@@ -79,10 +79,11 @@ impl<'a> Execution<'a> {
     }
 
     fn head(&self, c: &mut Cursor<'a>, named: bool) -> Result<Head<'a>, Unread> {
-        let placeholders = self.statement.map(|s| usize::from(s.parameters));
+        // Of an unknown statement nobody knows which values were sent ahead, even where their number is sent.
+        let placeholders = usize::from(self.statement.ok_or(Unread::Malformed)?.parameters);
         let count = if !named {
-            placeholders.ok_or(Unread::Malformed)?
-        } else if c.rest().is_empty() || placeholders == Some(0) && self.exchange.flags & COUNT_FOLLOWS == 0 {
+            placeholders
+        } else if c.rest().is_empty() || placeholders == 0 && self.exchange.flags & COUNT_FOLLOWS == 0 {
             0
         } else {
             let count = c.lenenc().ok_or(Unread::Cut)?;

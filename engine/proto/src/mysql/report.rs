@@ -145,7 +145,7 @@ impl Sources<'_> {
         } else if command == Command::QUERY && !kept.is_empty() {
             event = execution::put_attributes(event, kept);
         }
-        if command == Command::STMT_SEND_LONG_DATA {
+        if command == Command::STMT_SEND_LONG_DATA && exchange.loss.is_none() {
             event = event.number(Key::MYSQL_LONG_DATA_SIZE, exchange.text_len);
         }
         let outcome = match outcome {

@@ -111,11 +111,10 @@ const MAX_REGEX: usize = 4 << 20;
 
 impl Settings {
     pub(super) fn new(options: &Options) -> Result<Self, OptionError> {
-        let slow = options.last("slow").map(nanoseconds).transpose()?;
         let statement = options.last("statement").map(expression).transpose()?;
         let names = |option: &'static str| options.all(option).map(str::to_owned).collect();
         let wanted = Wanted {
-            slow,
+            slow: options.milliseconds("slow")?,
             errors: options.switch("errors"),
             users: names("user"),
             databases: names("db"),
@@ -159,15 +158,6 @@ impl Facts<'_> {
 
 fn is_one_of(names: &[String], name: &[u8]) -> bool {
     names.is_empty() || names.iter().any(|n| n.as_bytes() == name)
-}
-
-fn nanoseconds(value: &str) -> Result<u64, OptionError> {
-    // A number of milliseconds up to a day, with a fraction.
-    let milliseconds = value.parse::<f64>().ok().filter(|ms| (0.0..=86_400_000.0).contains(ms));
-    let duration = milliseconds.map(|ms| core::time::Duration::from_secs_f64(ms / 1e3));
-    duration
-        .and_then(|d| u64::try_from(d.as_nanos()).ok())
-        .ok_or_else(|| OptionError::new("slow", value, "a number of milliseconds, such as 100 or 0.5"))
 }
 
 fn expression(value: &str) -> Result<Regex, OptionError> {

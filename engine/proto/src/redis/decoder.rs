@@ -12,31 +12,8 @@ use super::server::Mode;
 use super::{MAX_NAME, Settings};
 use crate::event::{IncompleteReason, Key, Kind};
 use crate::pending::Pending;
+use crate::turns::{Ahead, Step};
 use crate::{Decode, Lost, Next, Out, Sensitivity, Window};
-
-/// One direction's place in its stream.
-#[derive(Debug)]
-pub(super) struct Step {
-    /// The next byte is known to begin something, or to be inside something whose end is known.
-    pub(super) in_step: bool,
-    /// The other side spoke since this one did: what comes now begins a message.
-    pub(super) fresh: bool,
-    /// The bytes kept may be the beginning of a message; more are needed to tell.
-    pub(super) trying: bool,
-    /// When its last byte was seen.
-    pub(super) last: Nanos,
-}
-
-impl Step {
-    fn new(in_step: bool) -> Self {
-        Self { in_step, fresh: true, trying: false, last: Nanos(0) }
-    }
-
-    /// Out of step: what comes is passed over until a message is recognised.
-    pub(super) fn lose(&mut self) {
-        (self.in_step, self.trying, self.fresh) = (false, false, false);
-    }
-}
 
 /// What is known of the session. Empty where nobody saw it.
 #[derive(Debug, Default)]
@@ -62,12 +39,6 @@ fn keep(to: &mut Vec<u8>, from: &[u8]) {
 
 /// The most commands that wait for their replies at once; clients that load data in bulk send thousands.
 const MAX_PENDING: usize = 16 << 10;
-
-/// After a client was seen sending before it had all replies, so many turns make it one that waits.
-const SENDS_AHEAD: u8 = 16;
-
-/// A client that sends ahead is followed again after a loss when both sides were silent for so long (nanoseconds).
-const SILENCE: u64 = 1_000_000_000;
 
 /// Decodes one Redis connection.
 #[derive(Debug)]
@@ -96,8 +67,7 @@ pub struct RedisDecoder {
     replies: Replies,
     /// The next command is left unanswered, too.
     skip_next: bool,
-    /// Above 0: the client sends commands before it has the replies to earlier ones.
-    ahead: u8,
+    ahead: Ahead,
     /// Commands were lost that may have replies.
     pub(super) doubtful: bool,
     /// Why exchanges are incomplete while the server is out of step.
@@ -127,7 +97,7 @@ impl RedisDecoder {
             subscriptions: 0,
             replies: Replies::On,
             skip_next: false,
-            ahead: 0,
+            ahead: Ahead::default(),
             // Of a connection that is joined in the middle: other commands may wait for their replies.
             doubtful: midstream,
             reason: IncompleteReason::Midstream,
@@ -167,7 +137,7 @@ impl RedisDecoder {
     pub(super) fn make_room(&mut self, turn: bool, time: Nanos, out: &mut Out<'_>) {
         let paired = self.server.in_step && !self.doubtful;
         if turn && paired && self.mode == Mode::Commands && self.subscriptions == 0 {
-            self.ahead = if self.queue.is_empty() { self.ahead.saturating_sub(1) } else { SENDS_AHEAD };
+            self.ahead.turn(self.queue.is_empty());
         }
         if self.doubtful && turn {
             self.doubtful = false;
@@ -307,8 +277,7 @@ impl RedisDecoder {
     /// Whether what the server says now answers the oldest command that waits: everything that waits was sent since it last spoke.
     pub(super) fn is_turn(&self, fresh: bool, before: Nanos) -> bool {
         let Some(front) = self.queue.front() else { return false };
-        let sure = self.ahead == 0 || front.start.since(before) >= SILENCE;
-        fresh && sure && front.start >= before && !self.doubtful
+        fresh && !self.doubtful && self.ahead.answers(front.start, before)
     }
 }
 

@@ -12,6 +12,10 @@ pub(super) struct Parts<'a> {
     pub(super) state: Option<&'a [u8]>,
     operation: Option<&'a [u8]>,
     pub(super) text: Option<&'a [u8]>,
+    pub(super) method: Option<&'a [u8]>,
+    pub(super) path: Option<&'a [u8]>,
+    pub(super) query: Option<&'a [u8]>,
+    pub(super) status_code: Option<u64>,
     pub(super) full_length: Option<u64>,
     pub(super) notice: Option<&'a [u8]>,
     pub(super) has_parameters: bool,
@@ -43,6 +47,10 @@ const PLACED: &[Key] = &[
     Key::SESSION_STATE,
     Key::DB_OPERATION_NAME,
     Key::DB_QUERY_TEXT,
+    Key::HTTP_METHOD,
+    Key::URL_PATH,
+    Key::URL_QUERY,
+    Key::HTTP_STATUS_CODE,
     Key::TEXT_LENGTH,
     Key::NOTICE,
     Key::DB_QUERY_PARAMETER,
@@ -70,7 +78,14 @@ const PLACED: &[Key] = &[
 ];
 
 /// Keys that say too little to people to stand on a line.
-const LEFT_OUT: &[Key] = &[Key::DB_COLUMNS, Key::DB_STATEMENT_ID, Key::DB_RESPONSE_SIZE];
+const LEFT_OUT: &[Key] = &[
+    Key::DB_COLUMNS,
+    Key::DB_STATEMENT_ID,
+    Key::DB_RESPONSE_SIZE,
+    Key::REDIS_REPLY_TYPE,
+    Key::NETWORK_PROTOCOL_VERSION,
+    Key::HTTP_FIRST_BYTE,
+];
 
 impl<'a> Parts<'a> {
     pub(super) fn of(arena: &'a Arena, event: &'a Event) -> Self {
@@ -117,6 +132,10 @@ impl<'a> Parts<'a> {
             state: text(Key::SESSION_STATE),
             operation: text(Key::DB_OPERATION_NAME),
             text: text(Key::DB_QUERY_TEXT),
+            method: text(Key::HTTP_METHOD),
+            path: text(Key::URL_PATH),
+            query: text(Key::URL_QUERY),
+            status_code: number(Key::HTTP_STATUS_CODE),
             full_length: number(Key::TEXT_LENGTH),
             notice: text(Key::NOTICE),
             has_parameters: find(Key::DB_QUERY_PARAMETER).is_some(),

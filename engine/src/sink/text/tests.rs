@@ -132,3 +132,19 @@ fn summaries_show_both_ways() {
                     100 B retransmitted, 3 out of order in dump/1.to_client  2.50 s  tcp.midstream=yes\n";
     assert!(line.ends_with(expected), "{line}");
 }
+
+#[test]
+fn a_request_with_its_status() {
+    let line = line("http", Kind::Exchange, |e| {
+        e.status(Status::Error)
+            .until(Nanos(TIME.0 + 2_500_000))
+            .text(Key::HTTP_METHOD, b"GET", Sensitivity::Public)
+            .text(Key::URL_PATH, b"/items", Sensitivity::Literal)
+            .text(Key::URL_QUERY, b"q=1", Sensitivity::Literal)
+            .text(Key::HTTP_HOST, b"shop.example", Sensitivity::Public)
+            .number(Key::HTTP_STATUS_CODE, 404)
+            .text(Key::ERROR_MESSAGE, b"Not Found", Sensitivity::Public)
+    });
+    let expected = "http GET /items?q=1  404  error: Not Found  2.50 ms  http.host=shop.example\n";
+    assert!(line.ends_with(expected), "{line}");
+}

@@ -1,0 +1,266 @@
+//! A request on its way, and what was kept of it; the response that is read.
+
+use sniff_x_flow::Nanos;
+
+use super::Settings;
+use super::body::Body;
+use super::head::{Fields, Oddities, Request, Response};
+use crate::event::IncompleteReason;
+
+/// Bytes that are missing in an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loss {
+    pub(super) reason: IncompleteReason,
+    pub(super) bytes: u64,
+}
+
+/// One request. Its texts lie in the queue's buffer, one behind the other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exchange {
+    /// When its first byte was seen, and its last one so far.
+    pub(super) start: Nanos,
+    pub(super) end: Nanos,
+    /// Lengths of the texts: see [`Texts`].
+    lens: [usize; 6],
+    /// `1.1` as 11.
+    pub(super) version: u8,
+    pub(super) odd: Oddities,
+    pub(super) body_size: u64,
+    /// The method is HEAD: the response has no body, whatever its head says.
+    pub(super) is_head: bool,
+    /// The method is CONNECT: what comes behind the response is another protocol.
+    pub(super) is_connect: bool,
+    /// Its last byte was seen.
+    pub(super) complete: bool,
+    /// An event told of it.
+    pub(super) reported: bool,
+    pub(super) loss: Option<Loss>,
+}
+
+/// The texts of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Texts<'a> {
+    pub(super) method: &'a [u8],
+    pub(super) path: &'a [u8],
+    pub(super) query: &'a [u8],
+    pub(super) host: &'a [u8],
+    pub(super) agent: &'a [u8],
+    /// The wanted header fields: `name\0value\0` each.
+    pub(super) headers: &'a [u8],
+    pub(super) body: &'a [u8],
+}
+
+impl Exchange {
+    pub(super) fn new(request: &Request<'_>, start: Nanos) -> Self {
+        Self {
+            start,
+            end: start,
+            lens: [0; 6],
+            version: version(request.version),
+            odd: request.odd,
+            body_size: 0,
+            is_head: request.method == b"HEAD",
+            is_connect: request.method == b"CONNECT",
+            complete: false,
+            reported: false,
+            loss: None,
+        }
+    }
+
+    /// The texts of a request's head in the order in which they are kept; none is longer than `max`.
+    pub(super) fn texts<'a>(request: &Request<'a>, headers: &'a [u8], max: usize) -> [&'a [u8]; 6] {
+        let target = request.target;
+        // A proxy is sent whole addresses.
+        let (host, target) = match target.strip_prefix(b"http://") {
+            Some(rest) => {
+                let slash = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
+                let (host, target) = rest.split_at(slash);
+                // What stands before an @ is a user with a password.
+                (host.rsplit(|b| *b == b'@').next(), target)
+            }
+            None => (None, target),
+        };
+        let target = target.split(|b| *b == b'#').next().unwrap_or_default();
+        let mut parts = target.splitn(2, |b| *b == b'?');
+        let (path, query) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let host = host.or_else(|| request.fields.get("host")).unwrap_or_default();
+        let agent = request.fields.get("user-agent").unwrap_or_default();
+        [request.method, path, query, host, agent, headers].map(|t| t.get(..max).unwrap_or(t))
+    }
+
+    pub(super) fn set_lens(&mut self, texts: &[&[u8]; 6]) {
+        self.lens = texts.map(<[u8]>::len);
+    }
+
+    /// The texts out of what was kept.
+    pub(super) fn kept<'a>(&self, mut kept: &'a [u8]) -> Texts<'a> {
+        let mut next = |len: usize| {
+            let (text, rest) = kept.split_at(len.min(kept.len()));
+            kept = rest;
+            text
+        };
+        let [method, path, query, host, agent, headers] = self.lens.map(&mut next);
+        Texts { method, path, query, host, agent, headers, body: kept }
+    }
+
+    /// Bytes of it are missing; the first reason stays.
+    pub(super) fn lose(&mut self, reason: IncompleteReason, bytes: u64) {
+        let loss = self.loss.get_or_insert(Loss { reason, bytes: 0 });
+        loss.bytes = loss.bytes.saturating_add(bytes);
+    }
+}
+
+/// The response that is read.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) code: u16,
+    pub(super) version: u8,
+    pub(super) odd: Oddities,
+    pub(super) reason: Vec<u8>,
+    /// The wanted header fields: `name\0value\0` each.
+    pub(super) headers: Vec<u8>,
+    pub(super) coding: Coding,
+    pub(super) body: Body,
+    pub(super) body_size: u64,
+    /// The beginning of the body.
+    pub(super) preview: Vec<u8>,
+    /// Server-sent events so far, where it is a stream of these.
+    pub(super) events: Option<u64>,
+    /// The last bytes of the body were line feeds: so many.
+    pub(super) feeds: u8,
+    /// When its first byte was seen.
+    pub(super) first_byte: Nanos,
+    /// A head was read; the body goes on.
+    pub(super) open: bool,
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self {
+            code: 0,
+            version: 0,
+            odd: Oddities::default(),
+            reason: Vec::new(),
+            headers: Vec::new(),
+            coding: Coding::Plain,
+            body: Body::Over,
+            body_size: 0,
+            preview: Vec::new(),
+            events: None,
+            feeds: 0,
+            first_byte: Nanos(0),
+            open: false,
+        }
+    }
+}
+
+impl Answer {
+    /// A response begins.
+    pub(super) fn begin(&mut self, response: &Response<'_>, settings: &Settings, at: Nanos) {
+        const MAX_REASON: usize = 128;
+        self.code = response.code;
+        self.version = version(response.version);
+        self.odd = response.odd;
+        self.reason.clear();
+        self.reason.extend_from_slice(response.reason.get(..MAX_REASON).unwrap_or(response.reason));
+        self.headers.clear();
+        collect(response.fields, settings, &mut self.headers);
+        self.coding = Coding::of(response.fields);
+        self.body_size = 0;
+        self.preview.clear();
+        let is_stream =
+            response.fields.get("content-type").is_some_and(|t| starts_with(t, b"text/event-stream"));
+        self.events = (is_stream && self.coding == Coding::Plain).then_some(0);
+        self.feeds = 0;
+        self.first_byte = at;
+        self.open = true;
+    }
+
+    /// Bytes of the body; `shown` of all are kept.
+    pub(super) fn content(&mut self, bytes: &[u8], shown: usize) {
+        self.body_size += bytes.len() as u64;
+        let room = shown.saturating_sub(self.preview.len());
+        self.preview.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        if let Some(events) = &mut self.events {
+            // An event ends with an empty line.
+            for &byte in bytes {
+                match byte {
+                    b'\n' => {
+                        self.feeds += 1;
+                        if self.feeds == 2 {
+                            *events += 1;
+                            self.feeds = 0;
+                        }
+                    }
+                    b'\r' => {}
+                    _ => self.feeds = 0,
+                }
+            }
+        }
+    }
+}
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coding {
+    Plain,
+    Gzip,
+    Deflate,
+    Brotli,
+    Zstd,
+    /// One that is not known, or several.
+    Other,
+}
+
+impl Coding {
+    pub(super) fn of(fields: Fields<'_>) -> Self {
+        match fields.get("content-encoding") {
+            None | Some(b"") => Self::Plain,
+            Some(name) if name.eq_ignore_ascii_case(b"identity") => Self::Plain,
+            Some(name) if name.eq_ignore_ascii_case(b"gzip") || name.eq_ignore_ascii_case(b"x-gzip") => {
+                Self::Gzip
+            }
+            Some(name) if name.eq_ignore_ascii_case(b"deflate") => Self::Deflate,
+            Some(name) if name.eq_ignore_ascii_case(b"br") => Self::Brotli,
+            Some(name) if name.eq_ignore_ascii_case(b"zstd") => Self::Zstd,
+            Some(_) => Self::Other,
+        }
+    }
+}
+
+/// The wanted header fields, `name\0value\0` each; secrets are left out where they stand.
+pub(super) fn collect(fields: Fields<'_>, settings: &Settings, to: &mut Vec<u8>) {
+    if settings.headers.is_empty() {
+        return;
+    }
+    for (name, value) in fields.iter() {
+        let Some(wanted) = settings.headers.iter().find(|h| name.eq_ignore_ascii_case(h.as_bytes())) else {
+            continue;
+        };
+        to.extend_from_slice(wanted.as_bytes());
+        to.push(0);
+        to.extend_from_slice(if is_secret(wanted) { HIDDEN } else { value });
+        to.push(0);
+    }
+}
+
+/// What stands in a secret's place.
+pub(super) const HIDDEN: &[u8] = b"<secret>";
+
+/// Fields whose values are secrets; names in lower case.
+fn is_secret(name: &str) -> bool {
+    const SECRET: [&str; 6] =
+        ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "authentication-info"];
+    SECRET.contains(&name) || name.contains("token") || name.contains("secret") || name.contains("password")
+}
+
+fn version(version: &[u8]) -> u8 {
+    match version {
+        [major, b'.', minor] => (major & 0xf) * 10 + (minor & 0xf),
+        _ => 0,
+    }
+}
+
+fn starts_with(text: &[u8], word: &[u8]) -> bool {
+    text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
+}

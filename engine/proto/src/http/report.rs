@@ -1,0 +1,175 @@
+//! Events: requests with their responses, WebSocket messages, sessions.
+
+use sniff_x_flow::{Direction, Nanos};
+
+use super::Settings;
+use super::content;
+use super::exchange::{Answer, Exchange};
+use super::head::Oddities;
+use crate::event::{IncompleteReason, Key, Kind, Status, Suffix};
+use crate::{EventBuilder, Out, Sensitivity};
+
+/// The plugin's name.
+pub(super) const NAME: &str = "http";
+
+/// How a request went.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Outcome<'a> {
+    Answered {
+        answer: &'a Answer,
+        end: Nanos,
+    },
+    /// Nobody knows; of a response that began, what is known.
+    Incomplete {
+        reason: IncompleteReason,
+        answer: Option<&'a Answer>,
+    },
+}
+
+/// Tells of one request; `kept` is what was kept of it.
+pub(super) fn exchange(
+    settings: &Settings,
+    exchange: &Exchange,
+    kept: &[u8],
+    outcome: Outcome<'_>,
+    out: &mut Out<'_>,
+) {
+    let (answer, end, status) = match outcome {
+        Outcome::Answered { answer, end } => {
+            let status = if answer.code >= 400 { Status::Error } else { Status::Ok };
+            (Some(answer), Some(end), status)
+        }
+        Outcome::Incomplete { reason, answer } => (answer, None, Status::Incomplete(reason)),
+    };
+    let status = exchange.loss.map_or(status, |loss| Status::Incomplete(loss.reason));
+    let duration = end.map(|end| end.since(exchange.start));
+    if !settings.want(status, duration) {
+        return out.withhold();
+    }
+    let (public, literal) = (Sensitivity::Public, Sensitivity::Literal);
+    let texts = exchange.kept(kept);
+    let mut event =
+        out.event(NAME, Kind::Exchange, exchange.start).status(status).maybe(end, EventBuilder::until);
+    event = event.text(Key::HTTP_METHOD, texts.method, public).text(Key::URL_PATH, texts.path, literal);
+    for (key, text, sensitivity) in [
+        (Key::URL_QUERY, texts.query, literal),
+        (Key::HTTP_HOST, texts.host, public),
+        (Key::USER_AGENT, texts.agent, public),
+    ] {
+        if !text.is_empty() {
+            event = event.text(key, text, sensitivity);
+        }
+    }
+    event = version(event, exchange.version);
+    event = headers(event, Key::HTTP_REQUEST_HEADER, texts.headers);
+    event = event.number(Key::HTTP_REQUEST_BODY_SIZE, exchange.body_size);
+    if !texts.body.is_empty() {
+        event = event.text(Key::HTTP_REQUEST_BODY, texts.body, literal);
+    }
+    let mut odd = exchange.odd;
+    if let Some(answer) = answer {
+        event = response(event, settings, exchange, answer);
+        if odd.is_empty() {
+            odd = answer.odd;
+        }
+    }
+    event = oddities(event, odd);
+    let lost = exchange.loss.map(|loss| loss.bytes).filter(|bytes| *bytes > 0);
+    event.maybe(lost, |e, bytes| e.number(Key::GAP_BYTES, bytes)).emit();
+}
+
+fn response<'e>(
+    event: EventBuilder<'e>,
+    settings: &Settings,
+    exchange: &Exchange,
+    answer: &Answer,
+) -> EventBuilder<'e> {
+    let mut event = event
+        .number(Key::HTTP_STATUS_CODE, u64::from(answer.code))
+        .number(Key::HTTP_RESPONSE_BODY_SIZE, answer.body_size)
+        .number(Key::HTTP_FIRST_BYTE, answer.first_byte.since(exchange.start));
+    if answer.code >= 400 && !answer.reason.is_empty() {
+        event = event.text(Key::ERROR_MESSAGE, &answer.reason, Sensitivity::Public);
+    }
+    event = headers(event, Key::HTTP_RESPONSE_HEADER, &answer.headers);
+    if let Some(events) = answer.events {
+        event = event.number(Key::HTTP_EVENTS, events);
+    }
+    if settings.body > 0 && !answer.preview.is_empty() {
+        let body = content::decoded(answer.coding, &answer.preview, settings.body);
+        event = event.text(Key::HTTP_RESPONSE_BODY, &body, Sensitivity::Literal);
+    }
+    event
+}
+
+fn version(event: EventBuilder<'_>, version: u8) -> EventBuilder<'_> {
+    let text: &[u8] = match version {
+        9 => b"0.9",
+        10 => b"1.0",
+        11 => b"1.1",
+        _ => return event,
+    };
+    event.text(Key::NETWORK_PROTOCOL_VERSION, text, Sensitivity::Public)
+}
+
+/// Fields `name\0value\0`, each as a member of a family.
+fn headers<'e>(mut event: EventBuilder<'e>, key: Key, kept: &[u8]) -> EventBuilder<'e> {
+    let mut parts = kept.split(|b| *b == 0);
+    while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+        let sensitivity = Sensitivity::Literal;
+        event = event.member_text(key, Suffix::Name(name), value, value.len() as u64, sensitivity);
+    }
+    event
+}
+
+fn oddities(event: EventBuilder<'_>, odd: Oddities) -> EventBuilder<'_> {
+    if odd.is_empty() {
+        return event;
+    }
+    let words = odd.words().collect::<Vec<_>>().join("; ");
+    event.text(Key::NOTICE, words.as_bytes(), Sensitivity::Public)
+}
+
+/// Says something that belongs to no exchange.
+pub(super) fn notice(what: &str, at: Nanos, lost: Option<u64>, out: &mut Out<'_>) {
+    out.event(NAME, Kind::Notice, at)
+        .text(Key::NOTICE, what.as_bytes(), Sensitivity::Public)
+        .maybe(lost, |e, n| e.number(Key::GAP_BYTES, n))
+        .emit();
+}
+
+/// The connection speaks something else.
+pub(super) fn session(state: &str, at: Nanos, notice: Option<&str>, out: &mut Out<'_>) {
+    out.event(NAME, Kind::Session, at)
+        .text(Key::SESSION_STATE, state.as_bytes(), Sensitivity::Public)
+        .maybe(notice, |e, n| e.text(Key::NOTICE, n.as_bytes(), Sensitivity::Public))
+        .emit();
+}
+
+/// A text message of a WebSocket.
+pub(super) fn message(direction: Direction, text: &[u8], len: u64, end: Nanos, out: &mut Out<'_>) {
+    let key = match direction {
+        Direction::ToServer => Key::HTTP_REQUEST_BODY,
+        Direction::ToClient => Key::HTTP_RESPONSE_BODY,
+    };
+    out.event(NAME, Kind::Message, end).cut_text(key, text, len, Sensitivity::Literal).emit();
+}
+
+/// What came behind an upgrade: frames and bytes of both directions.
+pub(super) fn websocket(since: Nanos, [to_server, to_client]: [(u64, u64); 2], lost: u64, out: &mut Out<'_>) {
+    let now = out.now();
+    let mut event = out
+        .event(NAME, Kind::Session, since)
+        .until(now)
+        .text(Key::SESSION_STATE, b"websocket", Sensitivity::Public)
+        .number(Key::HTTP_TO_SERVER_FRAMES, to_server.0)
+        .number(Key::HTTP_TO_SERVER_FRAME_BYTES, to_server.1)
+        .number(Key::HTTP_TO_CLIENT_FRAMES, to_client.0)
+        .number(Key::HTTP_TO_CLIENT_FRAME_BYTES, to_client.1);
+    event = if lost > 0 {
+        event.status(Status::Incomplete(IncompleteReason::Gap)).number(Key::GAP_BYTES, lost)
+    } else {
+        event.status(Status::Ok)
+    };
+    event.emit();
+}

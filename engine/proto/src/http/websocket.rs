@@ -1,0 +1,170 @@
+//! Frames of the WebSocket protocol (RFC 6455): counted, and the text of the first bytes of each message.
+
+/// How far one direction's frames are.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    pub(super) frames: u64,
+    pub(super) bytes: u64,
+    /// Bytes of the current frame's payload that are to come.
+    left: u64,
+    mask: Option<[u8; 4]>,
+    /// How many bytes of the payload went by, for the mask.
+    offset: usize,
+    opcode: u8,
+    /// The current frame ends its message.
+    is_last: bool,
+    /// The kind of the message that goes on over several frames.
+    message: u8,
+    /// The beginning of the current message.
+    pub(super) text: Vec<u8>,
+    pub(super) text_len: u64,
+}
+
+/// What became of a look at the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    More,
+    Used(usize),
+    /// So many bytes are done with, and so many behind them are of no interest.
+    Skip(usize, u64),
+    /// So many bytes are done with; a text message ended with them.
+    Text(usize),
+    /// So many bytes are done with; the closing frame ended with them.
+    Closed(usize),
+    Bad,
+}
+
+const TEXT: u8 = 1;
+const CLOSE: u8 = 8;
+
+impl Frames {
+    /// One step; of a message's text at most `limit` bytes are kept.
+    pub(super) fn step(&mut self, bytes: &[u8], limit: usize) -> Step {
+        if self.left > 0 {
+            return self.payload(bytes, limit);
+        }
+        let [first, second, rest @ ..] = bytes else { return Step::More };
+        let (len, head) = match second & 0x7f {
+            126 => match rest.first_chunk() {
+                Some(len) => (u64::from(u16::from_be_bytes(*len)), 4),
+                None => return Step::More,
+            },
+            127 => match rest.first_chunk() {
+                Some(len) => (u64::from_be_bytes(*len), 10),
+                None => return Step::More,
+            },
+            len => (u64::from(len), 2),
+        };
+        let masked = second & 0x80 != 0;
+        let mask = bytes.get(head..).and_then(<[u8]>::first_chunk).copied();
+        if masked && mask.is_none() {
+            return Step::More;
+        }
+        let opcode = first & 0x0f;
+        if !matches!(opcode, 0..=2 | 8..=10) || len > i64::MAX.cast_unsigned() {
+            return Step::Bad;
+        }
+        self.mask = mask.filter(|_| masked);
+        (self.left, self.offset, self.opcode, self.is_last) = (len, 0, opcode, first & 0x80 != 0);
+        self.frames += 1;
+        self.bytes += len;
+        if matches!(opcode, 1 | 2) {
+            self.message = opcode;
+            self.text.clear();
+            self.text_len = 0;
+        }
+        let used = head + if masked { 4 } else { 0 };
+        if len == 0 { self.ends(used) } else { Step::Used(used) }
+    }
+
+    fn payload(&mut self, bytes: &[u8], limit: usize) -> Step {
+        let here = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+        if here == 0 {
+            return Step::More;
+        }
+        let part = bytes.get(..here).unwrap_or(bytes);
+        let is_text = self.opcode < CLOSE && self.message == TEXT;
+        if is_text {
+            let room = limit.saturating_sub(self.text.len());
+            let mask = self.mask.unwrap_or_default();
+            let offset = self.offset;
+            let plain = part.iter().zip(mask.iter().cycle().skip(offset % 4)).map(|(b, m)| b ^ m);
+            self.text.extend(plain.take(room));
+        }
+        self.text_len += if is_text { here as u64 } else { 0 };
+        self.offset = (self.offset + here) % 4;
+        self.left -= here as u64;
+        if self.left == 0 {
+            return self.ends(here);
+        }
+        if !is_text || self.text.len() >= limit {
+            // All but the last byte, with which the frame ends.
+            let then = self.left - 1;
+            self.text_len += if is_text { then } else { 0 };
+            self.left = 1;
+            return Step::Skip(here, then);
+        }
+        Step::Used(here)
+    }
+
+    fn ends(&mut self, used: usize) -> Step {
+        match self.opcode {
+            CLOSE => Step::Closed(used),
+            0..=2 if self.is_last && self.message == TEXT => {
+                self.message = 0;
+                Step::Text(used)
+            }
+            _ => Step::Used(used),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_both_sides() {
+        let mut bytes = vec![0x81, 0x85, 1, 2, 3, 4];
+        bytes.extend(b"hello".iter().zip([1, 2, 3, 4, 1]).map(|(b, m)| b ^ m));
+        // In two parts, with a ping between.
+        bytes.extend([0x01, 3, b'a', b'b', b'c', 0x89, 0, 0x80, 1, b'd']);
+        bytes.extend([0x82, 126, 0x03, 0xe8]);
+        bytes.extend(vec![0; 1000]);
+        bytes.extend([0x88, 2, 3, 0xe8]);
+        for part in [1, 5, 4000] {
+            let (mut frames, mut at, mut end, mut skip, mut texts, mut closed) =
+                (Frames::default(), 0, 0, 0_usize, Vec::new(), false);
+            while at < bytes.len() {
+                let passed = skip.min(end - at);
+                (at, skip) = (at + passed, skip - passed);
+                match if skip > 0 { Step::More } else { frames.step(&bytes[at..end], 100) } {
+                    Step::More => end = (end + part).min(bytes.len()),
+                    Step::Used(n) => at += n,
+                    Step::Skip(n, then) => {
+                        at += n;
+                        skip = usize::try_from(then).unwrap();
+                    }
+                    Step::Text(n) => {
+                        at += n;
+                        texts.push(String::from_utf8(frames.text.clone()).unwrap());
+                    }
+                    Step::Closed(n) => {
+                        at += n;
+                        closed = true;
+                    }
+                    Step::Bad => panic!(),
+                }
+            }
+            assert_eq!(texts, ["hello", "abcd"], "{part}");
+            assert_eq!((frames.frames, frames.bytes, closed), (6, 5 + 3 + 1 + 1000 + 2, true));
+        }
+    }
+
+    #[test]
+    fn nonsense() {
+        assert_eq!(Frames::default().step(&[0x83, 0], 10), Step::Bad);
+        assert_eq!(Frames::default().step(&[0x81, 127, 0xff, 0, 0, 0, 0, 0, 0, 0], 10), Step::Bad);
+        assert_eq!(Frames::default().step(&[0x81], 10), Step::More);
+    }
+}
