@@ -51,7 +51,10 @@ fn no_source_lists_the_interfaces_and_gives_an_example() {
 
 #[test]
 fn no_plugin_and_nothing_to_write() {
-    wrong(&["--iface", "lo"], &["PLUGIN", "--write", "mysql, redis, http, tcp", "Try: sniff-x --iface lo mysql"]);
+    wrong(
+        &["--iface", "lo"],
+        &["PLUGIN", "--write", "mysql, redis, http, tcp", "Try: sniff-x --iface lo mysql"],
+    );
     wrong(&["--read", "x.pcap"], &["Try: sniff-x --read x.pcap mysql"]);
 }
 
