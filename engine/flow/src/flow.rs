@@ -47,6 +47,11 @@ impl Endpoint {
         Ipv6Addr::from_bits(self.address).to_canonical()
     }
 
+    /// The sixteen bytes of the address as a number.
+    pub(crate) const fn bits(self) -> u128 {
+        self.address
+    }
+
     /// The port in host byte order.
     #[must_use]
     pub const fn port(self) -> u16 {
@@ -115,7 +120,7 @@ pub struct FlowKey {
 }
 
 /// Where a flow was seen beside its 5-tuple.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Place {
     /// VLAN ids, outermost first.
     pub vlans: [Option<u16>; 2],
