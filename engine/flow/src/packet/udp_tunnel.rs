@@ -53,14 +53,13 @@ fn vxlan_gpe(walk: &Walk<'_>, rest: Rest<'_>) -> Result<Option<Parsed>, Stop> {
 
 /// GENEVE: version 0 and the options' length in words, flags, EtherType, network, reserved, options. Control packets carry no traffic.
 fn geneve(walk: &Walk<'_>, rest: Rest<'_>) -> Result<Option<Parsed>, Stop> {
-    let [options @ ..=0x3f, 0 | 0x40, p0, p1, n0, n1, n2, 0] = rest.array(0)? else { return Ok(None) };
+    let [options @ ..=0x3f, 0 | 0x40, p0, p1, _, _, _, 0] = rest.array(0)? else { return Ok(None) };
     let ether_type = u16::from_be_bytes([p0, p1]);
     if !matches!(ether_type, ether::IPV4 | ether::IPV6 | ether::BRIDGED) {
         return Ok(None);
     }
-    let network = u32::from_be_bytes([0, n0, n1, n2]);
     let rest = rest.skip(8 + usize::from(options) * 4)?;
-    let walk = walk.enter(Tunnel::Geneve, network)?;
+    let walk = walk.enter(Tunnel::Geneve, 0)?;
     if ether_type == ether::BRIDGED {
         return link::ethernet(walk, rest).map(Some);
     }

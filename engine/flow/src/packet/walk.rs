@@ -4,12 +4,12 @@
 //!
 //! | tunnel | its id |
 //! | --- | --- |
-//! | VXLAN, GENEVE, 802.1ah | the network (VNI, I-SID) |
+//! | VXLAN, 802.1ah | the network (VNI, I-SID) |
 //! | GRE with Ethernet inside | the network in its key: all of it below 2^20, else the upper 24 bits (NVGRE, whose lower 8 bits differ from flow to flow; RFC 7637 reserves its networks below 2^12) |
 //! | GRE with IP inside, PPTP, IP in IP, 6in4, EtherIP, MPLS in IP, Ethernet in IP | the two outer addresses, in either order; keys and call ids may differ by direction |
 //! | ERSPAN | the session |
 //! | PPPoE | the session |
-//! | GTP-U, Teredo | that it is one: each direction has a TEID of its own, and a mobile station changes its base station |
+//! | GENEVE, GTP-U, Teredo | that it is one: what is routed between logical networks carries the VNI of where it goes (as in OVN), each direction of GTP-U has a TEID of its own, and a mobile station changes its base station |
 //! | MPLS, NSH, VN-Tag, 802.1BR | none: labels belong to one direction, often the other has none |
 //!
 //! Ids of all levels are mixed into one number, VLAN ids inside a tunnel too, and of three or more tags outside of one all beyond the second.
