@@ -1,15 +1,11 @@
 //! Checksums (RFC 1071), for those who ask: IPv4 header, TCP, UDP.
 
-use etherparse::IpNumber;
-
 use super::rest::Rest;
 use super::walk::Walk;
 use super::{Ends, Stop};
 
 /// IPv4 options that change the destination underway (RFC 791): loose and strict source route.
 const SOURCE_ROUTES: [u8; 2] = [131, 137];
-/// The home address option (RFC 6275), which names the real source.
-const HOME_ADDRESS: u8 = 0xc9;
 
 /// Checks an IPv4 header.
 pub(super) fn header(bytes: &[u8]) -> Result<(), Stop> {
@@ -31,27 +27,6 @@ pub(super) fn transport(walk: &Walk<'_>, ends: &Ends, protocol: u8, rest: Rest<'
 /// Whether IPv4 options change the destination underway: the checksum covers the last one. Errs on the side of yes.
 pub(super) fn source_routed(options: &[u8]) -> bool {
     options.iter().any(|byte| SOURCE_ROUTES.contains(byte))
-}
-
-/// Whether an IPv6 extension header says that the checksum covers other addresses than the IPv6 header's: a routing header that leads on,
-/// a home address.
-pub(super) fn readdressed(kind: IpNumber, header: Rest<'_>) -> Result<bool, Stop> {
-    Ok(match kind {
-        IpNumber::IPV6_ROUTE_HEADER => header.u8(3)? != 0,
-        IpNumber::IPV6_DESTINATION_OPTIONS => {
-            let end = (usize::from(header.u8(1)?) + 1) * 8;
-            let mut at = 2;
-            while at < end {
-                match header.u8(at)? {
-                    0 => at += 1, // Pad1 has no length.
-                    HOME_ADDRESS => return Ok(true),
-                    _ => at += 2 + usize::from(header.u8(at + 1)?),
-                }
-            }
-            false
-        }
-        _ => false,
-    })
 }
 
 /// The sum of 16-bit words, an odd byte being the upper half of one.

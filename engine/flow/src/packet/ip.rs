@@ -15,6 +15,8 @@ use crate::Endpoint;
 const MAX_EXTENSIONS: usize = 12;
 /// The jumbo payload option (RFC 2675).
 const JUMBO: u8 = 0xc2;
+/// The home address option (RFC 6275).
+const HOME_ADDRESS: u8 = 0xc9;
 
 /// Reads an IP packet whose version only its first byte tells.
 pub(super) fn either(walk: &Walk<'_>, packet: Rest<'_>) -> Result<Parsed, Stop> {
@@ -96,21 +98,22 @@ pub(super) fn v6(walk: &Walk<'_>, packet: Rest<'_>) -> Result<Parsed, Stop> {
 /// Reads what is behind an IP header that says `next`: extension headers, then the transport or a tunnel.
 #[inline(never)]
 pub(super) fn behind(
-    mut walk: Walk<'_>,
+    walk: Walk<'_>,
     version: Version,
     ends: &Ends,
     mut next: u8,
     mut rest: Rest<'_>,
 ) -> Result<Parsed, Stop> {
+    let mut ends = *ends;
     for _ in 0..MAX_EXTENSIONS {
         match (IpNumber(next), version) {
             (IpNumber::TCP, _) => {
                 if walk.options.verify_checksums {
-                    checksum::transport(&walk, ends, next, rest)?;
+                    checksum::transport(&walk, &ends, next, rest)?;
                 }
-                return transport::tcp(&walk, ends, rest);
+                return transport::tcp(&walk, &ends, rest);
             }
-            (IpNumber::UDP, _) => return transport::udp(&walk, ends, rest),
+            (IpNumber::UDP, _) => return transport::udp(&walk, &ends, rest),
             (IpNumber::AUTHENTICATION_HEADER, _) => {
                 // RFC 4302: its length counts 4-byte words, less 2.
                 next = rest.u8(0)?;
@@ -125,8 +128,10 @@ pub(super) fn behind(
                 | IpNumber::SHIM6),
                 Version::V6,
             ) => {
-                if walk.options.verify_checksums && checksum::readdressed(kind, rest)? {
-                    walk = walk.unchecked();
+                match kind {
+                    IpNumber::IPV6_ROUTE_HEADER => last_hop(rest, &mut ends)?,
+                    IpNumber::IPV6_DESTINATION_OPTIONS => home_address(rest, &mut ends)?,
+                    _ => {}
                 }
                 next = rest.u8(0)?;
                 rest = rest.skip((usize::from(rest.u8(1)?) + 1) * 8)?;
@@ -139,10 +144,10 @@ pub(super) fn behind(
                 rest = rest.skip(8)?;
                 if word & 0xfff9 != 0 {
                     let at = (u32::from(word & 0xfff8), word & 1 != 0);
-                    return Ok(fragment(&walk, ends, id, next, at, rest));
+                    return Ok(fragment(&walk, &ends, id, next, at, rest));
                 }
             }
-            _ => return tunnel::in_ip(&walk, ends, next, rest),
+            _ => return tunnel::in_ip(&walk, &ends, next, rest),
         }
     }
     Err(Stop::Malformed)
@@ -170,6 +175,37 @@ fn fragment(
         vlan_tags: walk.vlan_tags,
         depth: walk.depth,
     })
+}
+
+/// The packet goes on from its destination: the flow, and the checksum, are those of the last one on the list of a routing header (RFC 5095,
+/// RFC 6275, RFC 8754, whose lists begin with the last).
+fn last_hop(header: Rest<'_>, ends: &mut Ends) -> Result<(), Stop> {
+    let [_, length, kind, left] = header.array(0)?;
+    let last = match kind {
+        _ if left == 0 => return Ok(()),
+        0 | 2 => (usize::from(length) / 2).checked_sub(1).ok_or(Stop::Malformed)?,
+        4 => 0,
+        _ => return Ok(()),
+    };
+    ends.destination = Endpoint::v6(header.array(8 + last * 16)?, 0);
+    Ok(())
+}
+
+/// The packet comes from a mobile node away from home: its connections are those of its home address (RFC 6275, section 6.3).
+fn home_address(header: Rest<'_>, ends: &mut Ends) -> Result<(), Stop> {
+    let end = (usize::from(header.u8(1)?) + 1) * 8;
+    let mut at = 2;
+    while at < end {
+        match header.u8(at)? {
+            0 => at += 1, // Pad1 has no length.
+            HOME_ADDRESS => {
+                ends.source = Endpoint::v6(header.array(at + 2)?, 0);
+                return Ok(());
+            }
+            _ => at += 2 + usize::from(header.u8(at + 1)?),
+        }
+    }
+    Ok(())
 }
 
 /// The payload length that a hop-by-hop header's jumbo option tells; it counts from the hop-by-hop header on.
