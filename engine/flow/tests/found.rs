@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use sniff_x_flow::Side;
-use sniff_x_flow::packet::{FlowHasher, Parsed, parse};
+use sniff_x_flow::packet::{FlowHasher, ParseOptions, Parsed, Parser, parse};
 
 type Pairs = BTreeSet<[String; 2]>;
 
@@ -89,4 +89,38 @@ fn the_flows_of_real_captures_are_found() {
         unknown.cloned().chain(stale.map(|name| format!("{name} does not differ any more"))).collect();
     assert!(files > 400, "{files} captures");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Zeek's captures for its own check of checksums say in their names what they hold.
+#[test]
+fn checksums_of_real_captures_are_verified() {
+    let Some(folder) = support::captures() else {
+        println!("skipped: ../shared/captures is not here");
+        return;
+    };
+    let verify = ParseOptions { verify_checksums: true, ..ParseOptions::default() };
+    let parser = Parser::new(FlowHasher::with_seed(7), verify);
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder.join("link")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let Some(rest) = name.strip_suffix("-chksum.pcap").or(name.strip_suffix("-checksum.pcap")) else {
+            continue;
+        };
+        let Some((what, expected)) = rest.rsplit_once('-') else { continue };
+        if what.contains("icmp") || what.contains("mip6") {
+            continue;
+        }
+        let records = support::read(&std::fs::read(&path).unwrap()).unwrap();
+        let parsed: Vec<_> = records.iter().map(|record| parser.parse(&record.frame())).collect();
+        let wrong = parsed.iter().filter(|parsed| matches!(parsed, Parsed::BadChecksum)).count();
+        let read = parsed.iter().filter(|parsed| matches!(parsed, Parsed::Tcp(_) | Parsed::Udp(_))).count();
+        match expected {
+            "bad" => assert!(wrong > 0, "{name}"),
+            "good" => assert!(wrong == 0 && read > 0, "{name}: {parsed:?}"),
+            _ => continue,
+        }
+        files += 1;
+    }
+    assert!(files >= 10, "{files} captures");
 }

@@ -57,10 +57,11 @@ fn v4_other(
     rest: Rest<'_>,
 ) -> Result<Parsed, Stop> {
     if walk.options.verify_checksums {
+        if header.total_len() > 0 {
+            checksum::header(header.slice())?;
+        }
         if header.total_len() == 0 || checksum::source_routed(header.options()) {
             walk = walk.unchecked();
-        } else {
-            checksum::header(header.slice())?;
         }
     }
     let protocol = header.protocol().0;

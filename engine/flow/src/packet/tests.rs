@@ -1,11 +1,15 @@
 //! Frames of every kind that is read, made by etherparse's builder where it can make them, else by hand.
 
+mod checksums;
+mod links;
+mod tunnels;
+
 use etherparse::{PacketBuilder, TcpOptionElement, VlanId};
 use proptest::prelude::*;
 
 use super::{Datagram, FlowHasher, Parsed, Segment, parse};
 use crate::assembler::Sequence;
-use crate::{Frame, FrameFlags, LinkType, Nanos, VlanTag};
+use crate::{FlowKey, Frame, FrameFlags, LinkType, Nanos, VlanTag};
 
 fn frame(bytes: &[u8], link_type: LinkType) -> Frame<'_> {
     Frame {
