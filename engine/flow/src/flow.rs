@@ -124,7 +124,7 @@ pub struct FlowKey {
 pub struct Place {
     /// VLAN ids, outermost first.
     pub vlans: [Option<u16>; 2],
-    /// The tunnel's id (VXLAN network, GRE key, …) mixed over all levels; 0 outside tunnels.
+    /// An id of the tunnels around the flow, all levels mixed, the same for both directions (docs/packets.md); 0 outside tunnels.
     pub tunnel: u32,
     /// The capture namespace.
     pub namespace: u16,

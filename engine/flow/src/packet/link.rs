@@ -83,13 +83,15 @@ pub(super) fn ethernet(walk: Walk<'_>, rest: Rest<'_>) -> Result<Parsed, Stop> {
     ether::announced(walk, rest.u16(12)?, rest.skip(14)?)
 }
 
-/// From an EtherType on; the tag that the kernel took out stood before all others.
+/// Ethernet, from the EtherType on; the tag that the kernel took out stood before all others.
 #[inline(never)]
 fn tagged(mut walk: Walk<'_>, ether_type: u16, rest: Rest<'_>) -> Result<Parsed, Stop> {
-    if let Some(vlan) = walk.frame.vlan {
-        walk.tag(vlan.id())?;
-    }
+    outer_tag(&mut walk)?;
     ether::announced(walk, ether_type, rest)
+}
+
+fn outer_tag(walk: &mut Walk<'_>) -> Result<(), Stop> {
+    walk.frame.vlan.map_or(Ok(()), |vlan| walk.tag(vlan.id()))
 }
 
 /// BSD loopback. The family's number and its byte order are those of the capturing system: 2 everywhere for IPv4, one of four
@@ -112,12 +114,14 @@ fn cooked_2(walk: Walk<'_>, rest: Rest<'_>) -> Result<Parsed, Stop> {
     by_protocol(walk, rest.u16(8)?, rest.u16(0)?, rest.skip(20)?)
 }
 
-fn by_protocol(walk: Walk<'_>, device: u16, protocol: u16, rest: Rest<'_>) -> Result<Parsed, Stop> {
+fn by_protocol(mut walk: Walk<'_>, device: u16, protocol: u16, rest: Rest<'_>) -> Result<Parsed, Stop> {
+    outer_tag(&mut walk)?;
     match (device, protocol) {
         (ARPHRD_NETLINK, _) => Err(Stop::Other),
         (_, COOKED_LLC) => ether::llc(walk, rest),
+        // Other numbers of the kernel.
         (_, ..=1500) => Err(Stop::Other),
-        _ => tagged(walk, protocol, rest),
+        _ => ether::announced(walk, protocol, rest),
     }
 }
 
