@@ -143,7 +143,7 @@ const fn whole([high, low]: [u64; 2]) -> u128 {
 
 impl Hash for FlowKey {
     /// Six words and nothing else: what the derived hash of arrays adds (their lengths) would cost more than the words.
-    #[inline]
+    #[inline(always)]
     fn hash<H: Hasher>(&self, state: &mut H) {
         let ([low_high, low_low], [high_high, high_low]) = (self.low, self.high);
         for word in [low_high, low_low, high_high, high_low, self.ports, self.place] {
@@ -155,7 +155,7 @@ impl Hash for FlowKey {
 impl FlowKey {
     /// The key of a packet from `source` to `destination`, and the side that `source` is.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn new(source: Endpoint, destination: Endpoint, transport: Transport, place: Place) -> (Self, Side) {
         let side = if source <= destination { Side::Low } else { Side::High };
         let (low, high) = match side {

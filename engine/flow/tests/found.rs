@@ -1,6 +1,11 @@
 //! Real captures: the pairs of ends whose TCP segments are found, against tshark's streams (`NAME.streams2.tsv` beside a capture), behind
 //! whatever link headers and tunnels they are.
-#![expect(clippy::unwrap_used, reason = "a test over known files: what is not as expected shall stop it")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test over known files: what is not as expected shall stop it"
+)]
 
 mod support;
 

@@ -28,8 +28,14 @@ pub(super) fn either(walk: &Walk<'_>, packet: Rest<'_>) -> Result<Parsed, Stop> 
 }
 
 /// Reads from an IPv4 header on.
-#[inline]
+#[inline(never)]
 pub(super) fn v4(walk: &Walk<'_>, packet: Rest<'_>) -> Result<Parsed, Stop> {
+    v4_inline(walk, packet)
+}
+
+/// As [`v4`], where most packets come along.
+#[inline(always)]
+pub(super) fn v4_inline(walk: &Walk<'_>, packet: Rest<'_>) -> Result<Parsed, Stop> {
     let header = Ipv4HeaderSlice::from_slice(packet.bytes).map_err(|_| Stop::Malformed)?;
     let packet = match usize::from(header.total_len()) {
         0 => packet,
@@ -45,61 +51,69 @@ pub(super) fn v4(walk: &Walk<'_>, packet: Rest<'_>) -> Result<Parsed, Stop> {
     {
         return transport::tcp(walk, &ends, rest);
     }
-    v4_other(*walk, &header, &ends, rest)
+    v4_other(walk, &header, &ends, rest)
 }
 
 /// A fragment, another protocol than TCP, or checksums to check.
 #[inline(never)]
 fn v4_other(
-    mut walk: Walk<'_>,
+    walk: &Walk<'_>,
     header: &Ipv4HeaderSlice<'_>,
     ends: &Ends,
     rest: Rest<'_>,
 ) -> Result<Parsed, Stop> {
+    let protocol = header.protocol().0;
+    let unchecked;
+    let mut walk = walk;
     if walk.options.verify_checksums {
         if header.total_len() > 0 {
             checksum::header(header.slice())?;
         }
         if header.total_len() == 0 || checksum::source_routed(header.options()) {
-            walk = walk.unchecked();
+            unchecked = walk.unchecked();
+            walk = &unchecked;
         }
     }
-    let protocol = header.protocol().0;
     if header.is_fragmenting_payload() {
         let id = u32::from(header.identification());
         let at = (u32::from(header.fragments_offset().value()) * 8, header.more_fragments());
-        return Ok(fragment(&walk, ends, (protocol, id), protocol, at, rest));
+        return Ok(fragment(walk, ends, (protocol, id), protocol, at, rest));
+    }
+    if header.protocol() == IpNumber::UDP {
+        return transport::udp(walk, ends, rest);
     }
     behind(walk, Version::V4, ends, protocol, rest)
 }
 
 /// Reads from an IPv6 header on.
+#[inline(never)]
 pub(super) fn v6(walk: &Walk<'_>, packet: Rest<'_>) -> Result<Parsed, Stop> {
     let header = Ipv6HeaderSlice::from_slice(packet.bytes).map_err(|_| Stop::Malformed)?;
     let ends =
         Ends { source: Endpoint::v6(header.source(), 0), destination: Endpoint::v6(header.destination(), 0) };
     let next = header.next_header();
-    let mut walk = *walk;
-    let mut rest = packet.skip(header.slice().len())?;
-    match usize::from(header.payload_length()) {
-        0 if next == IpNumber::IPV6_HEADER_HOP_BY_HOP
-            && let Some(jumbo) = jumbo_length(rest)? =>
-        {
-            rest = rest.limit(jumbo);
-        }
-        0 => walk = walk.unchecked(),
-        length => rest = rest.limit(length),
-    }
+    let rest = packet.skip(header.slice().len())?;
+    let (rest, told) = match usize::from(header.payload_length()) {
+        0 => match jumbo_length(next, rest)? {
+            Some(jumbo) => (rest.limit(jumbo), true),
+            None => (rest, false),
+        },
+        length => (rest.limit(length), true),
+    };
     if next == IpNumber::TCP && !walk.options.verify_checksums {
-        return transport::tcp(&walk, &ends, rest);
+        return transport::tcp(walk, &ends, rest);
     }
-    behind(walk, Version::V6, &ends, next.0, rest)
+    if told {
+        behind(walk, Version::V6, &ends, next.0, rest)
+    } else {
+        behind(&walk.unchecked(), Version::V6, &ends, next.0, rest)
+    }
 }
 
 /// Reads what is behind an IP header that says `next`: extension headers, then the transport or a tunnel.
 #[inline(never)]
 pub(super) fn behind(
-    walk: Walk<'_>,
+    walk: &Walk<'_>,
     version: Version,
     ends: &Ends,
     mut next: u8,
@@ -110,11 +124,11 @@ pub(super) fn behind(
         match (IpNumber(next), version) {
             (IpNumber::TCP, _) => {
                 if walk.options.verify_checksums {
-                    checksum::transport(&walk, &ends, next, rest)?;
+                    checksum::transport(walk, &ends, next, rest)?;
                 }
-                return transport::tcp(&walk, &ends, rest);
+                return transport::tcp(walk, &ends, rest);
             }
-            (IpNumber::UDP, _) => return transport::udp(&walk, &ends, rest),
+            (IpNumber::UDP, _) => return transport::udp(walk, &ends, rest),
             (IpNumber::AUTHENTICATION_HEADER, _) => {
                 // RFC 4302: its length counts 4-byte words, less 2.
                 next = rest.u8(0)?;
@@ -145,10 +159,10 @@ pub(super) fn behind(
                 rest = rest.skip(8)?;
                 if word & 0xfff9 != 0 {
                     let at = (u32::from(word & 0xfff8), word & 1 != 0);
-                    return Ok(fragment(&walk, &ends, id, next, at, rest));
+                    return Ok(fragment(walk, &ends, id, next, at, rest));
                 }
             }
-            _ => return tunnel::in_ip(&walk, &ends, next, rest),
+            _ => return tunnel::in_ip(walk, &ends, next, rest),
         }
     }
     Err(Stop::Malformed)
@@ -209,8 +223,11 @@ fn home_address(header: Rest<'_>, ends: &mut Ends) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The payload length that a hop-by-hop header's jumbo option tells; it counts from the hop-by-hop header on.
-fn jumbo_length(hop_by_hop: Rest<'_>) -> Result<Option<usize>, Stop> {
+/// The payload length that the jumbo option of a hop-by-hop header tells; it counts from that header on.
+fn jumbo_length(next: IpNumber, hop_by_hop: Rest<'_>) -> Result<Option<usize>, Stop> {
+    if next != IpNumber::IPV6_HEADER_HOP_BY_HOP {
+        return Ok(None);
+    }
     let end = (usize::from(hop_by_hop.u8(1)?) + 1) * 8;
     let mut at = 2;
     while at < end {

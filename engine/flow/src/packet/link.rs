@@ -25,10 +25,12 @@ pub(super) fn parse(walk: Walk<'_>, rest: Rest<'_>) -> Result<Parsed, Stop> {
     let ethernet = Ethernet2HeaderSlice::from_slice(rest.bytes).map_err(|_| Stop::Malformed)?;
     let ether_type = ethernet.ether_type().0;
     let rest = rest.skip(ethernet.slice().len())?;
-    if ether_type == ether::IPV4 && walk.frame.vlan.is_none() {
-        return ip::v4(&walk, rest);
+    // The two that matter; all else goes on where registers don't.
+    match ether_type {
+        ether::IPV4 if walk.frame.vlan.is_none() => ip::v4_inline(&walk, rest),
+        ether::IPV6 if walk.frame.vlan.is_none() => ip::v6(&walk, rest),
+        _ => tagged(walk, ether_type, rest),
     }
-    tagged(walk, ether_type, rest)
 }
 
 /// Whether frames of this link type are read.
@@ -84,7 +86,7 @@ pub(super) fn ethernet(walk: Walk<'_>, rest: Rest<'_>) -> Result<Parsed, Stop> {
 }
 
 /// Ethernet, from the EtherType on; the tag that the kernel took out stood before all others.
-#[inline(never)]
+#[inline]
 fn tagged(mut walk: Walk<'_>, ether_type: u16, rest: Rest<'_>) -> Result<Parsed, Stop> {
     outer_tag(&mut walk)?;
     ether::announced(walk, ether_type, rest)

@@ -79,7 +79,7 @@ impl Parser {
     pub fn parse_reassembled(&self, frame: &Frame<'_>, first: &Fragment) -> Parsed {
         let walk = Walk::resumed(frame, &self.hasher, self.options, first);
         let rest = Rest::new(frame.bytes, frame.original_len);
-        told(ip::behind(walk, first.version(), &first.ends(), first.next, rest))
+        told(ip::behind(&walk, first.version(), &first.ends(), first.next, rest))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::assembler::Sequence;
 use crate::{FlowKey, Transport};
 
 /// Reads a TCP header.
-#[inline]
+#[inline(always)]
 pub(super) fn tcp(walk: &Walk<'_>, ends: &Ends, rest: Rest<'_>) -> Result<Parsed, Stop> {
     // Only the options may be cut by the snap length: without the fixed part nothing can be said.
     let fixed: [u8; 20] = rest.array(0)?;
@@ -67,7 +67,7 @@ pub(super) fn udp(walk: &Walk<'_>, ends: &Ends, rest: Rest<'_>) -> Result<Parsed
     Ok(Parsed::Udp(Datagram { packet: packet(walk, ends, Transport::Udp, ports, payload) }))
 }
 
-#[inline]
+#[inline(always)]
 fn packet(
     walk: &Walk<'_>,
     ends: &Ends,
