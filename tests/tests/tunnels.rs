@@ -216,7 +216,9 @@ fn on_the_wire_the_kernel_lets_tunnels_pass() {
         }
         frames::write(&file, 1, &wrapped(&recording, wrap));
         let mut command = net.on_server(binary::path());
-        command.args(["--iface", IFACE, "--format", "json", "-v", "mysql"]);
+        // The kernel shares frames out by what stands outside: not where some of a flow are in a tunnel and others are not.
+        let threads = if matches!(name, "MPLS one way" | "SNAP") { "1" } else { "2" };
+        command.args(["--iface", IFACE, "--threads", threads, "--format", "json", "-v", "mysql"]);
         let capture = Capture::start(command);
         assert!(net.on_client("python3").arg(&script).arg(&file).arg(IFACE).status().unwrap().success());
         let (events, said, status) = capture.stop();
