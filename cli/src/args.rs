@@ -80,6 +80,14 @@ fn input() -> Vec<Arg> {
             "EXPR",
             "Only frames that match, in pcap-filter syntax: 'host 10.0.0.1 and not port 22'",
         ),
+        switch(
+            "merge-vlans",
+            "Take equal addresses and ports for one flow whatever VLAN or tunnel they are in: where the two directions differ in that",
+        ),
+        switch(
+            "verify-checksums",
+            "Don't use packets whose IPv4, TCP or UDP checksum is wrong; those of the capturing host itself often are",
+        ),
         value("backend", "BACKEND", "How to capture")
             .value_parser(PossibleValuesParser::new(["auto", "afpacket", "libpcap"]))
             .default_value("auto"),

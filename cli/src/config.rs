@@ -12,6 +12,7 @@ use anyhow::Context;
 use clap::ArgMatches;
 use sniff_x_engine::config::{Backend, Limits, Output};
 use sniff_x_engine::{Config, Format, Input};
+use sniff_x_flow::packet::ParseOptions;
 use sniff_x_proto::Plugin;
 use sniff_x_proto::event::KeyTable;
 
@@ -46,6 +47,10 @@ pub(crate) fn build(
         plugins,
         keys,
         filter,
+        parse: ParseOptions {
+            merge_vlans: matches.get_flag("merge-vlans"),
+            verify_checksums: matches.get_flag("verify-checksums"),
+        },
         threads: number(matches, "threads", 1),
         output: output(matches)?,
         write,

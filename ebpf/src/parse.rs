@@ -220,8 +220,8 @@ fn ipv6(skb: Skb, origin: Origin, at: u32, header: [u32; 3]) -> Found {
     transport(skb, origin, found)
 }
 
-/// What is behind an IPv6 extension header, and where, from the IPv6 header on; as it was, if `protocol` is none. A fragment and a cut
-/// header are marked in the bits above the protocol.
+/// What is behind an IPv6 extension header, and where, from the IPv6 header on; as it was, if `protocol` is none. A fragment, a cut header and
+/// one that can tell other addresses are marked in the bits above the protocol.
 #[inline(always)]
 fn next_extension(skb: Skb, origin: Origin, ip_at: u32, (protocol, at): (u32, u32)) -> (u32, u32) {
     if !ip::is_v6_extension(protocol) {
@@ -234,6 +234,9 @@ fn next_extension(skb: Skb, origin: Origin, ip_at: u32, (protocol, at): (u32, u3
         ip::FRAGMENT if word & ip::V6_FRAGMENT != 0 => (found::FRAGMENT | next, at),
         ip::FRAGMENT => (next, at + 8),
         ip::AUTHENTICATION => (next, at + len * 4 + 8),
+        // On its way to further addresses, or maybe from a home address: the flow's ends are not those of the IPv6 header.
+        ip::ROUTING if word & 0xff != 0 => (found::UNDECIDED | next, at),
+        ip::DESTINATION_OPTIONS => (found::UNDECIDED | next, at),
         _ => (next, at + len * 8 + 8),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use sniff_x_filter::Expression;
+use sniff_x_flow::packet::ParseOptions;
 use sniff_x_proto::Plugin;
 use sniff_x_proto::event::KeyTable;
 
@@ -114,6 +115,8 @@ pub struct Config {
     pub keys: KeyTable,
     /// `--filter`, frame mode.
     pub filter: Option<Expression>,
+    /// How frames are read.
+    pub parse: ParseOptions,
     /// Workers; 1 reads, decodes and formats in one thread. Live, each of several reads a ring of its own where the kernel can share the
     /// flows out and no pcapng file is written; else one reader serves all.
     pub threads: usize,

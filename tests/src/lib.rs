@@ -6,12 +6,14 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::print_stderr,
     clippy::disallowed_methods,
     reason = "test support: failing loudly is its job, and it waits for real processes"
 )]
 
 pub mod binary;
+pub mod frames;
 pub mod mariadb;
 pub mod netns;
 

@@ -258,6 +258,7 @@ fn engine(file: &Path, plugin: &str) -> Result<u64> {
         plugins: vec![plugin],
         keys: KeyTable::default(),
         filter: None,
+        parse: sniff_x_flow::packet::ParseOptions::default(),
         threads: 1,
         output: Output { format: Format::Json, to: Box::new(std::io::sink()), count: None },
         write: None,

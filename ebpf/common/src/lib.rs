@@ -62,12 +62,27 @@ pub mod ether {
         matches!(kind, C_VLAN | 0x88a8 | 0x9100)
     }
 
-    /// Whether an IP packet can be behind further headers that the kernel side does not parse: MPLS, a PPPoE session, a provider
-    /// backbone (802.1ah), a service chain (NSH).
+    /// Whether an IP packet can be behind further headers that the kernel side does not parse: a length (802.2 and SNAP), MPLS, a PPPoE
+    /// session, a provider backbone (802.1ah), a service chain (NSH), port extenders (VN-Tag, 802.1BR), bridged Ethernet, PPP, and two numbers
+    /// that vendors used for VLAN tags.
     #[must_use]
     #[inline(always)]
     pub const fn is_tunnel(kind: u32) -> bool {
-        matches!(kind, 0x8847 | 0x8848 | 0x8864 | 0x88e7 | 0x894f)
+        matches!(
+            kind,
+            0..=1500
+                | 0x8847
+                | 0x8848
+                | 0x8864
+                | 0x88e7
+                | 0x894f
+                | 0x8926
+                | 0x893f
+                | 0x6558
+                | 0x880b
+                | 0x9200
+                | 0x9300
+        )
     }
 }
 
@@ -77,6 +92,10 @@ pub mod ip {
     pub const TCP: u32 = 6;
     /// UDP.
     pub const UDP: u32 = 17;
+    /// IPv6 routing header.
+    pub const ROUTING: u32 = 43;
+    /// IPv6 destination options.
+    pub const DESTINATION_OPTIONS: u32 = 60;
     /// IPv6 fragment header.
     pub const FRAGMENT: u32 = 44;
     /// Authentication header.
@@ -95,7 +114,7 @@ pub mod ip {
     #[must_use]
     #[inline(always)]
     pub const fn is_v6_extension(protocol: u32) -> bool {
-        matches!(protocol, 0 | 43 | FRAGMENT | AUTHENTICATION | 60 | 135 | 139 | 140)
+        matches!(protocol, 0 | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS | 135 | 139 | 140)
     }
 
     /// Whether TCP or UDP can be behind further headers that the kernel side does not parse: IP in IP (4, 94), 6in4, GRE,

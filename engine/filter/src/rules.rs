@@ -34,8 +34,10 @@ impl RuleSet {
         match parsed {
             Parsed::Tcp(segment) => self.matches_packet(&segment.packet),
             Parsed::Udp(datagram) => self.matches_packet(&datagram.packet),
-            Parsed::Fragment => true,
-            Parsed::Other | Parsed::Malformed => self.rules.is_empty(),
+            Parsed::Fragment(_) => true,
+            Parsed::Other | Parsed::Malformed | Parsed::BadChecksum | Parsed::UnknownLink => {
+                self.rules.is_empty()
+            }
         }
     }
 

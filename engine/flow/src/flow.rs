@@ -47,6 +47,11 @@ impl Endpoint {
         Ipv6Addr::from_bits(self.address).to_canonical()
     }
 
+    /// The sixteen bytes of the address as a number.
+    pub(crate) const fn bits(self) -> u128 {
+        self.address
+    }
+
     /// The port in host byte order.
     #[must_use]
     pub const fn port(self) -> u16 {
@@ -115,11 +120,11 @@ pub struct FlowKey {
 }
 
 /// Where a flow was seen beside its 5-tuple.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Place {
     /// VLAN ids, outermost first.
     pub vlans: [Option<u16>; 2],
-    /// The tunnel's id (VXLAN network, GRE key, …) mixed over all levels; 0 outside tunnels.
+    /// An id of the tunnels around the flow, all levels mixed, the same for both directions (docs/packets.md); 0 outside tunnels.
     pub tunnel: u32,
     /// The capture namespace.
     pub namespace: u16,
@@ -138,7 +143,7 @@ const fn whole([high, low]: [u64; 2]) -> u128 {
 
 impl Hash for FlowKey {
     /// Six words and nothing else: what the derived hash of arrays adds (their lengths) would cost more than the words.
-    #[inline]
+    #[inline(always)]
     fn hash<H: Hasher>(&self, state: &mut H) {
         let ([low_high, low_low], [high_high, high_low]) = (self.low, self.high);
         for word in [low_high, low_low, high_high, high_low, self.ports, self.place] {
@@ -150,7 +155,7 @@ impl Hash for FlowKey {
 impl FlowKey {
     /// The key of a packet from `source` to `destination`, and the side that `source` is.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn new(source: Endpoint, destination: Endpoint, transport: Transport, place: Place) -> (Self, Side) {
         let side = if source <= destination { Side::Low } else { Side::High };
         let (low, high) = match side {

@@ -23,7 +23,7 @@ use std::thread;
 use sniff_x_capture::{CaptureError, Source};
 use sniff_x_filter::{ParseError, RuleSet};
 use sniff_x_flow::Nanos;
-use sniff_x_flow::packet::FlowHasher;
+use sniff_x_flow::packet::{FlowHasher, Parser};
 use sniff_x_proto::host::{ActivePlugin, MAX_PLUGINS};
 use thiserror::Error;
 
@@ -119,7 +119,7 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
         rules: rules.clone(),
         workers: Workers::None,
         writer: pcapng.take(),
-        hasher: FlowHasher::default(),
+        parser: Parser::new(FlowHasher::default(), config.parse),
         counters: ReaderCounters::default(),
         control,
         live,

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use sniff_x_capture::{Batch, FilterLevel, Lease, Source};
 use sniff_x_filter::RuleSet;
-use sniff_x_flow::Nanos;
-use sniff_x_flow::packet::{self, FlowHasher, Parsed, Segment};
+use sniff_x_flow::packet::{Parsed, Parser, Segment};
+use sniff_x_flow::{Frame, Nanos};
 
 use super::EngineError;
 use super::batch::WorkerQueue;
@@ -44,6 +44,10 @@ pub struct ReaderCounters {
     pub other: u64,
     /// Frames whose headers are cut or contradict each other.
     pub malformed: u64,
+    /// Frames that were not used because a checksum is wrong.
+    pub bad_checksums: u64,
+    /// Frames of link types that are not supported, whether or not they passed.
+    pub unknown_links: u64,
 }
 
 /// Where segments go.
@@ -62,7 +66,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) rules: RuleSet,
     pub(crate) workers: Workers,
     pub(crate) writer: Option<PcapngWriter>,
-    pub(crate) hasher: FlowHasher,
+    pub(crate) parser: Parser,
     pub(crate) counters: ReaderCounters,
     pub(crate) control: &'a Control,
     /// Frames carry the time of day.
@@ -131,7 +135,15 @@ impl Reader<'_> {
                 self.counters.filtered += 1;
                 continue;
             }
-            let parsed = packet::parse(&frame, &self.hasher);
+            let parsed = self.parser.parse(&frame);
+            match parsed {
+                Parsed::BadChecksum => {
+                    self.counters.bad_checksums += 1;
+                    continue;
+                }
+                Parsed::UnknownLink => self.unknown_link(&frame),
+                _ => {}
+            }
             if judge && !self.rules.matches_parsed(&parsed) {
                 self.counters.filtered += 1;
                 continue;
@@ -148,13 +160,24 @@ impl Reader<'_> {
                     self.workers.segment(segment, lease);
                 }
                 Parsed::Udp(_) => self.counters.udp += 1,
-                Parsed::Fragment => self.counters.fragments += 1,
+                Parsed::Fragment(_) => self.counters.fragments += 1,
                 Parsed::Other => self.counters.other += 1,
                 Parsed::Malformed => self.counters.malformed += 1,
+                // Counted above.
+                Parsed::BadChecksum | Parsed::UnknownLink => {}
             }
         }
         self.workers.lease_done(self.now);
         Ok(())
+    }
+
+    /// A frame that can't be read, whether or not a rule would let it pass: the first is worth a line.
+    #[cold]
+    fn unknown_link(&mut self, frame: &Frame<'_>) {
+        if self.counters.unknown_links == 0 {
+            log::warn!("link type {} is not supported: its frames are only counted", frame.link_type.0);
+        }
+        self.counters.unknown_links += 1;
     }
 
     /// Nothing came: on a silent line the time of day takes the place of packet time.

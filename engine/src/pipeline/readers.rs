@@ -66,7 +66,7 @@ mod tests {
     use sniff_x_capture::{Batch, CaptureError, FilterLevel, Interface, Source, SourceCounters};
     use sniff_x_filter::RuleSet;
     use sniff_x_flow::Nanos;
-    use sniff_x_flow::packet::FlowHasher;
+    use sniff_x_flow::packet::Parser;
 
     use super::super::reader::{ReaderCounters, Workers};
     use super::*;
@@ -118,7 +118,7 @@ mod tests {
             rules: RuleSet::default(),
             workers: Workers::None,
             writer: None,
-            hasher: FlowHasher::default(),
+            parser: Parser::default(),
             counters: ReaderCounters::default(),
             control: &control,
             live: true,

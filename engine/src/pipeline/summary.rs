@@ -54,6 +54,7 @@ impl Summary {
         put("frames.truncated", reader.truncated);
         put("frames.duplicates", source.duplicates);
         put("frames.unreadable", source.unreadable);
+        put("frames.unknown_links", reader.unknown_links);
         put("frames.written", self.frames_written);
         put("frames.bytes", reader.bytes);
         put("interface.down", source.interface_down);
@@ -62,6 +63,7 @@ impl Summary {
         put("packets.fragments", reader.fragments);
         put("packets.other", reader.other);
         put("packets.malformed", reader.malformed);
+        put("packets.bad_checksums", reader.bad_checksums);
         counters.extend(self.workers.assembler.named());
         counters.extend(self.workers.host.named());
         let mut put = |name, value| counters.push((name, value));
@@ -76,8 +78,20 @@ impl Summary {
 impl ReaderCounters {
     /// Adds what another reader counted.
     pub(super) fn add(&mut self, other: &Self) {
-        let Self { frames, bytes, filtered, passed, truncated, tcp, udp, fragments, other: rest, malformed } =
-            other;
+        let Self {
+            frames,
+            bytes,
+            filtered,
+            passed,
+            truncated,
+            tcp,
+            udp,
+            fragments,
+            other: rest,
+            malformed,
+            bad_checksums,
+            unknown_links,
+        } = other;
         self.frames += frames;
         self.bytes += bytes;
         self.filtered += filtered;
@@ -88,6 +102,8 @@ impl ReaderCounters {
         self.fragments += fragments;
         self.other += rest;
         self.malformed += malformed;
+        self.bad_checksums += bad_checksums;
+        self.unknown_links += unknown_links;
     }
 }
 

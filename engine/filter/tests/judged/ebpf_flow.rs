@@ -5,7 +5,7 @@ use crate::support::{expressions, frame, frames};
 use proptest::prelude::*;
 use sniff_x_ebpf_common::{cb, found};
 use sniff_x_filter::{EbpfOptions, Expression, Link, Listing, RuleSet};
-use sniff_x_flow::packet::{Packet, Parsed, Segment, Span, TcpFlags};
+use sniff_x_flow::packet::{self, FlowHasher, Packet, Parsed, Segment, Span, TcpFlags};
 use sniff_x_flow::{Endpoint, FlowKey, LinkType, Nanos, Place, Transport};
 
 /// A TCP or UDP packet somewhere in a frame: what the prefilter and what the worker know of it.
@@ -221,7 +221,10 @@ fn no_rule_passes_everything_and_an_empty_rule_every_tcp_and_udp_packet() {
     let rules = of(&["tcp port 1"]);
     assert!(!rules.matches_parsed(&Parsed::Tcp(segment)));
     assert!(of(&["port 6"]).matches_parsed(&Parsed::Tcp(segment)));
-    assert!(rules.matches_parsed(&Parsed::Fragment));
+    let mut fragment = [0; 28];
+    (fragment[0], fragment[3], fragment[6], fragment[9]) = (0x45, 28, 0x20, 6);
+    let fragment = packet::parse(&frame(LinkType::RAW, &fragment, None), &FlowHasher::with_seed(1));
+    assert!(matches!(fragment, Parsed::Fragment(_)) && rules.matches_parsed(&fragment));
     assert!(!rules.matches_parsed(&Parsed::Other) && !rules.matches_parsed(&Parsed::Malformed));
     assert!(RuleSet::default().matches_parsed(&Parsed::Other));
 }

@@ -1,151 +1,156 @@
-//! Link layer → network layer: finds the protocol and the first byte behind the link header, and collects VLAN tags.
+//! Link layer → what it announces. The one place that says which link types are read: `reader`.
+//!
+//! Source: <https://www.tcpdump.org/linktypes.html>.
 
 use etherparse::Ethernet2HeaderSlice;
 
-use super::Stop;
 use super::rest::Rest;
-use crate::{Frame, LinkType, Place};
+use super::walk::Walk;
+use super::{Parsed, Stop, ether, ip, serial, wireless};
+use crate::LinkType;
 
-/// EtherType of IPv4.
-const IPV4: u16 = 0x0800;
-/// EtherType of IPv6.
-const IPV6: u16 = 0x86dd;
-/// Tags in one frame that are followed: more is no sane network.
-const MAX_TAGS: u8 = 8;
-
-/// Raw IP as BSD and OpenBSD number it in old files.
-const RAW_BSD: LinkType = LinkType(12);
-const RAW_OPENBSD: LinkType = LinkType(14);
 /// ARPHRD_NETLINK in a cooked header: the protocol field is no EtherType.
 const ARPHRD_NETLINK: u16 = 824;
+/// An 802.2 header in a cooked one: no EtherType, but the kernel's number for it (ETH_P_802_2).
+const COOKED_LLC: u16 = 4;
+/// The attribute of an NFLOG message that holds the packet (NFULA_PAYLOAD).
+const NFLOG_PAYLOAD: u16 = 9;
 
-/// Which version of IP follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
-    V4,
-    V6,
-}
-
-/// An IP packet and where it was found.
-pub(super) struct Network<'a> {
-    pub(super) version: Version,
-    pub(super) packet: Rest<'a>,
-    pub(super) place: Place,
-    pub(super) vlan_tags: u8,
-}
-
-/// Reads the link header and the VLAN tags of a frame.
+/// Reads a frame.
 #[inline]
-pub(super) fn network<'a>(frame: &Frame<'a>) -> Result<Network<'a>, Stop> {
-    let rest = Rest::new(frame.bytes, frame.original_len);
-    match frame.link_type {
-        LinkType::ETHERNET => {
-            let ethernet = Ethernet2HeaderSlice::from_slice(rest.bytes).map_err(|_| Stop::Malformed)?;
-            let ether_type = ethernet.ether_type().0;
-            let rest = rest.skip(ethernet.slice().len())?;
-            if ether_type == IPV4 && frame.vlan.is_none() {
-                return Ok(untagged(Version::V4, rest));
-            }
-            tagged(frame, ether_type, rest)
-        }
-        LinkType::RAW | RAW_BSD | RAW_OPENBSD => Ok(untagged(by_nibble(rest)?, rest)),
-        LinkType::IPV4 => Ok(untagged(Version::V4, rest)),
-        LinkType::IPV6 => Ok(untagged(Version::V6, rest)),
-        LinkType::NULL | LinkType::LOOP => {
-            // The family's number and its byte order are those of the capturing system: 2 everywhere for IPv4, one of
-            // four for IPv6. The version nibble says which for sure.
-            let family = rest.u32(0)?;
-            match family.min(family.swap_bytes()) {
-                2 | 10 | 24 | 28 | 30 => {
-                    let rest = rest.skip(4)?;
-                    Ok(untagged(by_nibble(rest)?, rest))
-                }
-                _ => Err(Stop::Other),
-            }
-        }
-        LinkType::LINUX_SLL => {
-            if rest.u16(2)? == ARPHRD_NETLINK {
-                return Err(Stop::Other);
-            }
-            tagged(frame, rest.u16(14)?, rest.skip(16)?)
-        }
-        LinkType::LINUX_SLL2 => {
-            if rest.u16(8)? == ARPHRD_NETLINK {
-                return Err(Stop::Other);
-            }
-            tagged(frame, rest.u16(0)?, rest.skip(20)?)
-        }
+pub(super) fn parse(walk: Walk<'_>, rest: Rest<'_>) -> Result<Parsed, Stop> {
+    if walk.frame.link_type != LinkType::ETHERNET {
+        return of_type(walk, walk.frame.link_type, rest);
+    }
+    let ethernet = Ethernet2HeaderSlice::from_slice(rest.bytes).map_err(|_| Stop::Malformed)?;
+    let ether_type = ethernet.ether_type().0;
+    let rest = rest.skip(ethernet.slice().len())?;
+    // The two that matter; all else goes on where registers don't.
+    match ether_type {
+        ether::IPV4 if walk.frame.vlan.is_none() => ip::v4_inline(&walk, rest),
+        ether::IPV6 if walk.frame.vlan.is_none() => ip::v6(&walk, rest),
+        _ => tagged(walk, ether_type, rest),
+    }
+}
+
+/// Whether frames of this link type are read.
+#[must_use]
+pub fn is_supported(link_type: LinkType) -> bool {
+    reader(link_type).is_some()
+}
+
+/// Reads what starts as frames of `link_type` do.
+#[inline(never)]
+pub(super) fn of_type(walk: Walk<'_>, link_type: LinkType, rest: Rest<'_>) -> Result<Parsed, Stop> {
+    reader(link_type).ok_or(Stop::UnknownLink)?(walk, rest)
+}
+
+type Reader = fn(Walk<'_>, Rest<'_>) -> Result<Parsed, Stop>;
+
+fn reader(link_type: LinkType) -> Option<Reader> {
+    Some(match link_type.0 {
+        0 | 108 => loopback,
+        1 => ethernet,
+        9 => serial::ppp_or_hdlc,
+        50 => serial::ppp_or_hdlc,
+        51 => ether::pppoe,
+        // Raw IP as BSD, OpenBSD and everyone number it.
+        12 | 14 | 101 => |walk, rest| ip::either(&walk, rest),
+        100 => ether::llc,
+        104 => serial::cisco_hdlc,
+        105 => wireless::bare,
+        107 => serial::frame_relay,
+        113 => cooked,
+        119 => wireless::prism,
+        127 => wireless::radiotap,
+        163 => wireless::avs,
+        166 => serial::pppd,
+        192 => wireless::per_packet_information,
+        204 => |walk, rest| serial::ppp_or_hdlc(walk, rest.skip(1)?),
+        205 => |walk, rest| serial::cisco_hdlc(walk, rest.skip(1)?),
+        206 => |walk, rest| serial::frame_relay(walk, rest.skip(1)?),
+        // Solaris IPNET: 24 bytes of zones and interfaces.
+        226 => |walk, rest| ip::either(&walk, rest.skip(24)?),
+        228 => |walk, rest| ip::v4(&walk, rest),
+        229 => |walk, rest| ip::v6(&walk, rest),
+        239 => netfilter_log,
+        258 => apple_tap,
+        276 => cooked_2,
+        _ => return None,
+    })
+}
+
+/// An Ethernet frame, at the top or inside something else.
+pub(super) fn ethernet(walk: Walk<'_>, rest: Rest<'_>) -> Result<Parsed, Stop> {
+    ether::announced(walk, rest.u16(12)?, rest.skip(14)?)
+}
+
+/// Ethernet, from the EtherType on; the tag that the kernel took out stood before all others.
+#[inline]
+fn tagged(mut walk: Walk<'_>, ether_type: u16, rest: Rest<'_>) -> Result<Parsed, Stop> {
+    outer_tag(&mut walk)?;
+    ether::announced(walk, ether_type, rest)
+}
+
+fn outer_tag(walk: &mut Walk<'_>) -> Result<(), Stop> {
+    walk.frame.vlan.map_or(Ok(()), |vlan| walk.tag(vlan.id()))
+}
+
+/// BSD loopback. The family's number and its byte order are those of the capturing system: 2 everywhere for IPv4, one of four
+/// for IPv6. The version nibble says which for sure.
+fn loopback(walk: Walk<'_>, rest: Rest<'_>) -> Result<Parsed, Stop> {
+    let family = rest.u32(0)?;
+    match family.min(family.swap_bytes()) {
+        2 | 10 | 24 | 28 | 30 => ip::either(&walk, rest.skip(4)?),
         _ => Err(Stop::Other),
     }
 }
 
-#[inline]
-fn untagged(version: Version, packet: Rest<'_>) -> Network<'_> {
-    Network { version, packet, place: Place::default(), vlan_tags: 0 }
+/// Linux cooked, version 1.
+fn cooked(walk: Walk<'_>, rest: Rest<'_>) -> Result<Parsed, Stop> {
+    by_protocol(walk, rest.u16(2)?, rest.u16(14)?, rest.skip(16)?)
 }
 
-fn by_nibble(rest: Rest<'_>) -> Result<Version, Stop> {
-    match rest.u8(0)? >> 4 {
-        4 => Ok(Version::V4),
-        6 => Ok(Version::V6),
-        _ => Err(Stop::Malformed),
+/// Linux cooked, version 2.
+fn cooked_2(walk: Walk<'_>, rest: Rest<'_>) -> Result<Parsed, Stop> {
+    by_protocol(walk, rest.u16(8)?, rest.u16(0)?, rest.skip(20)?)
+}
+
+fn by_protocol(mut walk: Walk<'_>, device: u16, protocol: u16, rest: Rest<'_>) -> Result<Parsed, Stop> {
+    outer_tag(&mut walk)?;
+    match (device, protocol) {
+        (ARPHRD_NETLINK, _) => Err(Stop::Other),
+        (_, COOKED_LLC) => ether::llc(walk, rest),
+        // Other numbers of the kernel.
+        (_, ..=1500) => Err(Stop::Other),
+        _ => ether::announced(walk, protocol, rest),
     }
 }
 
-/// From an EtherType on: VLAN tags, outermost first (the one that the kernel took out stood before all others), and an
-/// 802.2 SNAP header.
-fn tagged<'a>(frame: &Frame<'_>, mut ether_type: u16, mut rest: Rest<'a>) -> Result<Network<'a>, Stop> {
-    let mut tags = Tags::default();
-    if let Some(vlan) = frame.vlan {
-        tags.push(vlan.id());
-    }
+/// A message of Linux' netfilter log: four bytes, then attributes, of which one is the packet. Their lengths are in the capturing host's
+/// byte order, which nothing tells: little endian here.
+fn netfilter_log(walk: Walk<'_>, rest: Rest<'_>) -> Result<Parsed, Stop> {
+    let mut rest = rest.skip(4)?;
     loop {
-        let version = match ether_type {
-            IPV4 => Version::V4,
-            IPV6 => Version::V6,
-            // 802.1Q, 802.1ad, and the numbers that vendors used before it.
-            0x8100 | 0x88a8 | 0x9100 | 0x9200 | 0x9300 if tags.count < MAX_TAGS => {
-                tags.push(rest.u16(0)? & 0x0fff);
-                ether_type = rest.u16(2)?;
-                rest = rest.skip(4)?;
-                continue;
-            }
-            // 802.3: a length, then LLC; SNAP with organisation 0 carries an EtherType.
-            0..=1500 => {
-                rest = rest.limit(usize::from(ether_type).min(rest.wire_len()));
-                if rest.array(0)? != [0xaa, 0xaa, 0x03, 0, 0, 0] {
-                    return Err(Stop::Other);
-                }
-                let inner = rest.u16(6)?;
-                if inner <= 1500 {
-                    return Err(Stop::Other);
-                }
-                ether_type = inner;
-                rest = rest.skip(8)?;
-                continue;
-            }
-            _ => return Err(Stop::Other),
-        };
-        return Ok(Network { version, packet: rest, place: tags.place, vlan_tags: tags.count });
-    }
-}
-
-/// The tags met so far.
-#[derive(Default)]
-struct Tags {
-    place: Place,
-    count: u8,
-}
-
-impl Tags {
-    /// Adds the next inner tag. Id 0 is a priority tag: it names no VLAN, and often only one direction carries it. Ids
-    /// beyond the second are mixed into the tunnel's id, so that they still keep flows apart.
-    fn push(&mut self, id: u16) {
-        self.count += 1;
-        match &mut self.place.vlans {
-            _ if id == 0 => {}
-            [free @ None, _] | [_, free @ None] => *free = Some(id),
-            _ => self.place.tunnel = self.place.tunnel.wrapping_mul(0x1000).wrapping_add(u32::from(id)),
+        let (length, kind) = (usize::from(rest.u16_le(0)?), rest.u16_le(2)?);
+        if length < 4 {
+            return Err(Stop::Malformed);
         }
+        if kind == NFLOG_PAYLOAD {
+            return ip::either(&walk, rest.skip(4)?);
+        }
+        rest = rest.skip(length.next_multiple_of(4))?;
     }
+}
+
+/// Apple's PKTAP: a header that tells its length and the link type behind it.
+fn apple_tap(walk: Walk<'_>, rest: Rest<'_>) -> Result<Parsed, Stop> {
+    let (length, link_type) = (rest.u32_le(0)?, rest.u32_le(8)?);
+    inner_type(walk, link_type, rest.skip(length as usize)?)
+}
+
+/// A link type told by a header of the capture.
+pub(super) fn inner_type(walk: Walk<'_>, link_type: u32, rest: Rest<'_>) -> Result<Parsed, Stop> {
+    let link_type = u16::try_from(link_type).map_err(|_| Stop::UnknownLink)?;
+    of_type(walk.deeper()?, LinkType(link_type), rest)
 }

@@ -49,6 +49,21 @@ impl<'a> Rest<'a> {
         Self { bytes, at: self.at, missing: len - bytes.len() }
     }
 
+    /// As `limit`, where the packet inside knows better how long it is: a length beyond the frame's is the frame's.
+    pub(super) fn limit_within(self, len: usize) -> Self {
+        self.limit(len.min(self.wire_len()))
+    }
+
+    /// Whether an IP packet begins here that does not end beyond what was on the wire.
+    pub(super) fn holds_ip(self) -> bool {
+        let end = match self.array::<6>(0) {
+            Ok([0x45..=0x4f, _, l0, l1, ..]) => u16::from_be_bytes([l0, l1]).into(),
+            Ok([0x60..=0x6f, _, _, _, l0, l1]) => usize::from(u16::from_be_bytes([l0, l1])) + 40,
+            _ => return false,
+        };
+        end <= self.wire_len()
+    }
+
     /// Bytes on the wire.
     #[inline]
     pub(super) fn wire_len(self) -> usize {
@@ -56,6 +71,7 @@ impl<'a> Rest<'a> {
     }
 
     /// One byte.
+    #[inline]
     pub(super) fn u8(self, at: usize) -> Result<u8, Stop> {
         self.bytes.get(at).copied().ok_or(Stop::Malformed)
     }
@@ -72,9 +88,24 @@ impl<'a> Rest<'a> {
         self.array(at).map(u16::from_be_bytes)
     }
 
+    /// Whether all of it was captured.
+    pub(super) fn is_whole(self) -> bool {
+        self.missing == 0
+    }
+
     /// A number in network byte order.
     pub(super) fn u32(self, at: usize) -> Result<u32, Stop> {
         self.array(at).map(u32::from_be_bytes)
+    }
+
+    /// A number in little endian order.
+    pub(super) fn u16_le(self, at: usize) -> Result<u16, Stop> {
+        self.array(at).map(u16::from_le_bytes)
+    }
+
+    /// A number in little endian order.
+    pub(super) fn u32_le(self, at: usize) -> Result<u32, Stop> {
+        self.array(at).map(u32::from_le_bytes)
     }
 
     /// The captured bytes by their place in the lease of a frame at `frame_offset`, and how many are missing.

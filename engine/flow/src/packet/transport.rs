@@ -1,33 +1,16 @@
 //! Transport layer → payload: TCP (RFC 9293) and UDP (RFC 768).
 
-use etherparse::{TcpHeaderSlice, TcpOptionElement, UdpHeaderSlice};
+use etherparse::{IpNumber, TcpHeaderSlice, TcpOptionElement, UdpHeaderSlice};
 
 use super::rest::Rest;
-use super::{Datagram, FlowHasher, Packet, Parsed, Segment, Stop, TcpFlags};
+use super::walk::Walk;
+use super::{Datagram, Ends, Packet, Parsed, Segment, Stop, TcpFlags, checksum, udp_tunnel};
 use crate::assembler::Sequence;
-use crate::{Endpoint, FlowKey, Frame, Place, Transport};
-
-/// The two addresses of a packet, as endpoints without ports.
-pub(super) struct Ends {
-    pub(super) source: Endpoint,
-    pub(super) destination: Endpoint,
-}
-
-/// What the layers below found.
-pub(super) struct Found {
-    pub(super) place: Place,
-    pub(super) vlan_tags: u8,
-    pub(super) ends: Ends,
-}
+use crate::{FlowKey, Transport};
 
 /// Reads a TCP header.
-#[inline]
-pub(super) fn tcp(
-    frame: &Frame<'_>,
-    hasher: &FlowHasher,
-    found: &Found,
-    rest: Rest<'_>,
-) -> Result<Parsed, Stop> {
+#[inline(always)]
+pub(super) fn tcp(walk: &Walk<'_>, ends: &Ends, rest: Rest<'_>) -> Result<Parsed, Stop> {
     // Only the options may be cut by the snap length: without the fixed part nothing can be said.
     let fixed: [u8; 20] = rest.array(0)?;
     let [s0, s1, d0, d1, .., offset, flags, w0, w1, _, _, _, _] = fixed;
@@ -46,7 +29,7 @@ pub(super) fn tcp(
     let payload = rest.skip_cut(header_len)?;
     let ports = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
     Ok(Parsed::Tcp(Segment {
-        packet: packet(frame, hasher, found, Transport::Tcp, ports, payload),
+        packet: packet(walk, ends, Transport::Tcp, ports, payload),
         seq: Sequence(seq),
         ack: Sequence(ack),
         flags: TcpFlags(flags),
@@ -63,13 +46,8 @@ fn window_scale(tcp: &TcpHeaderSlice<'_>) -> Option<u8> {
     })
 }
 
-/// Reads a UDP header.
-pub(super) fn udp(
-    frame: &Frame<'_>,
-    hasher: &FlowHasher,
-    found: &Found,
-    rest: Rest<'_>,
-) -> Result<Parsed, Stop> {
+/// Reads a UDP header, and what is behind it, if that is a tunnel.
+pub(super) fn udp(walk: &Walk<'_>, ends: &Ends, rest: Rest<'_>) -> Result<Parsed, Stop> {
     let udp = UdpHeaderSlice::from_slice(rest.bytes).map_err(|_| Stop::Malformed)?;
     let rest = match usize::from(udp.length()) {
         // RFC 2675, section 4: too long for the field.
@@ -77,32 +55,38 @@ pub(super) fn udp(
         length if length < udp.slice().len() || length > rest.wire_len() => return Err(Stop::Malformed),
         length => rest.limit(length),
     };
+    // A checksum of 0 is none, over IPv6 too (RFC 6935).
+    if walk.options.verify_checksums && udp.checksum() != 0 {
+        checksum::transport(walk, ends, IpNumber::UDP.0, rest)?;
+    }
     let payload = rest.skip(udp.slice().len())?;
     let ports = (udp.source_port(), udp.destination_port());
-    Ok(Parsed::Udp(Datagram { packet: packet(frame, hasher, found, Transport::Udp, ports, payload) }))
+    if let Some(inside) = udp_tunnel::inside(walk, ports, payload) {
+        return inside;
+    }
+    Ok(Parsed::Udp(Datagram { packet: packet(walk, ends, Transport::Udp, ports, payload) }))
 }
 
-#[inline]
+#[inline(always)]
 fn packet(
-    frame: &Frame<'_>,
-    hasher: &FlowHasher,
-    found: &Found,
+    walk: &Walk<'_>,
+    ends: &Ends,
     transport: Transport,
     (source, destination): (u16, u16),
     payload: Rest<'_>,
 ) -> Packet {
-    let source = found.ends.source.with_port(source);
-    let destination = found.ends.destination.with_port(destination);
-    let (key, sender) = FlowKey::new(source, destination, transport, found.place);
-    let (payload, missing) = payload.span(frame.offset);
+    let source = ends.source.with_port(source);
+    let destination = ends.destination.with_port(destination);
+    let (key, sender) = FlowKey::new(source, destination, transport, walk.place);
+    let (payload, missing) = payload.span(walk.frame.offset);
     Packet {
         key,
-        hash: hasher.hash(&key),
+        hash: walk.hasher.hash(&key),
         sender,
-        timestamp: frame.timestamp,
-        interface: frame.interface,
+        timestamp: walk.frame.timestamp,
+        interface: walk.frame.interface,
         payload,
         missing,
-        vlan_tags: found.vlan_tags,
+        vlan_tags: walk.vlan_tags,
     }
 }

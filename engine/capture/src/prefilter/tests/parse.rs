@@ -86,7 +86,7 @@ fn packets(at: u32) -> Vec<(&'static str, u16, Vec<u8>, Expect)> {
         packet
     };
     let said_shorter_v6 = |len: u8| {
-        let mut packet = ipv6(60, &extension(UDP, 1, &udp_53()));
+        let mut packet = ipv6(139, &extension(UDP, 1, &udp_53()));
         packet[4..6].copy_from_slice(&[0, len]);
         packet
     };
@@ -98,9 +98,9 @@ fn packets(at: u32) -> Vec<(&'static str, u16, Vec<u8>, Expect)> {
     let nested = |headers: usize| {
         let mut payload = tcp_3306();
         for n in 0..headers {
-            payload = extension(if n == 0 { TCP } else { 60 }, 0, &payload);
+            payload = extension(if n == 0 { TCP } else { 139 }, 0, &payload);
         }
-        ipv6(60, &payload)
+        ipv6(139, &payload)
     };
     vec![
         ("TCP over IPv4", IPV4, ipv4(TCP, &tcp_3306()), ports(v4, TCP, at, at + 20, both)),
@@ -167,19 +167,22 @@ fn packets(at: u32) -> Vec<(&'static str, u16, Vec<u8>, Expect)> {
         ),
         ("jumbogram", IPV6, jumbo(), ports(v6, TCP, at, at + 48, both)),
         (
-            "hop-by-hop, destination, routing, authentication",
+            "hop-by-hop, host identity, routing to here, authentication",
             IPV6,
-            ipv6(0, &extension(60, 1, &extension(43, 2, &extension(51, 0, &authentication(UDP, &udp_53()))))),
+            ipv6(
+                0,
+                &extension(139, 1, &extension(43, 2, &extension(51, 0, &authentication(UDP, &udp_53())))),
+            ),
             ports(v6, UDP, at, at + 40 + 16 + 24 + 8 + 24, (40000, 53)),
         ),
         (
             "the longest extension header",
             IPV6,
-            ipv6(60, &extension(TCP, 255, &tcp_3306())),
+            ipv6(139, &extension(TCP, 255, &tcp_3306())),
             ports(v6, TCP, at, at + 40 + 2048, both),
         ),
         ("six extension headers", IPV6, nested(6), ports(v6, TCP, at, at + 88, both)),
-        ("seven extension headers", IPV6, nested(7), nothing_of(v6 | 60 | undecided, at)),
+        ("seven extension headers", IPV6, nested(7), nothing_of(v6 | 139 | undecided, at)),
         (
             "an atomic fragment",
             IPV6,
@@ -193,9 +196,21 @@ fn packets(at: u32) -> Vec<(&'static str, u16, Vec<u8>, Expect)> {
             nothing_of(v6 | 17 | fragment, at),
         ),
         (
+            "routing on from here",
+            IPV6,
+            ipv6(43, &[&[TCP, 2, 0, 1], &[0; 20][..], &tcp_3306()].concat()),
+            nothing_of(v6 | 6 | undecided, at),
+        ),
+        (
+            "destination options",
+            IPV6,
+            ipv6(60, &extension(TCP, 0, &tcp_3306())),
+            nothing_of(v6 | 6 | undecided, at),
+        ),
+        (
             "the last IPv6 fragment behind options",
             IPV6,
-            ipv6(60, &extension(44, 0, &fragment_header(TCP, 0x0108, &[0; 8]))),
+            ipv6(0, &extension(44, 0, &fragment_header(TCP, 0x0108, &[0; 8]))),
             nothing_of(v6 | 6 | fragment, at),
         ),
         ("IPv6 in IPv6", IPV6, ipv6(41, &ipv6(TCP, &tcp_3306())), nothing_of(v6 | 41 | undecided, at)),
@@ -240,13 +255,18 @@ fn other_ethernet() -> Vec<(&'static str, Vec<u8>, Expect)> {
         ("ARP", ethernet(0x0806, &[0; 28]), NOT_IP),
         ("ARP, cut to 20 bytes", ethernet(0x0806, &[0; 6]), NOT_IP),
         ("LLDP", ethernet(0x88cc, &[0; 60]), NOT_IP),
-        ("802.3", ethernet(38, &[0x42, 0x42, 3].repeat(13)), NOT_IP),
+        ("802.3", ethernet(38, &[0x42, 0x42, 3].repeat(13)), CUT),
         ("MPLS", ethernet(0x8847, &[0; 60]), CUT),
         ("MPLS multicast", ethernet(0x8848, &[0; 60]), CUT),
         ("PPPoE", ethernet(0x8864, &[0; 60]), CUT),
         ("PPPoE discovery", ethernet(0x8863, &[0; 60]), NOT_IP),
         ("PPPoE behind a tag", ethernet(0x8100, &tag(5, 0x8864, &[0; 60])), CUT),
         ("the provider's backbone", ethernet(0x88e7, &[0; 60]), CUT),
+        ("a service chain", ethernet(0x894f, &[0; 60]), CUT),
+        ("VN-Tag", ethernet(0x8926, &[0; 60]), CUT),
+        ("802.1BR", ethernet(0x893f, &[0; 60]), CUT),
+        ("a vendor's number for tags", ethernet(0x9200, &[0; 60]), CUT),
+        ("MACsec", ethernet(0x88e5, &[0; 60]), NOT_IP),
         (
             "IPv4 of a protocol without header, 34 bytes",
             ethernet(IPV4, &ipv4(99, &[])),
