@@ -64,8 +64,25 @@ impl Replay {
         Self { host, flow, connection, totals: Default::default(), now, lines: Vec::new() }
     }
 
+    /// Packet time.
+    #[must_use]
+    pub fn now(&self) -> Nanos {
+        self.now
+    }
+
+    /// Bytes that the host and the decoder keep of the connection.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.connection.kept()
+    }
+
     /// Plays one step.
     pub fn step(&mut self, step: &Step) {
+        self.step_then(step, |_, _| {});
+    }
+
+    /// Plays one step and shows what came of it, and packet time, before it becomes lines.
+    pub fn step_then(&mut self, step: &Step, look: impl FnOnce(&Host, Nanos)) {
         self.now = self.now + std::time::Duration::from_nanos(STEP);
         let (direction, bytes, skip) = match step {
             Step::Data(direction, bytes) => (*direction, bytes.as_slice(), 0),
@@ -73,24 +90,31 @@ impl Replay {
             Step::Wait(nanos) => {
                 self.now = self.now + std::time::Duration::from_nanos(*nanos);
                 self.connection.idle(&mut self.host, &self.flow, &self.totals, self.now);
-                self.collect();
+                self.collect(look);
                 return;
             }
         };
         let chunk = Reassembly { direction, bytes, skip, start: false, end: false, seen: self.now };
         self.connection.reassembled(&mut self.host, &self.flow, &self.totals, Chunks::from_slice(&[chunk]));
-        self.collect();
+        self.collect(look);
     }
 
     /// Ends the connection and gives all events.
     #[must_use]
-    pub fn finish(mut self, end: End) -> Vec<String> {
+    pub fn finish(self, end: End) -> Vec<String> {
+        self.finish_then(end, |_, _| {})
+    }
+
+    /// Ends the connection, shows what came of that, and gives all events.
+    #[must_use]
+    pub fn finish_then(mut self, end: End, look: impl FnOnce(&Host, Nanos)) -> Vec<String> {
         self.connection.reassembly_complete(&mut self.host, &self.flow, &self.totals, end);
-        self.collect();
+        self.collect(look);
         self.lines
     }
 
-    fn collect(&mut self) {
+    fn collect(&mut self, look: impl FnOnce(&Host, Nanos)) {
+        look(&self.host, self.now);
         let keys = KeyTable::default();
         let arena = &self.host.arena;
         self.lines.extend(arena.events().map(|event| line(arena, event, &keys)));

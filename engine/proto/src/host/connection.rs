@@ -251,13 +251,24 @@ impl Connection {
         self.settle(call.host);
     }
 
+    /// Bytes that are kept of the connection now: unfinished messages, and what the decoder holds.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        let held = if let State::Decoding(decoder) = &self.state { decoder.retained() } else { 0 };
+        self.tails().saturating_add(held)
+    }
+
+    /// Bytes of unfinished messages.
+    fn tails(&self) -> usize {
+        self.halves.iter().filter_map(|h| h.tail.as_ref()).map(|t| t.len()).sum()
+    }
+
     /// Brings the host's sum of kept bytes up to date.
     fn settle(&mut self, host: &mut Host) {
         if !matches!(self.state, State::Decoding(_)) {
             self.held = 0;
         }
-        let tails: usize = self.halves.iter().filter_map(|h| h.tail.as_ref()).map(|t| t.len()).sum();
-        let kept = tails.saturating_add(self.held);
+        let kept = self.tails().saturating_add(self.held);
         host.kept = host.kept.saturating_sub(self.charged).saturating_add(kept);
         self.charged = kept;
     }

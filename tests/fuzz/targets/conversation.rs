@@ -1,0 +1,178 @@
+//! Conversations of a plugin: both directions in any cuts, with gaps, waits and ends. What every decoder promises is checked here.
+//!
+//! Input: one byte (joined in the middle, how it ends), then steps: a byte that says which, 16 bits of length, its bytes.
+
+use std::time::Duration;
+
+use sniff_x_flow::{Direction, End, Nanos};
+use sniff_x_proto::Plugin;
+use sniff_x_proto::event::Content;
+use sniff_x_proto::host::Host;
+use sniff_x_proto::replay::{Replay, Step};
+
+use crate::harness::input::Input;
+use crate::harness::mutate::LONGEST;
+use crate::harness::random::Random;
+use crate::harness::signal::Signal;
+
+/// A conversation.
+#[derive(Clone)]
+pub(crate) struct Conversation {
+    pub(crate) midstream: bool,
+    pub(crate) end: End,
+    pub(crate) steps: Vec<Step>,
+}
+
+const ENDS: [End; 6] = [End::Fin, End::Rst, End::Reused, End::Idle, End::Evicted, End::Eof];
+const GAP: u8 = 0x80;
+const WAIT: u8 = 0xc0;
+
+impl Conversation {
+    pub(crate) fn read(data: &[u8]) -> Self {
+        let mut input = Input(data);
+        let head = input.u8();
+        let mut steps = Vec::new();
+        while !input.is_empty() {
+            let kind = input.u8();
+            let n = input.u16();
+            let direction = if kind & 1 == 0 { Direction::ToServer } else { Direction::ToClient };
+            steps.push(match kind {
+                WAIT.. => Step::Wait(u64::from(n) * 7 * Nanos::SECOND),
+                GAP.. => Step::Gap(direction, (1 + u64::from(n)) << (kind >> 1 & 15)),
+                _ => Step::Data(direction, input.bytes(usize::from(n)).to_vec()),
+            });
+        }
+        steps.retain(|step| !matches!(step, Step::Data(_, bytes) if bytes.is_empty()));
+        Self { midstream: head & 1 != 0, end: ENDS[usize::from(head >> 1) % ENDS.len()], steps }
+    }
+
+    /// The input that reads as these steps.
+    pub(crate) fn write(midstream: bool, steps: &[Step]) -> Vec<u8> {
+        let mut out = vec![u8::from(midstream)];
+        for step in steps {
+            let (kind, n, bytes) = match step {
+                Step::Data(direction, bytes) => (direction.index() as u8, bytes.len(), &bytes[..]),
+                Step::Gap(direction, n) => (GAP | direction.index() as u8, *n as usize - 1, &[][..]),
+                Step::Wait(nanos) => (WAIT, (nanos / Nanos::SECOND / 7) as usize, &[][..]),
+            };
+            let n = n.min(usize::from(u16::MAX));
+            out.push(kind);
+            out.extend((n as u16).to_le_bytes());
+            out.extend(&bytes[..n.min(bytes.len())]);
+            if out.len() > LONGEST {
+                break;
+            }
+        }
+        out.truncate(LONGEST);
+        out
+    }
+
+    pub(crate) fn has_gaps(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Gap(..)))
+    }
+
+    /// The same bytes in other segments: `cut` says where each is cut.
+    fn cut(&self, mut cut: impl FnMut(usize) -> usize) -> Self {
+        let mut steps = Vec::new();
+        for step in &self.steps {
+            let Step::Data(direction, bytes) = step else {
+                steps.push(step.clone());
+                continue;
+            };
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let (head, tail) = rest.split_at(cut(rest.len()).clamp(1, rest.len()));
+                steps.push(Step::Data(*direction, head.to_vec()));
+                rest = tail;
+            }
+        }
+        Self { steps, ..self.clone() }
+    }
+
+    /// The same bytes with neighbours of one direction in one segment.
+    fn joined(&self) -> Self {
+        let mut steps: Vec<Step> = Vec::new();
+        for step in &self.steps {
+            match (steps.last_mut(), step) {
+                (Some(Step::Data(before, bytes)), Step::Data(direction, more)) if before == direction => {
+                    bytes.extend_from_slice(more);
+                }
+                _ => steps.push(step.clone()),
+            }
+        }
+        Self { steps, ..self.clone() }
+    }
+
+    /// Plays it. Gives the events as lines, and the content of each direction.
+    pub(crate) fn play(&self, plugin: Box<dyn Plugin>, most_kept: usize) -> (Vec<String>, [Vec<u8>; 2]) {
+        let mut replay = Replay::new(plugin, 3306, self.midstream);
+        let start = replay.now();
+        let mut content = [Vec::new(), Vec::new()];
+        let mut fed = 0;
+        for step in &self.steps {
+            fed += if let Step::Data(_, bytes) = step { bytes.len() } else { 0 };
+            replay.step_then(step, |host, now| {
+                look(host, start, now);
+                host.arena.content().for_each(|c| take(&mut content, &c));
+            });
+            let kept = replay.kept();
+            assert!(kept <= most_kept.min(fed + 4096), "{kept} bytes are kept of {fed}");
+        }
+        let lines = replay.finish_then(self.end, |host, now| {
+            look(host, start, now);
+            host.arena.content().for_each(|c| take(&mut content, &c));
+        });
+        (lines, content)
+    }
+
+    /// However the bytes are cut, the events are the same.
+    pub(crate) fn split_invariant(&self, make: fn() -> Box<dyn Plugin>, most_kept: usize, lines: &[String]) {
+        const BYTEWISE: usize = 2048;
+        let len: usize = self.steps.iter().map(|s| if let Step::Data(_, b) = s { b.len() } else { 0 }).sum();
+        let mut random = Random(len as u64);
+        let mut other =
+            vec![("joined", self.joined()), ("cut anywhere", self.cut(|len| 1 + random.below(len)))];
+        if len <= BYTEWISE {
+            other.push(("one byte at a time", self.cut(|_| 1)));
+        }
+        for (how, conversation) in other {
+            let (told, _) = conversation.play(make(), most_kept);
+            assert_eq!(told, lines, "{how}: other events");
+        }
+    }
+}
+
+/// What holds of every event.
+fn look(host: &Host, start: Nanos, now: Nanos) {
+    for event in host.arena.events() {
+        let begun = event.head.timestamp;
+        assert!(begun >= start, "an event from before the connection");
+        assert!(begun <= now, "an event from the future");
+        let ended = begun + Duration::from_nanos(event.head.duration.unwrap_or(0));
+        assert!(ended <= now, "an event that ends in the future");
+    }
+}
+
+fn take(content: &mut [Vec<u8>; 2], piece: &Content<'_>) {
+    let all = &mut content[piece.direction.index()];
+    assert_eq!(piece.first, all.is_empty(), "the first piece, and only it, says so");
+    all.extend_from_slice(piece.bytes);
+}
+
+/// What of the events tells states apart: kind, status and the names of the fields.
+pub(crate) fn note(lines: &[String], signal: &mut Signal) {
+    for line in lines {
+        let mut quoted = false;
+        let names: String = line
+            .split('\'')
+            .filter(|_| {
+                quoted = !quoted;
+                quoted
+            })
+            .flat_map(|part| part.chars().filter(|c| !c.is_ascii_digit()))
+            .collect();
+        signal.note(names);
+        signal.count("length", line.len() as u64);
+    }
+    signal.count("lines", lines.len() as u64);
+}

@@ -1,0 +1,203 @@
+//! Events of any fields: a JSON line is one line of valid JSON whose values are those of the record, held against serde_json; a line of text is
+//! one line without control characters.
+//!
+//! Input: fields, each a key (8 bits), a type (8 bits) and a value; a text has its length before it (8 bits; the upper half of the types: 16).
+
+use serde_json::Value;
+use sniff_x_engine::sink::{json, text};
+use sniff_x_flow::assembler::Totals;
+use sniff_x_flow::{Endpoint, FlowInfo, FlowKey, Nanos, OrientedBy, Place, Transport};
+use sniff_x_proto::event::{Arena, IncompleteReason, Key, KeyTable, Kind, Status, Suffix, ValueRef};
+use sniff_x_proto::{Out, Sensitivity};
+
+use crate::harness::input::Input;
+use crate::harness::signal::Signal;
+use crate::seeds::Seeds;
+
+pub(crate) const WORDS: &[&[u8]] = &[
+    b"\\x41",
+    b"\\\\x41",
+    b"\\u0041",
+    b"\"",
+    b"\\",
+    b"\x00",
+    b"\x1b[31m",
+    b"\x7f",
+    b"\xc2\x80",
+    b"\xc2\x9b",
+    b"\xc2\xa0",
+    b"\xc2",
+    b"\xe2\x80\xa8",
+    b"\xe2\x80\xae",
+    b"\xed\xa0\x80",
+    b"\xf4\x90\x80\x80",
+    b"\xf0\x9f\x98\x80",
+    b"\xef\xbb\xbf",
+    b"\xff\xfe",
+    b"\r\n",
+];
+
+pub(crate) fn seeds(_: &Seeds) -> Vec<Vec<u8>> {
+    let mut all = vec![vec![], vec![1; 40]];
+    for (n, word) in WORDS.iter().enumerate() {
+        let n = n as u8;
+        let len = [word.len() as u8];
+        let text = [&len, *word].concat();
+        all.push([&[n, 1, 2, 3][..], &[n * 3, 4], &text, &[n * 5, 2], &[0xff; 8], &[n, 4], &text].concat());
+        all.push([&[n, 9, 1, 0][..], &[n, 0], &[n; 8], &[n, 3], &1.5e300_f64.to_le_bytes()].concat());
+    }
+    all
+}
+
+fn flow(input: &mut Input<'_>) -> FlowInfo {
+    let v6 = input.u8() & 1 != 0;
+    let mut end = || {
+        let port = input.u16();
+        if v6 { Endpoint::v6(input.array(), port) } else { Endpoint::v4(input.array(), port) }
+    };
+    let (client, server) = (end(), end());
+    let (key, client_side) = FlowKey::new(client, server, Transport::Tcp, Place::default());
+    let time = Nanos(input.u64());
+    FlowInfo {
+        key,
+        client_side,
+        oriented_by: OrientedBy::Syn,
+        first_seen: time,
+        last_seen: time,
+        interface: 0,
+        midstream: false,
+        serial: 1,
+    }
+}
+
+const KINDS: [Kind; 5] = [Kind::Exchange, Kind::Message, Kind::Session, Kind::Notice, Kind::Summary];
+const STATUS: [Status; 4] = [
+    Status::Ok,
+    Status::Error,
+    Status::Incomplete(IncompleteReason::Gap),
+    Status::Incomplete(IncompleteReason::Evicted),
+];
+
+pub(crate) fn run(data: &[u8], signal: &mut Signal) {
+    let mut input = Input(data);
+    let keys = KeyTable::default();
+    let all: Vec<(Key, bool)> = keys.iter().map(|(key, info)| (key, info.name.ends_with('.'))).collect();
+    let kind = KINDS[usize::from(input.u8()) % KINDS.len()];
+    let status = STATUS.get(usize::from(input.u8() % 8)).copied();
+    let flow = flow(&mut input);
+    let mut arena = Arena::new(usize::from(input.u8()) * 64);
+    let totals = [Totals::default(); 2];
+    let mut out = Out::new(&mut arena, &flow, &totals, flow.first_seen, false);
+    let mut event = out.event("fuzz", kind, flow.first_seen).maybe(status, |event, s| event.status(s));
+    if input.u8() & 1 != 0 {
+        event = event.until(Nanos(input.u64()));
+    }
+    let mut names = std::collections::HashSet::new();
+    while !input.is_empty() {
+        let (key, family) = all[usize::from(input.u8()) % all.len()];
+        let how = input.u8();
+        // A record never has a key twice; those of the head are written from it.
+        let first = names.insert(keys.name(key));
+        let number = u32::from(how);
+        event = match how % 5 {
+            0 => {
+                let value = input.u64();
+                if first && !family { event.number(key, value) } else { event }
+            }
+            1 => {
+                let value = input.u64().cast_signed();
+                if first && !family { event.signed(key, value) } else { event }
+            }
+            2 => {
+                let value = f64::from_bits(input.u64());
+                if first && !family { event.float(key, value) } else { event }
+            }
+            3 => {
+                if first && !family {
+                    event.flag(key, how & 64 != 0)
+                } else {
+                    event
+                }
+            }
+            _ => {
+                let len = if how & 128 == 0 { usize::from(input.u8()) } else { usize::from(input.u16()) };
+                let text = input.bytes(len);
+                match (first, family) {
+                    (true, true) => event.indexed_text(key, number, text, Sensitivity::Public),
+                    (true, false) => event.text(key, text, Sensitivity::Literal),
+                    (false, _) => event,
+                }
+            }
+        };
+    }
+    event.emit();
+    let event = *arena.events().next().unwrap();
+
+    let mut line = Vec::new();
+    json::write(&arena, &event, &keys, &mut line);
+    let line = one_line(&line);
+    let tree: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let mut last = std::collections::HashMap::new();
+    for (key, suffix, value) in arena.fields(&event) {
+        let index = if let Suffix::Index(n) = suffix { n.to_string() } else { String::new() };
+        last.insert(format!("{}{index}", keys.name(key)), value);
+    }
+    for (name, value) in last {
+        signal.note((std::mem::discriminant(&value), tree[&name].is_null()));
+        match value {
+            ValueRef::U64(v) => assert_eq!(tree[&name].as_u64(), Some(v), "{name}"),
+            ValueRef::I64(v) => assert_eq!(tree[&name].as_i64(), Some(v), "{name}"),
+            ValueRef::F64(v) if v.is_finite() => assert_eq!(tree[&name].as_f64(), Some(v), "{name}"),
+            ValueRef::F64(_) => assert!(tree[&name].is_null(), "{name}"),
+            ValueRef::Bool(v) => assert_eq!(tree[&name].as_bool(), Some(v), "{name}"),
+            ValueRef::Text(v) => {
+                let shown = tree[&name].as_str().unwrap_or_else(|| panic!("{name} is no string"));
+                assert_eq!(original(shown), v, "{name}: {shown}");
+                signal.note((
+                    shown.len() == v.len(),
+                    shown.contains("\\x"),
+                    v.is_ascii(),
+                    v.len().checked_ilog2(),
+                ));
+            }
+        }
+    }
+
+    for colour in [false, true] {
+        let mut line = Vec::new();
+        text::write(&arena, &event, &keys, &mut line, colour);
+        let shown = one_line(&line);
+        if !colour {
+            assert!(!shown.chars().any(char::is_control), "control characters: {shown:?}");
+        }
+        signal.count("text", shown.len() as u64);
+    }
+}
+
+/// The line without its line feed.
+fn one_line(line: &[u8]) -> &str {
+    let line = std::str::from_utf8(line).unwrap().strip_suffix('\n').unwrap();
+    assert!(!line.contains(['\n', '\r']), "several lines");
+    line
+}
+
+/// The bytes behind a string's value: `\xNN` is a byte, all else is as it stands.
+fn original(shown: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = shown.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let hex = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+        let digits = after.strip_prefix(b"x").and_then(|d| d.get(..2));
+        match digits.filter(|d| first == b'\\' && d.iter().all(u8::is_ascii_hexdigit)).and_then(hex) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[3..];
+            }
+            None => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    bytes
+}
