@@ -2,6 +2,7 @@
 
 mod bench;
 mod build_ebpf;
+mod fuzz;
 mod generate;
 
 use anyhow::Result;
@@ -14,6 +15,8 @@ enum Task {
     Bench(bench::Bench),
     /// Build the eBPF programs into ebpf/prebuilt/
     BuildEbpf(build_ebpf::BuildEbpf),
+    /// Run the fuzz targets
+    Fuzz(fuzz::Fuzz),
     /// Write a MySQL capture of any size
     Generate(generate::Generate),
 }
@@ -22,6 +25,7 @@ fn main() -> Result<()> {
     match Task::parse() {
         Task::Bench(bench) => bench.run(),
         Task::BuildEbpf(build) => build.run(),
+        Task::Fuzz(fuzz) => fuzz.run(),
         Task::Generate(generate) => generate.run(),
     }
 }

@@ -108,15 +108,13 @@ impl Conversation {
         let mut replay = Replay::new(plugin, 3306, self.midstream);
         let start = replay.now();
         let mut content = [Vec::new(), Vec::new()];
-        let mut fed = 0;
         for step in &self.steps {
-            fed += if let Step::Data(_, bytes) = step { bytes.len() } else { 0 };
             replay.step_then(step, |host, now| {
                 look(host, start, now);
                 host.arena.content().for_each(|c| take(&mut content, &c));
             });
             let kept = replay.kept();
-            assert!(kept <= most_kept.min(fed + 4096), "{kept} bytes are kept of {fed}");
+            assert!(kept <= most_kept, "{kept} bytes are kept");
         }
         let lines = replay.finish_then(self.end, |host, now| {
             look(host, start, now);
@@ -125,9 +123,11 @@ impl Conversation {
         (lines, content)
     }
 
-    /// However the bytes are cut, the events are the same.
+    /// However the bytes are cut, the events are the same: all those before the first that tells of something not understood or not seen. (How
+    /// a decoder finds its way back may depend on where segments begin.)
     pub(crate) fn split_invariant(&self, make: fn() -> Box<dyn Plugin>, most_kept: usize, lines: &[String]) {
         const BYTEWISE: usize = 2048;
+        let sure = |lines: &[String]| lines.iter().take_while(|line| is_sure(line)).count();
         let len: usize = self.steps.iter().map(|s| if let Step::Data(_, b) = s { b.len() } else { 0 }).sum();
         let mut random = Random(len as u64);
         let mut other =
@@ -137,9 +137,17 @@ impl Conversation {
         }
         for (how, conversation) in other {
             let (told, _) = conversation.play(make(), most_kept);
-            assert_eq!(told, lines, "{how}: other events");
+            let (sure, all) =
+                (sure(&told).min(sure(lines)), sure(&told) == told.len() && sure(lines) == lines.len());
+            assert_eq!(told[..sure], lines[..sure], "{how}: other events");
+            assert!(!all || told.len() == lines.len(), "{how}: other events behind {sure} of them");
         }
     }
+}
+
+/// Whether an event's line tells of nothing that is missing.
+fn is_sure(line: &str) -> bool {
+    !line.starts_with("notice") && !line.contains(" incomplete:")
 }
 
 /// What holds of every event.
@@ -162,15 +170,9 @@ fn take(content: &mut [Vec<u8>; 2], piece: &Content<'_>) {
 /// What of the events tells states apart: kind, status and the names of the fields.
 pub(crate) fn note(lines: &[String], signal: &mut Signal) {
     for line in lines {
-        let mut quoted = false;
-        let names: String = line
-            .split('\'')
-            .filter(|_| {
-                quoted = !quoted;
-                quoted
-            })
-            .flat_map(|part| part.chars().filter(|c| !c.is_ascii_digit()))
-            .collect();
+        let line = line.replace("\\\\", "").replace("\\'", "");
+        let outside = line.split('\'').step_by(2);
+        let names: String = outside.flat_map(|part| part.chars().filter(|c| !c.is_ascii_digit())).collect();
         signal.note(names);
         signal.count("length", line.len() as u64);
     }

@@ -126,14 +126,22 @@ pub(crate) fn run(data: &[u8], signal: &mut Signal) {
             assert!(error.offset() + error.len() <= text.len(), "the error is behind the text");
             assert!(!error.message().contains('\n'), "a message of several lines");
             assert_eq!(error.to_string().lines().count(), 3, "message, line, carets");
-            let words: String = error.message().chars().filter(char::is_ascii_alphabetic).take(24).collect();
-            signal.note(words);
+            // The words of ours; what they quote of the text differs every time.
+            let ours = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase()) && !text.contains(word);
+            for word in error.message().split(' ').filter(ours) {
+                signal.note(word);
+            }
             return;
         }
     };
     let shown = expression.to_string();
     assert_eq!(parse(&shown).as_ref(), Ok(&expression), "{shown:?} is another expression");
-    signal.note(shown.chars().filter(|c| !c.is_ascii_hexdigit()).take(60).collect::<String>());
+    // Which words follow which.
+    for word in
+        shown.split(' ').filter(|word| WORDS.iter().any(|known| known.trim_ascii() == word.as_bytes()))
+    {
+        signal.note(word);
+    }
 
     let frame_mode = expression.matches_frame(&frame);
     let parsed = packet(&frame, &FlowHasher::with_seed(1));

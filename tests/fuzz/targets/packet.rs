@@ -107,7 +107,7 @@ pub(crate) fn run(data: &[u8], signal: &mut Signal) {
     let frame = frame(&mut input);
     let hasher = FlowHasher::with_seed(1);
     let parsed = parse(&frame, &hasher);
-    signal.note((frame.link_type.0, discriminant(&parsed)));
+    signal.note((frame.link_type.0, frame.vlan.is_some(), discriminant(&parsed)));
     let Some(whole) = packet(&parsed) else { return };
     check(&frame, whole, &hasher);
     signal.note((
@@ -118,7 +118,7 @@ pub(crate) fn run(data: &[u8], signal: &mut Signal) {
     signal.note((whole.payload.len == 0, whole.missing == 0));
     signal.count("headers", u64::from(whole.payload.start - frame.offset));
     if let Parsed::Tcp(segment) = &parsed {
-        signal.note((segment.flags.0, segment.window_scale));
+        signal.note((segment.flags.0 & 0x17, segment.window_scale.is_some()));
     }
 
     // The same frame, cut by a shorter snap length.
