@@ -62,6 +62,13 @@ const TARGETS: &[Target] = &[
     Target { name: "packet", run: packet::run, seeds: packet::seeds, words: packet::WORDS, memory: MIB },
     Target { name: "assembler", run: assembler::run, seeds: assembler::seeds, words: &[], memory: 16 * MIB },
     Target { name: "mysql", run: mysql::run, seeds: mysql::seeds, words: mysql::WORDS, memory: 16 * MIB },
+    Target {
+        name: "mysql-packets",
+        run: mysql::packets,
+        seeds: mysql::packet_seeds,
+        words: mysql::WORDS,
+        memory: 16 * MIB,
+    },
     Target { name: "tcp", run: tcp::run, seeds: tcp::seeds, words: &[], memory: 16 * MIB },
     // A record may have 16 MiB, and the buffer that holds it is made beside the one that it began in.
     Target { name: "pcap", run: file::run, seeds: file::pcap, words: file::PCAP_WORDS, memory: 40 * MIB },

@@ -39,7 +39,7 @@ impl Report {
     /// Prints what was done; whether it was all right.
     pub(crate) fn print(&self, target: &Target) -> bool {
         println!(
-            "fuzz {:<10} {:>9} executions in {} s, seed {:#x}, {} seeds, {} inputs kept, {} signals: {}",
+            "fuzz {:<13} {:>9} executions in {} s, seed {:#x}, {} seeds, {} inputs kept, {} signals: {}",
             target.name,
             self.executions,
             self.seconds,

@@ -152,7 +152,7 @@ impl<'a> Loop<'a> {
             return Ok(());
         }
         // Targets get random numbers of their own, the same ones whichever others run.
-        let name = self.target.name.bytes().fold(0, |name, byte| name * 31 + u64::from(byte));
+        let name = self.target.name.bytes().fold(0_u64, |name, byte| name.rotate_left(8) ^ u64::from(byte));
         let mut random = Random(self.arguments.seed ^ name);
         let mut input = Vec::new();
         while start.elapsed() < self.arguments.time {

@@ -1,6 +1,6 @@
 //! One run of a target on one input: what it panicked with, how much memory it took; and how a failing input is made smaller.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
@@ -17,6 +17,7 @@ pub(crate) struct Wrong {
 }
 
 thread_local! {
+    static TRYING: Cell<bool> = const { Cell::new(false) };
     static LAST: RefCell<Option<Wrong>> = const { RefCell::new(None) };
 }
 
@@ -26,7 +27,7 @@ fn catch_quietly() {
     ONCE.call_once(|| {
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if std::thread::current().name().is_none_or(|name| !name.starts_with("fuzz ")) {
+            if !TRYING.get() {
                 return usual(info);
             }
             let message = info.payload_as_str().unwrap_or("a panic without a message").to_owned();
@@ -40,7 +41,9 @@ fn catch_quietly() {
 pub(crate) fn run(target: &Target, input: &[u8], signal: &mut Signal) -> Result<(), Wrong> {
     catch_quietly();
     signal.clear();
+    TRYING.set(true);
     let (result, peak) = peak_of(|| catch_unwind(AssertUnwindSafe(|| (target.run)(input, signal))));
+    TRYING.set(false);
     if result.is_err() {
         return Err(LAST.take().unwrap_or(Wrong { message: String::new(), place: String::new() }));
     }

@@ -124,7 +124,7 @@ impl Conversation {
     }
 
     /// However the bytes are cut, the events are the same: all those before the first that tells of something not understood or not seen. (How
-    /// a decoder finds its way back may depend on where segments begin.)
+    /// a decoder finds its way back may depend on where segments begin.) To be asked where each side says whole messages.
     pub(crate) fn split_invariant(&self, make: fn() -> Box<dyn Plugin>, most_kept: usize, lines: &[String]) {
         const BYTEWISE: usize = 2048;
         let sure = |lines: &[String]| lines.iter().take_while(|line| is_sure(line)).count();

@@ -1,4 +1,8 @@
-//! MySQL conversations: what the decoder makes of any bytes, gaps and ends.
+//! MySQL conversations, of any bytes and of packets: what the decoder makes of them, of gaps and ends. Where each side says whole packets, and
+//! nothing is missing, the events do not depend on how the bytes are cut.
+//!
+//! Inputs of [`run`] are conversations; those of [`packets`] as well, but each step with data is the payload of a packet, whose header is made: so
+//! mutations reach what lies behind well-formed packets.
 
 use sniff_x_flow::Direction;
 use sniff_x_proto::Plugin;
@@ -77,11 +81,88 @@ pub(crate) fn seeds(seeds: &Seeds) -> Vec<Vec<u8>> {
     all
 }
 
-pub(crate) fn run(data: &[u8], signal: &mut Signal) {
-    let conversation = Conversation::read(data);
+/// Whether each side, whenever it stops speaking, has said whole packets.
+fn whole_packets(steps: &[Step]) -> bool {
+    let mut left = [Vec::new(), Vec::new()];
+    let mut speaker = None;
+    for step in steps {
+        let Step::Data(direction, bytes) = step else { continue };
+        if speaker != Some(*direction) && left.iter().any(|rest| !rest.is_empty()) {
+            return false;
+        }
+        speaker = Some(*direction);
+        let said: &mut Vec<u8> = &mut left[direction.index()];
+        said.extend_from_slice(bytes);
+        let mut at = 0;
+        while let Some(&[a, b, c]) = said[at..].first_chunk()
+            && at + 4 + u32::from_le_bytes([a, b, c, 0]) as usize <= said.len()
+        {
+            at += 4 + u32::from_le_bytes([a, b, c, 0]) as usize;
+        }
+        said.drain(..at);
+    }
+    left.iter().all(Vec::is_empty)
+}
+
+/// Packets' payloads instead of bytes: without the headers that a conversation has.
+fn payloads(steps: &[Step]) -> Vec<Step> {
+    let mut payloads = Vec::new();
+    for step in steps {
+        let Step::Data(direction, bytes) = step else {
+            payloads.push(step.clone());
+            continue;
+        };
+        let mut rest = &bytes[..];
+        while let Some(&[a, b, c, _]) = rest.first_chunk() {
+            let end = (4 + u32::from_le_bytes([a, b, c, 0]) as usize).min(rest.len());
+            payloads.push(Step::Data(*direction, rest[4..end].to_vec()));
+            rest = &rest[end..];
+        }
+    }
+    payloads
+}
+
+/// Gives each payload its header. A sequence begins with what the client says when the server has spoken, and whenever it speaks again.
+fn with_headers(steps: &mut [Step]) {
+    let (mut seq, mut login) = (0, true);
+    let mut speaker = Direction::ToServer;
+    for step in steps {
+        let Step::Data(direction, payload) = step else { continue };
+        // Behind the greeting and what the server asks for, the login's sequence goes on.
+        if *direction == Direction::ToServer {
+            let answers = login || matches!(payload.first(), None | Some(0x20..));
+            seq = if answers && speaker == Direction::ToClient { seq } else { 0 };
+            login = false;
+        }
+        speaker = *direction;
+        let len = (payload.len() as u32).to_le_bytes();
+        payload.splice(..0, [len[0], len[1], len[2], seq]);
+        seq = seq.wrapping_add(1);
+    }
+}
+
+pub(crate) fn packet_seeds(found: &Seeds) -> Vec<Vec<u8>> {
+    let payloads = |input: Vec<u8>| {
+        let conversation = Conversation::read(&input);
+        Conversation::write(conversation.midstream, &payloads(&conversation.steps))
+    };
+    seeds(found).into_iter().map(payloads).collect()
+}
+
+fn check(conversation: &Conversation, signal: &mut Signal) {
     let (lines, _) = conversation.play(make(), MOST_KEPT);
     note(&lines, signal);
-    if !conversation.has_gaps() {
+    if !conversation.has_gaps() && whole_packets(&conversation.steps) {
         conversation.split_invariant(make, MOST_KEPT, &lines);
     }
+}
+
+pub(crate) fn run(data: &[u8], signal: &mut Signal) {
+    check(&Conversation::read(data), signal);
+}
+
+pub(crate) fn packets(data: &[u8], signal: &mut Signal) {
+    let mut conversation = Conversation::read(data);
+    with_headers(&mut conversation.steps);
+    check(&conversation, signal);
 }
