@@ -2,11 +2,12 @@
 //!
 //! Input: one byte (joined in the middle, how it ends), then steps: a byte that says which, 16 bits of length, its bytes.
 
+use std::mem::discriminant;
 use std::time::Duration;
 
 use sniff_x_flow::{Direction, End, Nanos};
 use sniff_x_proto::Plugin;
-use sniff_x_proto::event::Content;
+use sniff_x_proto::event::{Content, Key, ValueRef};
 use sniff_x_proto::host::Host;
 use sniff_x_proto::replay::{Replay, Step};
 
@@ -104,20 +105,25 @@ impl Conversation {
     }
 
     /// Plays it. Gives the events as lines, and the content of each direction.
-    pub(crate) fn play(&self, plugin: Box<dyn Plugin>, most_kept: usize) -> (Vec<String>, [Vec<u8>; 2]) {
+    pub(crate) fn play(
+        &self,
+        plugin: Box<dyn Plugin>,
+        most_kept: usize,
+        signal: &mut Signal,
+    ) -> (Vec<String>, [Vec<u8>; 2]) {
         let mut replay = Replay::new(plugin, 3306, self.midstream);
         let start = replay.now();
         let mut content = [Vec::new(), Vec::new()];
         for step in &self.steps {
             replay.step_then(step, |host, now| {
-                look(host, start, now);
+                look(host, start, now, signal);
                 host.arena.content().for_each(|c| take(&mut content, &c));
             });
             let kept = replay.kept();
             assert!(kept <= most_kept, "{kept} bytes are kept");
         }
         let lines = replay.finish_then(self.end, |host, now| {
-            look(host, start, now);
+            look(host, start, now, signal);
             host.arena.content().for_each(|c| take(&mut content, &c));
         });
         (lines, content)
@@ -136,7 +142,7 @@ impl Conversation {
             other.push(("one byte at a time", self.cut(|_| 1)));
         }
         for (how, conversation) in other {
-            let (told, _) = conversation.play(make(), most_kept);
+            let (told, _) = conversation.play(make(), most_kept, &mut Signal::default());
             let (sure, all) =
                 (sure(&told).min(sure(lines)), sure(&told) == told.len() && sure(lines) == lines.len());
             assert_eq!(told[..sure], lines[..sure], "{how}: other events");
@@ -150,9 +156,17 @@ fn is_sure(line: &str) -> bool {
     !line.starts_with("notice") && !line.contains(" incomplete:")
 }
 
-/// What holds of every event.
-fn look(host: &Host, start: Nanos, now: Nanos) {
+/// What holds of every event. Notes what tells states apart: kind, status, keys.
+fn look(host: &Host, start: Nanos, now: Nanos, signal: &mut Signal) {
     for event in host.arena.events() {
+        signal.note((event.head.kind.as_str(), event.head.status.map(|s| s.as_str())));
+        for (key, suffix, value) in host.arena.fields(event) {
+            signal.note((key, discriminant(&suffix), discriminant(&value)));
+            if let (Key::DB_OPERATION_NAME, ValueRef::Text(name)) = (key, value) {
+                // Names of commands have many lengths, those of statements few.
+                signal.note(name.len().min(20));
+            }
+        }
         let begun = event.head.timestamp;
         assert!(begun >= start, "an event from before the connection");
         assert!(begun <= now, "an event from the future");
@@ -165,16 +179,4 @@ fn take(content: &mut [Vec<u8>; 2], piece: &Content<'_>) {
     let all = &mut content[piece.direction.index()];
     assert_eq!(piece.first, all.is_empty(), "the first piece, and only it, says so");
     all.extend_from_slice(piece.bytes);
-}
-
-/// What of the events tells states apart: kind, status and the names of the fields.
-pub(crate) fn note(lines: &[String], signal: &mut Signal) {
-    for line in lines {
-        let line = line.replace("\\\\", "").replace("\\'", "");
-        let outside = line.split('\'').step_by(2);
-        let names: String = outside.flat_map(|part| part.chars().filter(|c| !c.is_ascii_digit())).collect();
-        signal.note(names);
-        signal.count("length", line.len() as u64);
-    }
-    signal.count("lines", lines.len() as u64);
 }

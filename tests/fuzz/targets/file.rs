@@ -89,7 +89,7 @@ fn read(mut source: Box<dyn Source>, len: usize, signal: &mut Signal) {
                 "more was captured than there was"
             );
             frames += 1;
-            signal.note((frame.link_type.0, frame.interface.min(9), frame.truncated(), frame.flags.outgoing));
+            signal.note((frame.link_type.0.min(300), frame.interface.min(9), frame.truncated(), frame.flags.outgoing));
         }
     }
     // What is not compressed can't hold more frames than headers fit in.
@@ -98,7 +98,7 @@ fn read(mut source: Box<dyn Source>, len: usize, signal: &mut Signal) {
     let counters = source.counters();
     assert_eq!(counters.received, Some(frames as u64 + counters.unreadable), "every frame is counted");
     for interface in source.interfaces() {
-        signal.note((interface.link_type.0, interface.name.len().min(20)));
+        signal.note(interface.name.len().min(20));
     }
     signal.count("batches", batches);
     signal.count("frames", frames as u64);

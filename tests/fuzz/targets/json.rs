@@ -1,7 +1,10 @@
 //! Events of any fields: a JSON line is one line of valid JSON whose values are those of the record, held against serde_json; a line of text is
 //! one line without control characters.
 //!
-//! Input: fields, each a key (8 bits), a type (8 bits) and a value; a text has its length before it (8 bits; the upper half of the types: 16).
+//! Input: the event's head, then fields: a key (8 bits), a type (8 bits), a name where the key is a family, a value. Texts have their lengths before them.
+
+use std::collections::{HashMap, HashSet};
+use std::mem::discriminant;
 
 use serde_json::Value;
 use sniff_x_engine::sink::{json, text};
@@ -92,41 +95,36 @@ pub(crate) fn run(data: &[u8], signal: &mut Signal) {
     if input.u8() & 1 != 0 {
         event = event.until(Nanos(input.u64()));
     }
-    let mut names = std::collections::HashSet::new();
+    let mut names = HashSet::new();
     while !input.is_empty() {
         let (key, family) = all[usize::from(input.u8()) % all.len()];
         let how = input.u8();
-        // A record never has a key twice; those of the head are written from it.
-        let first = names.insert(keys.name(key));
-        let number = u32::from(how);
+        // A record has no key twice, but families have members, named by the wire: those may be.
+        if !family && !names.insert(keys.name(key)) {
+            continue;
+        }
+        let size =
+            |input: &mut Input<'_>| usize::from(if how & 128 == 0 { input.u8().into() } else { input.u16() });
+        if family {
+            let len = usize::from(input.u8());
+            let name = input.bytes(len);
+            let suffix = if how & 64 == 0 { Suffix::Name(name) } else { Suffix::Index(u32::from(how) << 20) };
+            let len = size(&mut input);
+            event = match how % 3 {
+                0 => event.member_null(key, suffix),
+                1 => event.member_written(key, suffix, input.u64(), Sensitivity::Public),
+                _ => event.member_text(key, suffix, input.bytes(len), len as u64, Sensitivity::Public),
+            };
+            continue;
+        }
         event = match how % 5 {
-            0 => {
-                let value = input.u64();
-                if first && !family { event.number(key, value) } else { event }
-            }
-            1 => {
-                let value = input.u64().cast_signed();
-                if first && !family { event.signed(key, value) } else { event }
-            }
-            2 => {
-                let value = f64::from_bits(input.u64());
-                if first && !family { event.float(key, value) } else { event }
-            }
-            3 => {
-                if first && !family {
-                    event.flag(key, how & 64 != 0)
-                } else {
-                    event
-                }
-            }
+            0 => event.number(key, input.u64()),
+            1 => event.signed(key, input.u64().cast_signed()),
+            2 => event.float(key, f64::from_bits(input.u64())),
+            3 => event.flag(key, how & 64 != 0),
             _ => {
-                let len = if how & 128 == 0 { usize::from(input.u8()) } else { usize::from(input.u16()) };
-                let text = input.bytes(len);
-                match (first, family) {
-                    (true, true) => event.indexed_text(key, number, text, Sensitivity::Public),
-                    (true, false) => event.text(key, text, Sensitivity::Literal),
-                    (false, _) => event,
-                }
+                let len = size(&mut input);
+                event.text(key, input.bytes(len), Sensitivity::Literal)
             }
         };
     }
@@ -137,22 +135,30 @@ pub(crate) fn run(data: &[u8], signal: &mut Signal) {
     json::write(&arena, &event, &keys, &mut line);
     let line = one_line(&line);
     let tree: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    let mut last = std::collections::HashMap::new();
+    let told: HashMap<Vec<u8>, &Value> =
+        tree.as_object().unwrap().iter().map(|(name, value)| (original(name), value)).collect();
+    let mut put = HashMap::new();
     for (key, suffix, value) in arena.fields(&event) {
-        let index = if let Suffix::Index(n) = suffix { n.to_string() } else { String::new() };
-        last.insert(format!("{}{index}", keys.name(key)), value);
+        let mut name = keys.name(key).as_bytes().to_vec();
+        match suffix {
+            Suffix::None => {}
+            Suffix::Index(n) => name.extend(n.to_string().bytes()),
+            Suffix::Name(n) => name.extend(n),
+        }
+        put.insert(name, value);
     }
-    for (name, value) in last {
-        signal.note((std::mem::discriminant(&value), tree[&name].is_null()));
+    for (name, value) in put {
+        let told = told.get(&name).unwrap_or_else(|| panic!("{} is missing in {line}", name.escape_ascii()));
+        signal.note((discriminant(&value), told.is_null()));
         match value {
-            ValueRef::U64(v) => assert_eq!(tree[&name].as_u64(), Some(v), "{name}"),
-            ValueRef::I64(v) => assert_eq!(tree[&name].as_i64(), Some(v), "{name}"),
-            ValueRef::F64(v) if v.is_finite() => assert_eq!(tree[&name].as_f64(), Some(v), "{name}"),
-            ValueRef::F64(_) => assert!(tree[&name].is_null(), "{name}"),
-            ValueRef::Bool(v) => assert_eq!(tree[&name].as_bool(), Some(v), "{name}"),
+            ValueRef::U64(v) => assert_eq!(told.as_u64(), Some(v)),
+            ValueRef::I64(v) => assert_eq!(told.as_i64(), Some(v)),
+            ValueRef::F64(v) if v.is_finite() => assert_eq!(told.as_f64(), Some(v)),
+            ValueRef::F64(_) | ValueRef::Null => assert!(told.is_null(), "{told} is not null"),
+            ValueRef::Bool(v) => assert_eq!(told.as_bool(), Some(v)),
             ValueRef::Text(v) => {
-                let shown = tree[&name].as_str().unwrap_or_else(|| panic!("{name} is no string"));
-                assert_eq!(original(shown), v, "{name}: {shown}");
+                let shown = told.as_str().unwrap_or_else(|| panic!("{told} is no string"));
+                assert_eq!(original(shown), v, "{shown}");
                 signal.note((
                     shown.len() == v.len(),
                     shown.contains("\\x"),

@@ -9,7 +9,7 @@ use sniff_x_proto::Plugin;
 use sniff_x_proto::mysql::Mysql;
 use sniff_x_proto::replay::Step;
 
-use super::conversation::{Conversation, note};
+use super::conversation::Conversation;
 use crate::harness::signal::Signal;
 use crate::seeds::mysql_support::generate::Generator;
 use crate::seeds::mysql_support::{SERVERS, conversations};
@@ -150,8 +150,7 @@ pub(crate) fn packet_seeds(found: &Seeds) -> Vec<Vec<u8>> {
 }
 
 fn check(conversation: &Conversation, signal: &mut Signal) {
-    let (lines, _) = conversation.play(make(), MOST_KEPT);
-    note(&lines, signal);
+    let (lines, _) = conversation.play(make(), MOST_KEPT, signal);
     if !conversation.has_gaps() && whole_packets(&conversation.steps) {
         conversation.split_invariant(make, MOST_KEPT, &lines);
     }

@@ -4,7 +4,7 @@ use sniff_x_proto::replay::Step;
 use sniff_x_proto::tcp::Tcp;
 use sniff_x_proto::{Options, Plugin};
 
-use super::conversation::{Conversation, note};
+use super::conversation::Conversation;
 use super::mysql;
 use crate::harness::signal::Signal;
 use crate::seeds::{Seeds, spread};
@@ -23,8 +23,7 @@ pub(crate) fn seeds(seeds: &Seeds) -> Vec<Vec<u8>> {
 
 pub(crate) fn run(data: &[u8], signal: &mut Signal) {
     let conversation = Conversation::read(data);
-    let (lines, content) = conversation.play(make(), 0);
-    note(&lines, signal);
+    let (lines, content) = conversation.play(make(), 0, signal);
     assert_eq!(lines.len(), 1, "one summary");
     let mut fed = [Vec::new(), Vec::new()];
     for step in &conversation.steps {

@@ -135,6 +135,11 @@ impl MysqlDecoder {
         sources.report(exchange, outcome, end, out);
     }
 
+    /// When either side was last seen.
+    fn last_seen(&self, out: &Out<'_>) -> Nanos {
+        out.flow().first_seen.max(self.server.last).max(self.client.step.last)
+    }
+
     /// Says something that belongs to no exchange.
     pub(super) fn notice(&self, what: &str, at: Nanos, lost: Option<u64>, out: &mut Out<'_>) {
         let facts = || self.session.facts(Kind::Notice, None);
@@ -412,7 +417,7 @@ impl Decode for MysqlDecoder {
         out.set_proxied(self.proxied);
         let timeout = out.exchange_timeout();
         if matches!(self.phase, Phase::Login | Phase::Auth) {
-            let waits = self.session.begun().unwrap_or(self.server.last);
+            let waits = self.session.begun().unwrap_or(self.last_seen(out));
             if now < waits + timeout {
                 return true;
             }
@@ -454,7 +459,8 @@ impl Decode for MysqlDecoder {
         let reason = if self.server.in_step { reason } else { self.reason };
         match self.phase {
             Phase::Login | Phase::Auth => {
-                self.session.report(LoginEnd::Unknown(reason, 0), self.server.last, out);
+                let at = self.last_seen(out);
+                self.session.report(LoginEnd::Unknown(reason, 0), at, out);
             }
             Phase::Greeting | Phase::Command => {
                 self.give_up(0, reason, out);
