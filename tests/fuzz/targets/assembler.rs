@@ -57,7 +57,7 @@ struct Told {
 struct Log {
     /// The segments that came, by their times, which differ: where the first byte of each stands. So a chunk's time says what it is part of.
     segments: BTreeMap<Nanos, u32>,
-    signals: Vec<(u8, u8)>,
+    signals: Vec<(u8, i8)>,
     /// What is expected.
     text: Vec<u8>,
     opened: u64,
@@ -69,7 +69,7 @@ struct Log {
 
 impl Log {
     /// Notes for the signal, without a new allocation: what the assembler allocates is counted.
-    fn tell(&mut self, what: (u8, u8)) {
+    fn tell(&mut self, what: (u8, i8)) {
         if self.signals.len() < self.signals.capacity() {
             self.signals.push(what);
         }
@@ -140,7 +140,7 @@ impl Stream<Log> for Stored {
             told.next = told.next.map(|next| next.wrapping_add(len));
             told.bytes += u64::from(len);
             told.ended |= chunk.end;
-            log.tell((u8::from(chunk.end) | u8::from(chunk.start) << 1, (1 + chunk.skip.clamp(-1, 1)) as u8));
+            log.tell((u8::from(chunk.end) | u8::from(chunk.start) << 1, chunk.skip.signum() as i8));
         }
         self.check(totals);
     }
@@ -148,7 +148,7 @@ impl Stream<Log> for Stored {
     fn reassembly_complete(&mut self, log: &mut Log, _: &FlowInfo, totals: &[Totals; 2], end: End) {
         log.completed += 1;
         self.check(totals);
-        log.tell((4, end as u8));
+        log.tell((4, end as i8));
         for totals in totals {
             log.sums.bytes += totals.bytes;
             log.sums.gap_bytes += totals.gap_bytes;

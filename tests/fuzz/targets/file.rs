@@ -89,7 +89,12 @@ fn read(mut source: Box<dyn Source>, len: usize, signal: &mut Signal) {
                 "more was captured than there was"
             );
             frames += 1;
-            signal.note((frame.link_type.0.min(300), frame.interface.min(9), frame.truncated(), frame.flags.outgoing));
+            signal.note((
+                frame.link_type.0.min(300),
+                frame.interface.min(9),
+                frame.truncated(),
+                frame.flags.outgoing,
+            ));
         }
     }
     // What is not compressed can't hold more frames than headers fit in.
