@@ -285,9 +285,10 @@ impl Bed {
         let most = |limit: Option<usize>| limit.map_or(u64::MAX, |n| n as u64);
         let pages = most(options.max_buffered_pages_total);
         assert!(counters.pages <= pages, "{} pages", counters.pages);
-        // A segment is taken in before what it makes too much is given up.
+        // A segment is taken in before what it makes too much is given up: its own pages, and one for each place between others of its connection.
+        let own = most(options.max_buffered_pages_per_connection).min(pages);
         let segment = LONGEST.div_ceil(PAGE_BYTES) as u64;
-        assert!(counters.pages_peak <= pages + segment, "{} pages at once", counters.pages_peak);
+        assert!(counters.pages_peak <= pages + own + segment, "{} pages at once", counters.pages_peak);
         assert!(counters.open + counters.closed <= most(options.max_connections), "too many connections");
         assert!(counters.closed <= most(options.max_closed), "too many closed ones are remembered");
         assert_eq!((counters.opened, counters.closed_all()), (self.log.opened, self.log.completed));
