@@ -127,6 +127,11 @@ pub(crate) fn run(data: &[u8], signal: &mut Signal) {
     let parsed_shorter = parse(&shorter, &hasher);
     if let Some(part) = packet(&parsed_shorter) {
         check(&shorter, part, &hasher);
+        // Of a tunnel over UDP that was cut too early only the outer datagram is left.
+        let outer = matches!(parsed_shorter, Parsed::Udp(_)) && part.payload.start < whole.payload.start;
+        if outer && part.key != whole.key {
+            return;
+        }
         assert_eq!(part.key, whole.key, "another flow");
         assert_eq!(part.sender, whole.sender);
         let on_the_wire = |p: &Packet| u64::from(p.payload.len) + u64::from(p.missing);
