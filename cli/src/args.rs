@@ -163,6 +163,12 @@ fn limits() -> Vec<Arg> {
 fn program() -> Vec<Arg> {
     vec![
         value(
+            "config",
+            "FILE",
+            "Read options from this TOML file, by their names; those of a plugin in a table with its name. The command line wins",
+        )
+        .value_parser(value_parser!(PathBuf)),
+        value(
             "plugin-dir",
             "DIR",
             "Look for external plugins here, before SNIFF_X_PLUGIN_DIR; may be repeated",

@@ -112,9 +112,15 @@ impl Catalog {
         Err(Failure::Usage(self.unknown(name)))
     }
 
-    fn unknown(&mut self, name: &str) -> String {
+    /// The names of all plugins.
+    pub(crate) fn names(&mut self) -> Vec<&'static str> {
         let external = self.external().iter().map(|e| e.plugin.about().name);
-        let names: Vec<&str> = sniff_x_proto::names().chain(external).chain([ALL]).collect();
+        sniff_x_proto::names().chain(external).collect()
+    }
+
+    fn unknown(&mut self, name: &str) -> String {
+        let mut names = self.names();
+        names.push(ALL);
         let mut message = format!("no plugin '{name}'");
         if let Some(near) = nearest(name, names.iter().copied()) {
             message += &format!("; did you mean '{near}'?");

@@ -8,6 +8,7 @@ mod args;
 mod catalog;
 mod config;
 mod failure;
+mod file;
 mod information;
 mod logging;
 mod options;

@@ -16,6 +16,7 @@ use sniff_x_proto::About;
 
 use crate::catalog::{Catalog, abouts};
 use crate::failure::{Failure, say};
+use crate::file::ConfigFile;
 use crate::progress::{self, Progress};
 use crate::scan::scan;
 use crate::{args, config, information, logging, options, privileges, summary};
@@ -24,14 +25,34 @@ use crate::{args, config, information, logging, options, privileges, summary};
 pub(crate) fn program(arguments: Vec<OsString>) -> Result<(), Failure> {
     let own = args::own();
     let first_look = scan(&own, arguments.get(1..).unwrap_or_default());
-    let mut catalog = Catalog::new(own, PluginPath::from_environment(&first_look.plugin_dirs));
-    let plugins = match &first_look.plugins {
+    let file = first_look.config.as_deref().map(ConfigFile::read).transpose()?;
+    let mut folders = first_look.plugin_dirs;
+    let mut named = first_look.plugins;
+    let mut arguments = arguments;
+    if let Some(file) = &file {
+        folders.extend(file.plugin_dirs()?);
+        if named.is_none()
+            && let Some(plugins) = file.plugins()?
+        {
+            arguments.insert(1.min(arguments.len()), plugins.clone().into());
+            named = Some(plugins);
+        }
+    }
+    let mut catalog = Catalog::new(own, PluginPath::from_environment(&folders));
+    let plugins = match &named {
         Some(named) => catalog.choose(named)?,
         None => Vec::new(),
     };
 
     let command = options::with_plugins(&abouts(&plugins));
-    let matches = command.try_get_matches_from(arguments).map_err(|e| wrong(e, &abouts(&plugins)))?;
+    let parse = |arguments: &[OsString]| {
+        command.clone().try_get_matches_from(arguments).map_err(|e| wrong(e, &abouts(&plugins)))
+    };
+    let mut matches = parse(&arguments)?;
+    if let Some(file) = &file {
+        arguments.extend(file.arguments(&command, &matches, &abouts(&plugins), &catalog.names())?);
+        matches = parse(&arguments)?;
+    }
     let quiet = matches.get_flag("quiet");
     logging::start(matches.get_count("verbose"), quiet, matches.contains_id("stats-interval"));
 

@@ -1,4 +1,4 @@
-//! A first look at the arguments: which plugins are named, and where further ones lie. Only then is it known which options exist.
+//! A first look at the arguments: which plugins are named, where further ones lie, and which file says more. Only then is it known which options exist.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,6 +12,8 @@ pub(crate) struct Scan {
     pub(crate) plugins: Option<String>,
     /// The folders of `--plugin-dir`.
     pub(crate) plugin_dirs: Vec<PathBuf>,
+    /// The file of `--config`.
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// Looks through `arguments` (without the program's name) for what `own`, sniff-x's own options, leaves over.
@@ -46,8 +48,10 @@ pub(crate) fn scan(own: &Command, arguments: &[OsString]) -> Scan {
                     Some(value) => Some(OsString::from(value)),
                     None => rest.next().cloned(),
                 };
-                if let (true, Some(value)) = (arg.get_id() == "plugin-dir", value) {
-                    found.plugin_dirs.push(value.into());
+                match (arg.get_id().as_str(), value) {
+                    ("plugin-dir", Some(value)) => found.plugin_dirs.push(value.into()),
+                    ("config", Some(value)) => found.config = Some(value.into()),
+                    _ => {}
                 }
             }
         }
