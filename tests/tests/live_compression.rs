@@ -44,7 +44,8 @@ const TOOL: &[(&str, u64)] = &[
 /// Events of statements that were executed, by connection, in order.
 fn executed(events: &[Value]) -> Vec<(u64, Vec<&Value>)> {
     let mut connections: Vec<(u64, Vec<&Value>)> = Vec::new();
-    for event in events.iter().filter(|e| e["sniffx.kind"] == "exchange" && e.get("db.query.text").is_some()) {
+    for event in events.iter().filter(|e| e["sniffx.kind"] == "exchange" && e.get("db.query.text").is_some())
+    {
         let own = ["PREPARE", "RESET", "SET"].iter().any(|name| event["db.operation.name"] == *name);
         let port = event["client.port"].as_u64().unwrap();
         match connections.iter_mut().find(|(p, _)| *p == port) {

@@ -20,7 +20,7 @@ use sniff_x_proto::replay::Step;
 
 /// A conversation in frames: of zlib for even seeds, of zstd for odd ones.
 fn generate(seed: u64, exchanges: usize, cuts: usize, least: usize) -> (Generated, Random) {
-    let capability = if seed % 2 == 0 { ZLIB } else { ZSTD };
+    let capability = if seed.is_multiple_of(2) { ZLIB } else { ZSTD };
     let mut random = Random(seed + 77);
     let generated = Generator::compressed(seed, capability).conversation(exchanges);
     (compress(generated, capability, cuts, least, &mut random), random)
@@ -32,7 +32,7 @@ fn told_as_generated() {
         let (generated, _) = generate(seed, 12, 4, 1);
         let lines = play(false, &generated.steps);
         check_all(&generated, &lines, seed);
-        let how = if seed % 2 == 0 { "zlib" } else { "zstd" };
+        let how = if seed.is_multiple_of(2) { "zlib" } else { "zstd" };
         assert_eq!(field(&lines[0], "sniffx.db.compression").unwrap(), how);
     }
 }
@@ -59,7 +59,11 @@ fn gaps_at_every_byte() {
                     [1, 4, 1 + random.below(60), bytes.len() - at, bytes.len() - at + 1 + random.below(200)]
                 {
                     let lines = play(false, &without(&generated.steps, index, at, len));
-                    only_truth(&generated, &lines, &format!("seed {seed}, step {index}, {len} bytes from {at}"));
+                    only_truth(
+                        &generated,
+                        &lines,
+                        &format!("seed {seed}, step {index}, {len} bytes from {at}"),
+                    );
                 }
             }
         }
@@ -124,7 +128,8 @@ fn joined_at_every_byte() {
                 }
             }
         }
-    }    assert!(taken_for_plain * 100 < joined, "{taken_for_plain} of {joined}");
+    }
+    assert!(taken_for_plain * 100 < joined, "{taken_for_plain} of {joined}");
 }
 
 #[test]

@@ -133,9 +133,7 @@ impl Inflaters {
         }
         self.lent += cost;
         let kind = match algorithm {
-            Algorithm::Zlib => {
-                Kind::Zlib(self.zlib.pop().unwrap_or_else(|| Decompress::new(true)))
-            }
+            Algorithm::Zlib => Kind::Zlib(self.zlib.pop().unwrap_or_else(|| Decompress::new(true))),
             Algorithm::Zstd => Kind::Zstd(self.zstd.pop().unwrap_or_default()),
         };
         Some(Inflater { kind, cost })

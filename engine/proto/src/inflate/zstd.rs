@@ -42,7 +42,10 @@ pub(super) struct Zstd {
 
 impl core::fmt::Debug for Zstd {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Zstd").field("part", &self.part).field("input", &self.input.len()).finish_non_exhaustive()
+        f.debug_struct("Zstd")
+            .field("part", &self.part)
+            .field("input", &self.input.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -108,7 +111,9 @@ impl Zstd {
             Part::Block { checksum } => match self.block() {
                 None => Ok(BLOCK_HEADER),
                 Some(block) if block.len > MAX_BLOCK => Err(Corrupt),
-                Some(block) => Ok(BLOCK_HEADER + block.len + if block.last && checksum { CHECKSUM } else { 0 }),
+                Some(block) => {
+                    Ok(BLOCK_HEADER + block.len + if block.last && checksum { CHECKSUM } else { 0 })
+                }
             },
             Part::End => Ok(0),
         }

@@ -85,7 +85,14 @@ impl MysqlDecoder {
     }
 
     /// The frames of a direction can't be followed.
-    fn corrupt(&mut self, direction: Direction, what: &'static str, sure: bool, at: Nanos, out: &mut Out<'_>) {
+    fn corrupt(
+        &mut self,
+        direction: Direction,
+        what: &'static str,
+        sure: bool,
+        at: Nanos,
+        out: &mut Out<'_>,
+    ) {
         if sure {
             self.notice(what, at, None, out);
         }
@@ -235,7 +242,12 @@ impl Compression {
     }
 
     /// Whether a frame may stand where the direction is.
-    fn accepts(&mut self, direction: Direction, frame: Frame, inner: &MysqlDecoder) -> Result<(), &'static str> {
+    fn accepts(
+        &mut self,
+        direction: Direction,
+        frame: Frame,
+        inner: &MysqlDecoder,
+    ) -> Result<(), &'static str> {
         let follows = |lane: &Lane| lane.seq.is_none_or(|last| last.wrapping_add(1) == frame.seq);
         let [to_server, to_client] = &self.lanes;
         let in_turn = follows(to_server) || follows(to_client);

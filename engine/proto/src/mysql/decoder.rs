@@ -369,12 +369,7 @@ impl MysqlDecoder {
     }
 
     /// Bytes in order of a direction, which packets are cut from.
-    pub(super) fn plain_data(
-        &mut self,
-        direction: Direction,
-        window: Window<'_>,
-        out: &mut Out<'_>,
-    ) -> Next {
+    pub(super) fn plain_data(&mut self, direction: Direction, window: Window<'_>, out: &mut Out<'_>) -> Next {
         match direction {
             Direction::ToServer => self.client_data(window, out),
             Direction::ToClient => self.server_data(window, out),

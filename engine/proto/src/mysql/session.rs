@@ -154,11 +154,7 @@ impl Session {
     /// How packets are compressed after the login. Where both ways were agreed on, servers and clients take zlib.
     pub(super) fn compression(&self) -> Option<&'static [u8]> {
         let caps = self.caps?;
-        if caps.has(Caps::COMPRESS) {
-            Some(b"zlib")
-        } else {
-            caps.has(Caps::ZSTD).then_some(b"zstd")
-        }
+        if caps.has(Caps::COMPRESS) { Some(b"zlib") } else { caps.has(Caps::ZSTD).then_some(b"zstd") }
     }
 
     /// Something of the handshake was seen.

@@ -15,10 +15,8 @@ pub(crate) const ZSTD: u32 = 1 << 26;
 
 fn deflate(plain: &[u8], capability: u32, random: &mut Random) -> Vec<u8> {
     if capability == ZSTD {
-        let levels = [
-            ruzstd::encoding::CompressionLevel::Fastest,
-            ruzstd::encoding::CompressionLevel::Uncompressed,
-        ];
+        let levels =
+            [ruzstd::encoding::CompressionLevel::Fastest, ruzstd::encoding::CompressionLevel::Uncompressed];
         let [fast, none] = levels;
         let level = if random.below(4) > 0 { fast } else { none };
         return ruzstd::encoding::compress_to_vec(plain, level);
@@ -84,7 +82,11 @@ pub(crate) fn compress(
                 continue;
             }
             let compresses = random.below(3) > 0;
-            out.extend(if compresses { packed(seq, plain, capability, random) } else { frame(seq, plain, 0) });
+            out.extend(if compresses {
+                packed(seq, plain, capability, random)
+            } else {
+                frame(seq, plain, 0)
+            });
             seq = seq.wrapping_add(1);
         }
         Step::Data(direction, out)

@@ -2,8 +2,8 @@
 
 use sniff_x_proto::replay::Step;
 
-use super::generate::{Event, Generated};
 use super::field;
+use super::generate::{Event, Generated};
 
 /// The seeds of a test: `few`, or as many as `SNIFFX_SEEDS` says.
 pub(crate) fn seeds(few: u64) -> std::ops::Range<u64> {

@@ -21,8 +21,7 @@ impl Connection {
             self.half(direction).keep(bytes, call.now, call.host);
         }
         let none = Seen::default();
-        let [to_server, to_client] =
-            self.halves.each_ref().map(|h| h.window(&none).bytes);
+        let [to_server, to_client] = self.halves.each_ref().map(|h| h.window(&none).bytes);
         let full = bytes.is_empty() || to_server.len().max(to_client.len()) >= PROBE_BYTES;
         let mut chosen = None;
         for index in 0..u32::BITS {

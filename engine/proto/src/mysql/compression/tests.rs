@@ -73,7 +73,10 @@ fn packets_and_frames_know_nothing_of_each_other() {
     let lines = replay.finish(End::Fin);
     assert_eq!(heads(&lines), ["exchange ok PING", "exchange ok SELECT"]);
     assert!(lines[1].contains("db.query.text='select big from t'"), "{}", lines[1]);
-    assert!(lines[1].contains("returned_rows=1 ") && lines[1].contains(&format!("response.size={}", response.len())));
+    assert!(
+        lines[1].contains("returned_rows=1 ")
+            && lines[1].contains(&format!("response.size={}", response.len()))
+    );
 }
 
 /// What a frame becomes is never kept, whatever it claims: 16 MiB of zeros in 16 KiB, over and over.
@@ -157,11 +160,13 @@ fn a_gap_inside_a_row_that_is_passed_over_is_no_gap() {
         response.extend(packet(2, b"\x03def\x04shop\x01t\x01t\x01c\x01c\x0c\x2d\0\xff\0\0\0\xfd\0\0\0\0\0"));
         response.extend(packet(3, b"\xfe\0\0\x02\0"));
         let head = response.len();
-        let noise: Vec<u8> = (0..40_000_u32).map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+        let noise: Vec<u8> =
+            (0..40_000_u32).map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
         response.extend(packet(4, &[&[0xfd, 0x40, 0x9c, 0][..], &noise].concat()));
         let tail = packet(5, b"\xfe\0\0\x02\0");
         say(&mut replay, ToClient, frame(1, &response[..head + 100], 0));
-        let middle = if whole { packed(2, &response[head + 100..]) } else { frame(2, &response[head + 100..], 0) };
+        let middle =
+            if whole { packed(2, &response[head + 100..]) } else { frame(2, &response[head + 100..], 0) };
         say(&mut replay, ToClient, middle[..500].to_vec());
         replay.step(&Step::Gap(ToClient, 1000));
         say(&mut replay, ToClient, middle[1500..].to_vec());
