@@ -1,4 +1,4 @@
-"""Issues statements through MySQL Connector/Python, with compression (in C: the pure one fails on long results), and prints what the client saw."""
+"""Issues statements through MySQL Connector/Python, pure Python, with compression (it fails on long results of many packets), and prints what the client saw."""
 
 import json
 import sys
@@ -14,16 +14,13 @@ def say(text, **seen):
 
 
 connection = mysql.connector.connect(
-    host=host, user="app", password=password, database="shop", autocommit=True, use_pure=False, ssl_disabled=True,
+    host=host, user="app", password=password, database="shop", autocommit=True, use_pure=True, ssl_disabled=True,
     charset="utf8mb4", collation="utf8mb4_general_ci", compress=True,
 )
 cursor = connection.cursor()
 for text in [
     "SELECT 1",
-    "SELECT REPEAT('a', 20000), MD5('x')",
-    "SELECT seq, MD5(seq) FROM seq_1_to_5000",
-    f"SELECT REPEAT('r', {SIZE})",
-    "SELECT RANDOM_BYTES(1000), RANDOM_BYTES(1000)",
+    "SELECT REPEAT('a', 2000), MD5('x')",
     "SELECT '" + "text " * 10_000 + "'",
     "SELECT LENGTH('" + "q" * SIZE + "')",
     "SELECT 2",

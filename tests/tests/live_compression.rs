@@ -37,7 +37,7 @@ fn can_run() -> Option<PathBuf> {
 const TOOL: &[(&str, u64)] = &[
     ("SELECT 7", 1),
     ("SELECT seq FROM seq_1_to_3000", 3000),
-    ("SELECT REPEAT('z', 300000)", 1),
+    ("SELECT REPEAT('z', 20000000)", 1),
     ("SELECT table_name FROM information_schema.tables WHERE table_schema = 'shop'", 1),
 ];
 
@@ -79,7 +79,7 @@ fn every_statement_is_seen_once_with_its_outcome() {
     let tool = net
         .on_client("mariadb")
         .args(["--no-defaults", "-h", SERVER, "-uapp", &format!("-p{PASSWORD}"), "--skip-ssl"])
-        .args(["--compress", "shop", "-e"])
+        .args(["--compress", "--max-allowed-packet=64M", "shop", "-e"])
         .arg(text.join("; "))
         .output()
         .unwrap();
