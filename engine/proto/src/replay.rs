@@ -105,12 +105,6 @@ impl Replay {
         self.host.counters
     }
 
-    /// Bytes of memory that the connection holds now: what the host keeps of it, and its decoder.
-    #[must_use]
-    pub fn retained(&self) -> usize {
-        self.connection.retained()
-    }
-
     /// Ends the connection and gives all events.
     #[must_use]
     pub fn finish(self, end: End) -> Vec<String> {

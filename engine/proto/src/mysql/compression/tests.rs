@@ -95,11 +95,11 @@ fn bombs_cost_nothing() {
     for seq in 2..6 {
         for part in frame(seq, &bomb, zeros.len()).chunks(1400) {
             say(&mut replay, ToClient, part.to_vec());
-            let retained = replay.retained();
+            let retained = replay.kept();
             assert!(retained < 64 << 10, "{retained} bytes are held");
         }
     }
-    assert!(replay.retained() < 8 << 10, "between frames no decompressor is held: {}", replay.retained());
+    assert!(replay.kept() < 8 << 10, "between frames no decompressor is held: {}", replay.kept());
     let counters = replay.counters();
     assert_eq!(counters.unpacked_bytes, (4 * zeros.len() + head.len() + 13 + 5 + 11) as u64);
     // It becomes more than it said.
