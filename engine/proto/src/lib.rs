@@ -13,11 +13,15 @@ pub mod replay;
 pub mod tcp;
 
 mod decode;
+mod half;
+mod inflate;
 mod options;
 mod pending;
 mod plugin;
 mod proxied;
 mod registry;
+mod stock;
+mod tail;
 mod turns;
 mod window;
 

@@ -10,7 +10,7 @@ use sniff_x_flow::{Direction, End, Endpoint, FlowInfo, FlowKey, Nanos, OrientedB
 
 use crate::Plugin;
 use crate::event::{Arena, Event, KeyTable, Status, Suffix, ValueRef};
-use crate::host::{ActivePlugin, Connection, Host};
+use crate::host::{ActivePlugin, Connection, Host, HostCounters};
 
 /// One step of a conversation.
 #[derive(Clone, Debug)]
@@ -97,6 +97,12 @@ impl Replay {
         let chunk = Reassembly { direction, bytes, skip, start: false, end: false, seen: self.now };
         self.connection.reassembled(&mut self.host, &self.flow, &self.totals, Chunks::from_slice(&[chunk]));
         self.collect(look);
+    }
+
+    /// What the host counted so far.
+    #[must_use]
+    pub fn counters(&self) -> HostCounters {
+        self.host.counters
     }
 
     /// Ends the connection and gives all events.

@@ -140,9 +140,10 @@ fn where_tshark_gives_up() {
         // A lone 0xfe asks for the old authentication; tshark reads an EOF.
         ("percona-toolkit__tcpdump009", &["session incomplete:eof"][..]),
         ("percona-toolkit__tcpdump010", &["session ok", "exchange ok", "message"]),
-        // Compression was agreed on.
-        ("percona-toolkit__tcpdump013", &["session ok"]),
-        ("percona-toolkit__tcpdump014", &["session"]),
+        // Compressed; the last packet is a request, which joined in the middle is what the next capture begins with. The twelve bytes that answer there
+        // are a frame of one byte and the beginning of another: no packet.
+        ("percona-toolkit__tcpdump013", &["session ok", "exchange incomplete:eof"]),
+        ("percona-toolkit__tcpdump014", &["exchange incomplete:midstream"]),
         // A query with attributes, which tshark 4.4 can't dissect.
         ("zeek__mysql-9.0.0-query-attributes", &["session ok", "exchange ok", "exchange ok", "message"]),
         // Joined in the middle, prepared statements: tshark reads binary rows as OK packets.
@@ -239,8 +240,10 @@ fn statements_as_percona_tells_them() {
         let Some(number) = name.strip_prefix("percona-toolkit__") else { continue };
         let Some(mut expected) = expected.get(number).cloned() else { continue };
         match number {
-            // Compressed: what follows the login is not decoded, which the session's event says.
-            "tcpdump015" => expected.truncate(1),
+            // The client's bytes between the login and the query, and the end of the query's frame, are not in the capture: 502 and 1 bytes by its TCP numbers.
+            "tcpdump015" => continue,
+            // Percona tells a statement when its response comes; here that is missing.
+            "tcpdump013" => expected.push(("show databases".to_owned(), None)),
             // See `where_tshark_gives_up`.
             "tcpdump014" | "tcpdump031" | "tcpdump032" => continue,
             _ => {}

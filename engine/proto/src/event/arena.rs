@@ -7,6 +7,7 @@ use std::io::Write;
 use sniff_x_flow::{Direction, Endpoint, FlowInfo, Nanos};
 
 use super::Key;
+use crate::stock::Stock;
 
 /// What kind of thing an event tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,6 +222,8 @@ pub struct Arena {
     exchange_timeout: Duration,
     refused: u64,
     withheld: u64,
+    /// What the worker's connections borrow.
+    pub(crate) stock: Stock,
 }
 
 /// How long an exchange may wait for its response, unless the run says otherwise.
@@ -242,6 +245,7 @@ impl Arena {
             exchange_timeout: EXCHANGE_TIMEOUT,
             refused: 0,
             withheld: 0,
+            stock: Stock::default(),
         }
     }
 

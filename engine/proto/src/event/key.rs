@@ -127,6 +127,8 @@ keys! {
     DB_RESPONSE_SIZE = "sniffx.db.response.size": Integer "By";
     /// The authentication method.
     DB_AUTH_METHOD = "sniffx.db.auth_method": Text "";
+    /// How what follows the login is compressed: `zlib` or `zstd`.
+    DB_COMPRESSION = "sniffx.db.compression": Text "";
     /// The collection or table that the operation is about.
     DB_COLLECTION_NAME = "db.collection.name": Text "";
     /// Rows of parameters that one execution carries.

@@ -9,6 +9,9 @@ use sniff_x_flow::{Direction, FlowInfo, Nanos};
 use super::arena::{Member, Value};
 use super::{Arena, Head, Key, Kind, Status, Suffix};
 use crate::ProxiedClient;
+use crate::half::Keeper;
+use crate::stock::Stock;
+use crate::tail::TailPool;
 
 /// How much a value gives away. Redaction goes by it, in one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,11 @@ impl<'a> Out<'a> {
         reversed: bool,
     ) -> Self {
         Self { arena, flow, totals, now, reversed, proxied: None }
+    }
+
+    /// What the worker's connections borrow.
+    pub(crate) fn stock(&mut self) -> &mut Stock {
+        &mut self.arena.stock
     }
 
     /// The flow.
@@ -107,6 +115,19 @@ impl<'a> Out<'a> {
     pub fn content(&mut self, direction: Direction, first: bool, bytes: &[u8]) {
         self.arena.push_content(*self.flow, direction, first, bytes);
     }
+}
+
+impl Keeper for Out<'_> {
+    fn tails(&mut self) -> &mut TailPool {
+        &mut self.arena.stock.tails
+    }
+
+    fn max_message(&self) -> usize {
+        self.arena.stock.max_message
+    }
+
+    /// These are bytes inside others, which the host counted.
+    fn passed_over(&mut self, _: u64) {}
 }
 
 /// An event in the making.

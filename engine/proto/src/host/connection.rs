@@ -6,9 +6,10 @@ use sniff_x_flow::assembler::{Chunks, Stream, Totals};
 use sniff_x_flow::{Direction, End, FlowInfo, Nanos};
 
 use super::Host;
-use super::tail::Tail;
-use crate::window::Seen;
-use crate::{BypassReason, Decode, Decoder, Lost, Next, Out, Window};
+use crate::half::{Fed, Half, Keeper};
+use crate::stock::Tally;
+use crate::tail::TailPool;
+use crate::{BypassReason, Decode, Decoder, Lost, Next, Out, Seen, Window};
 
 /// The host's state of one connection: its plugin's decoder and what it has not consumed.
 pub struct Connection {
@@ -35,14 +36,18 @@ enum State {
     Decoding(Decoder),
 }
 
-#[derive(Default)]
-struct Half {
-    /// Never an empty tail: it goes back to the pool with its last byte.
-    tail: Option<Box<Tail>>,
-    /// Bytes to pass over.
-    skip: u64,
-    /// The decoder is not called before the tail is so long.
-    need: usize,
+impl Keeper for Host {
+    fn tails(&mut self) -> &mut TailPool {
+        &mut self.arena.stock.tails
+    }
+
+    fn max_message(&self) -> usize {
+        self.arena.stock.max_message
+    }
+
+    fn passed_over(&mut self, bytes: u64) {
+        self.counters.skipped_bytes += bytes;
+    }
 }
 
 /// What every call from the assembler brings.
@@ -65,14 +70,6 @@ fn half_of(halves: &mut [Half; 2], direction: Direction) -> &mut Half {
     match direction {
         Direction::ToServer => to_server,
         Direction::ToClient => to_client,
-    }
-}
-
-/// A decoder that neither consumes nor passes over anything is asked again only with more bytes, or the host would never return.
-fn progress(next: Next) -> Next {
-    match next {
-        Next::Skip { used: 0, then: 0 } => Next::More { used: 0, need: 0 },
-        next => next,
     }
 }
 
@@ -119,108 +116,42 @@ impl Connection {
     /// New bytes of a direction, in order.
     fn data(&mut self, call: &mut Call<'_>, direction: Direction, mut bytes: &[u8]) {
         loop {
-            let half = self.half(direction);
-            let passed = usize::try_from(half.skip).unwrap_or(usize::MAX).min(bytes.len());
-            half.skip -= passed as u64;
-            call.host.counters.skipped_bytes += passed as u64;
-            bytes = bytes.get(passed..).unwrap_or_default();
-            if bytes.is_empty() {
-                return;
-            }
-            let State::Decoding(decoder) = &mut self.state else {
-                return;
+            let State::Decoding(decoder) = &mut self.state else { return };
+            let Call { host, flow, totals, now } = call;
+            let reversed = self.reversed;
+            let read = |host: &mut Host, window: Window<'_>| {
+                decoder.data(direction, window, &mut Out::new(&mut host.arena, flow, totals, *now, reversed))
             };
-            let half = half_of(&mut self.halves, direction);
-            let mut out = Out::new(&mut call.host.arena, call.flow, call.totals, call.now, self.reversed);
-            if let Some(tail) = &mut half.tail {
-                // Only what completes the message is copied; what follows it is read where it lies.
-                let missing = half.need.saturating_sub(tail.len());
-                let taken = if missing == 0 { bytes.len() } else { missing.min(bytes.len()) };
-                tail.push(bytes.get(..taken).unwrap_or(bytes), call.now);
-                bytes = bytes.get(taken..).unwrap_or_default();
-                if tail.len() < half.need {
-                    return;
+            match half_of(&mut self.halves, direction).feed(bytes, *now, *host, read) {
+                Fed::All => return,
+                Fed::TooLong(rest) => {
+                    self.too_long(call, direction);
+                    bytes = rest;
                 }
-                let next = decoder.data(direction, tail.window(), &mut out);
-                self.apply_to_tail(call, direction, next);
-            } else {
-                let seen = Seen::at(call.now, bytes.len());
-                match progress(decoder.data(direction, Window::new(bytes, &seen), &mut out)) {
-                    Next::More { used, need } => {
-                        let rest = bytes.get(used..).unwrap_or_default();
-                        if !rest.is_empty() {
-                            let mut tail = call.host.tails.take();
-                            tail.push(rest, call.now);
-                            let half = self.half(direction);
-                            half.tail = Some(tail);
-                            half.need = need;
-                            self.limit(call, direction);
-                        }
-                        return;
-                    }
-                    Next::Skip { used, then } => {
-                        bytes = bytes.get(used..).unwrap_or_default();
-                        self.half(direction).skip = then;
-                    }
-                    Next::Bypass(reason) => {
-                        self.bypass(call, reason);
-                        return;
-                    }
-                }
+                Fed::Bypass(reason) => return self.bypass(call, reason),
             }
         }
     }
 
-    /// Does what the decoder said about the tail it was shown, calling it again as long as it passes over parts of it.
-    fn apply_to_tail(&mut self, call: &mut Call<'_>, direction: Direction, mut next: Next) {
-        loop {
-            let half = self.half(direction);
-            let Some(tail) = &mut half.tail else { return };
-            match progress(next) {
-                Next::More { used, need } => {
-                    tail.consume(used);
-                    half.need = need;
-                    if tail.len() == 0 {
-                        self.drop_tail(call.host, direction);
-                    } else {
-                        self.limit(call, direction);
-                    }
-                    return;
-                }
-                Next::Skip { used, then } => {
-                    tail.consume(used);
-                    let passed = usize::try_from(then).unwrap_or(usize::MAX).min(tail.len());
-                    tail.consume(passed);
-                    half.skip = then - passed as u64;
-                    call.host.counters.skipped_bytes += passed as u64;
-                    if tail.len() == 0 {
-                        self.drop_tail(call.host, direction);
-                        return;
-                    }
-                    let State::Decoding(decoder) = &mut self.state else { return };
-                    let half = half_of(&mut self.halves, direction);
-                    let Some(tail) = &half.tail else { return };
-                    let mut out =
-                        Out::new(&mut call.host.arena, call.flow, call.totals, call.now, self.reversed);
-                    next = decoder.data(direction, tail.window(), &mut out);
-                }
-                Next::Bypass(reason) => {
-                    self.bypass(call, reason);
-                    return;
-                }
-            }
+    /// Gives the decoder what was kept of a direction before it was opened.
+    fn kept_data(&mut self, call: &mut Call<'_>, direction: Direction) {
+        let State::Decoding(decoder) = &mut self.state else { return };
+        let Call { host, flow, totals, now } = call;
+        let reversed = self.reversed;
+        let read = |host: &mut Host, window: Window<'_>| {
+            decoder.data(direction, window, &mut Out::new(&mut host.arena, flow, totals, *now, reversed))
+        };
+        match half_of(&mut self.halves, direction).read_tail(*host, read) {
+            Fed::All => {}
+            Fed::TooLong(_) => self.too_long(call, direction),
+            Fed::Bypass(reason) => self.bypass(call, reason),
         }
     }
 
-    /// Gives up a message that needs more memory than a connection may have.
-    fn limit(&mut self, call: &mut Call<'_>, direction: Direction) {
-        let max = call.host.max_message;
-        let half = self.half(direction);
-        let Some(kept) = half.tail.as_ref().map(|t| t.len()) else { return };
-        if kept.max(half.need) > max {
-            call.host.counters.oversized_messages += 1;
-            self.give_up_message(call, direction);
-        }
+    /// A message needs more memory than a connection may have.
+    fn too_long(&mut self, call: &mut Call<'_>, direction: Direction) {
+        call.host.counters.oversized_messages += 1;
+        self.give_up_message(call, direction);
     }
 
     /// Counts what the connection keeps. When all of them keep too much, the one that wants more loses its messages: small ones stay,
@@ -228,6 +159,15 @@ impl Connection {
     fn charge(&mut self, call: &mut Call<'_>) {
         const SMALL: usize = 4 << 10;
         const LARGE: usize = 32 << 10;
+        let tally = core::mem::take(&mut call.host.arena.stock.tally);
+        if tally != Tally::default() {
+            let counters = &mut call.host.counters;
+            counters.unpacked_bytes += tally.unpacked;
+            counters.refused_decompressions += tally.refused;
+            counters.oversized_messages += tally.oversized;
+            // They were given to the decoder like any others.
+            self.unasked = self.unasked.saturating_add(usize::try_from(tally.unpacked).unwrap_or(usize::MAX));
+        }
         // Asking costs more than a segment should. A decoder can't hold much more than it was given; one that holds much is asked each
         // time, so that it does not count for long after it let go.
         if self.unasked >= SMALL || self.held >= LARGE {
@@ -239,7 +179,7 @@ impl Connection {
             return;
         }
         for direction in [Direction::ToServer, Direction::ToClient] {
-            if self.half(direction).tail.as_ref().is_some_and(|t| t.len() > SMALL) {
+            if self.half(direction).kept() > SMALL {
                 call.host.counters.crowded_out_messages += 1;
                 self.give_up_message(call, direction);
             }
@@ -260,7 +200,7 @@ impl Connection {
 
     /// Bytes of unfinished messages.
     fn tails(&self) -> usize {
-        self.halves.iter().filter_map(|h| h.tail.as_ref()).map(|t| t.len()).sum()
+        self.halves.iter().map(Half::kept).sum()
     }
 
     /// Brings the host's sum of kept bytes up to date.
@@ -277,40 +217,23 @@ impl Connection {
     fn end(&mut self, call: &mut Call<'_>, why: End) {
         if let State::Decoding(decoder) = &mut self.state {
             let none = Seen::default();
-            let tails = self
-                .halves
-                .each_ref()
-                .map(|h| h.tail.as_ref().map_or(Window::new(&[], &none), |t| t.window()));
+            let tails = self.halves.each_ref().map(|h| h.window(&none));
             decoder.end(why, tails, &mut call.out(self.reversed));
         }
     }
 
     /// Throws away what is kept of a direction's message, and passes over the rest of it.
     fn give_up_message(&mut self, call: &mut Call<'_>, direction: Direction) {
+        let (lost, rest) = self.half(direction).unfinished();
+        self.lost(call, direction, lost);
         let half = self.half(direction);
-        let kept = half.tail.as_ref().map_or(0, |t| t.len());
-        // Where the length is known the decoder is in step again behind the message.
-        let rest = half.need.saturating_sub(kept) as u64;
-        self.lost(call, direction, Lost::Limit(kept as u64 + rest));
-        let half = self.half(direction);
-        half.skip = half.skip.saturating_add(rest);
+        half.set_skip(half.skip().saturating_add(rest));
     }
 
     /// Bytes are missing.
-    fn lost(&mut self, call: &mut Call<'_>, direction: Direction, mut lost: Lost) {
-        let half = self.half(direction);
-        if let Lost::Bytes(n) = &mut lost {
-            let passed = half.skip.min(*n);
-            half.skip -= passed;
-            *n -= passed;
-            if *n == 0 {
-                // Nothing that the decoder wanted to see is missing.
-                return;
-            }
-        }
-        half.skip = 0;
-        half.need = 0;
-        let tail = half.tail.take();
+    fn lost(&mut self, call: &mut Call<'_>, direction: Direction, lost: Lost) {
+        // Unless nothing that the decoder wanted to see is missing.
+        let Some((lost, tail)) = self.half(direction).miss(lost) else { return };
         let State::Decoding(decoder) = &mut self.state else { return };
         let none = Seen::default();
         let window = tail.as_ref().map_or(Window::new(&[], &none), |t| t.window());
@@ -318,11 +241,11 @@ impl Connection {
         let mut out = Out::new(&mut call.host.arena, call.flow, call.totals, call.now, self.reversed);
         match decoder.gap(direction, window, lost, &mut out) {
             Next::More { .. } => {}
-            Next::Skip { then, .. } => self.half(direction).skip = then,
+            Next::Skip { then, .. } => self.half(direction).set_skip(then),
             Next::Bypass(reason) => self.bypass(call, reason),
         }
         if let Some(tail) = tail {
-            call.host.tails.give_back(tail);
+            call.host.tails().give_back(tail);
         }
     }
 
@@ -340,11 +263,7 @@ impl Connection {
     }
 
     fn drop_tail(&mut self, host: &mut Host, direction: Direction) {
-        let half = self.half(direction);
-        half.need = 0;
-        if let Some(tail) = half.tail.take() {
-            host.tails.give_back(tail);
-        }
+        self.half(direction).drop_tail(host);
     }
 }
 
@@ -387,8 +306,7 @@ impl Stream<Host> for Connection {
             {
                 let none = Seen::default();
                 let half = half_of(&mut self.halves, direction);
-                let window = half.tail.as_ref().map_or(Window::new(&[], &none), |t| t.window());
-                decoder.half_closed(direction, window, &mut call.out(self.reversed));
+                decoder.half_closed(direction, half.window(&none), &mut call.out(self.reversed));
             }
         }
         self.charge(&mut call);

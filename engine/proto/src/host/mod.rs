@@ -5,7 +5,6 @@
 //! matter. Decoders never buffer unconsumed input; the host never looks into it.
 
 mod connection;
-mod tail;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +15,6 @@ use sniff_x_flow::counters;
 use sniff_x_flow::{FlowInfo, FlowKey, Nanos, OrientedBy, Side};
 
 pub use connection::Connection;
-use tail::TailPool;
 
 use crate::event::Arena;
 use crate::{OpensAt, Plugin};
@@ -55,6 +53,10 @@ counters! {
         pub gaps,
         /// Messages longer than the limit of kept bytes.
         pub oversized_messages,
+        /// Plain bytes that came out of compressed streams.
+        pub unpacked_bytes,
+        /// Compressed units passed over because too much memory was in use for decompression.
+        pub refused_decompressions,
         /// Messages given up because all connections together kept too many bytes.
         pub crowded_out_messages,
     }
@@ -80,8 +82,6 @@ pub struct Host {
     pub counters: HostCounters,
     /// Packet time of what was last decoded.
     pub now: Nanos,
-    tails: TailPool,
-    max_message: usize,
     /// Bytes that all connections keep, and the most that they may.
     kept: usize,
     max_kept: usize,
@@ -91,14 +91,13 @@ impl Host {
     /// A host for one worker. `max_message`: bytes of an unfinished message kept per direction. Plugins beyond [`MAX_PLUGINS`] are
     /// never chosen.
     #[must_use]
-    pub fn new(plugins: Arc<[ActivePlugin]>, arena: Arena, max_message: usize) -> Self {
+    pub fn new(plugins: Arc<[ActivePlugin]>, mut arena: Arena, max_message: usize) -> Self {
+        arena.stock.max_message = max_message;
         Self {
             plugins,
             arena,
             counters: HostCounters::default(),
             now: Nanos(0),
-            tails: TailPool::default(),
-            max_message,
             kept: 0,
             max_kept: usize::MAX,
         }

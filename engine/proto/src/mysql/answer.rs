@@ -31,7 +31,7 @@ impl MysqlDecoder {
         }
         let Some(front) = self.queue.front() else { return self.unasked(packet, out) };
         let expected = if self.response.started { self.response.seq } else { front.reply_seq };
-        if expected.is_some_and(|e| e != seq) {
+        if self.frames.is_none() && expected.is_some_and(|e| e != seq) {
             return Ok(self.malformed("a packet of the server is out of sequence", packet, out));
         }
         if self.response.continues {

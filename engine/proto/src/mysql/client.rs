@@ -70,6 +70,8 @@ pub(super) enum Head {
     /// So many bytes of the packet, header included, are needed.
     Need(usize),
     Lost,
+    /// It is no packet: compressed frames begin here.
+    Compressed,
     Bypass(BypassReason),
 }
 
@@ -98,8 +100,8 @@ impl MysqlDecoder {
                 Look::More => return Next::More { used: at, need: 0 },
                 Look::No => return all,
                 Look::Compressed => {
-                    self.session.report_compressed(window.seen_at(at), out);
-                    return Next::Bypass(BypassReason::Undecodable);
+                    self.begin_compression(false);
+                    return Next::Skip { used: at, then: 0 };
                 }
             }
         }
@@ -138,13 +140,14 @@ impl MysqlDecoder {
                 }
                 Head::Need(need) => return Next::More { used: at, need },
                 Head::Lost => return all,
+                Head::Compressed => return Next::Skip { used: at, then: 0 },
                 Head::Bypass(reason) => return Next::Bypass(reason),
             }
         }
     }
 
     /// The client's bytes make no sense as packets. What was taken for a request on the way back in was none.
-    fn no_request(&mut self) {
+    pub(super) fn no_request(&mut self) {
         if self.client.unsure {
             while !self.queue.is_empty() {
                 self.pop();
@@ -193,7 +196,8 @@ impl MysqlDecoder {
             return;
         }
         self.client.open = false;
-        let seq = self.client.seq.wrapping_add(1);
+        // Servers count on from the frame; the packets inside mean nothing.
+        let seq = self.frames.map_or(self.client.seq, |[to_server, _]| to_server).wrapping_add(1);
         if let Some(newest) = self.queue.back_mut().filter(|n| !n.complete) {
             newest.complete = true;
             newest.reply_seq = Some(seq);
@@ -211,7 +215,7 @@ impl MysqlDecoder {
         out: &mut Out<'_>,
     ) -> Head {
         if self.client.open && self.client.continues {
-            if header.seq != self.client.seq.wrapping_add(1) {
+            if self.frames.is_none() && header.seq != self.client.seq.wrapping_add(1) {
                 return self.client_malformed(
                     "a packet of the client is out of sequence",
                     window.seen_at(at),
@@ -226,6 +230,19 @@ impl MysqlDecoder {
             }
             return Head::Read(HEADER);
         }
+        if self.phase == Phase::Command && header.seq == 0 && self.may_be_compressed() {
+            match resync::compressed(header, rest) {
+                Look::Compressed => {
+                    // What was taken for requests so far was none.
+                    self.client.unsure = true;
+                    self.no_request();
+                    self.begin_compression(false);
+                    return Head::Compressed;
+                }
+                Look::More => return Head::Need(rest.len() + 1),
+                Look::Yes | Look::No => {}
+            }
+        }
         match self.phase {
             Phase::Greeting | Phase::Login => self.login(header, rest, window, at, out),
             Phase::Auth if header.seq != 0 => self.pass_over(header),
@@ -235,6 +252,10 @@ impl MysqlDecoder {
                 self.phase = Phase::Command;
                 self.server.lose();
                 self.server.fresh = true;
+                if self.session.compression().is_some() {
+                    self.begin_compression(false);
+                    return Head::Compressed;
+                }
                 Head::Read(0)
             }
             Phase::Command if header.seq == 0 && !self.response.awaits_file() => {
@@ -243,6 +264,11 @@ impl MysqlDecoder {
             Phase::Command => self.continuation(header, window.seen_at(at), out),
             Phase::Over => Head::Lost,
         }
+    }
+
+    /// Nobody saw whether compression was agreed on, and nothing has shown it yet.
+    pub(super) fn may_be_compressed(&self) -> bool {
+        self.session.caps.is_none() && self.frames.is_none()
     }
 
     /// A packet whose content is of no interest, or secret.
@@ -328,7 +354,7 @@ impl MysqlDecoder {
         if !fresh && !self.client.step.trying {
             return Look::No;
         }
-        let joining = !self.session.has_begun() && self.queue.is_empty();
+        let joining = self.may_be_compressed() && self.queue.is_empty();
         let look = resync::request(bytes, joining);
         self.client.step.trying = look == Look::More;
         self.client.step.kept = bytes.len();
@@ -353,12 +379,13 @@ impl MysqlDecoder {
         }
     }
 
-    /// Bytes of the client are missing behind `tail`.
+    /// Bytes of the client are missing behind `tail`; `exact`: not more and not fewer than said.
     pub(super) fn client_gap(
         &mut self,
         tail: Window<'_>,
         reason: IncompleteReason,
         bytes: u64,
+        exact: bool,
         at: Nanos,
         out: &mut Out<'_>,
     ) -> Next {
@@ -371,7 +398,7 @@ impl MysqlDecoder {
         }
         // The end of a packet whose length is known is not lost with its bytes.
         let left = self.client.left as u64;
-        if self.client.open && bytes <= left {
+        if self.client.open && exact && bytes <= left {
             if let Some(newest) = self.queue.back_mut() {
                 newest.lose(reason, bytes);
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sniff_x_flow::{Direction, End, Nanos};
 
 use super::command::{Command, Shape};
+use super::compression::Compression;
 use super::exchange::{Exchange, Queue};
 use super::execution::Execution;
 use super::parameters::Types;
@@ -92,6 +93,10 @@ pub struct MysqlDecoder {
     pub(super) proxied: Option<ProxiedClient>,
     /// Above 0: the client sends requests before it has the responses to earlier ones.
     pub(super) ahead: u8,
+    /// Of the compressed frames that packets come in, the sequence ids (to server, to client); none while packets are not compressed.
+    pub(super) frames: Option<[u8; 2]>,
+    /// Where they stand in them; none while it is at work.
+    pub(super) compression: Option<Box<Compression>>,
 }
 
 impl MysqlDecoder {
@@ -113,6 +118,8 @@ impl MysqlDecoder {
             expects_proxy: true,
             proxied: None,
             ahead: 0,
+            frames: None,
+            compression: None,
         }
     }
 
@@ -356,28 +363,28 @@ impl MysqlDecoder {
             self.notice("bytes of the handshake are missing", at, Some(bytes), out);
         }
         self.phase = Phase::Command;
-    }
-}
-
-impl Decode for MysqlDecoder {
-    fn data(&mut self, direction: Direction, window: Window<'_>, out: &mut Out<'_>) -> Next {
-        out.set_proxied(self.proxied);
-        match direction {
-            Direction::ToServer => {
-                if let Some(next) = self.preface(&window) {
-                    return next;
-                }
-                self.server.fresh = true;
-                self.client_data(window, out)
-            }
-            Direction::ToClient => {
-                self.client.step.fresh = true;
-                self.server_data(window, out)
-            }
+        if self.session.compression().is_some() {
+            self.begin_compression(false);
         }
     }
 
-    fn gap(&mut self, direction: Direction, tail: Window<'_>, lost: Lost, out: &mut Out<'_>) -> Next {
+    /// Bytes in order of a direction, which packets are cut from.
+    pub(super) fn plain_data(&mut self, direction: Direction, window: Window<'_>, out: &mut Out<'_>) -> Next {
+        match direction {
+            Direction::ToServer => self.client_data(window, out),
+            Direction::ToClient => self.server_data(window, out),
+        }
+    }
+
+    /// Bytes of packets are missing behind `tail`; `exact`: so many as `lost` says, otherwise nobody knows.
+    pub(super) fn plain_gap(
+        &mut self,
+        direction: Direction,
+        tail: Window<'_>,
+        lost: Lost,
+        exact: bool,
+        out: &mut Out<'_>,
+    ) -> Next {
         if self.phase == Phase::Over {
             return Next::More { used: 0, need: 0 };
         }
@@ -396,7 +403,7 @@ impl Decode for MysqlDecoder {
         self.expects_proxy &= direction == Direction::ToClient;
         let at = if tail.bytes.is_empty() { out.now() } else { tail.seen_at(0) };
         match direction {
-            Direction::ToServer => self.client_gap(tail, reason, bytes, at, out),
+            Direction::ToServer => self.client_gap(tail, reason, bytes, exact, at, out),
             Direction::ToClient => {
                 if self.server.in_step {
                     self.lose_server(reason, bytes, at, out);
@@ -407,6 +414,38 @@ impl Decode for MysqlDecoder {
                 Next::More { used: 0, need: 0 }
             }
         }
+    }
+}
+
+impl Decode for MysqlDecoder {
+    fn data(&mut self, direction: Direction, window: Window<'_>, out: &mut Out<'_>) -> Next {
+        out.set_proxied(self.proxied);
+        match direction {
+            Direction::ToServer => {
+                if let Some(next) = self.preface(&window) {
+                    return next;
+                }
+                self.server.fresh = true;
+            }
+            Direction::ToClient => self.client.step.fresh = true,
+        }
+        if self.frames.is_some() {
+            return self.compressed_data(direction, window, 0, out);
+        }
+        match self.plain_data(direction, window, out) {
+            // What follows is compressed.
+            Next::Skip { used, then: 0 } if self.frames.is_some() => {
+                self.compressed_data(direction, window, used, out)
+            }
+            next => next,
+        }
+    }
+
+    fn gap(&mut self, direction: Direction, tail: Window<'_>, lost: Lost, out: &mut Out<'_>) -> Next {
+        if self.frames.is_some() {
+            return self.compressed_gap(direction, lost, out);
+        }
+        self.plain_gap(direction, tail, lost, true, out)
     }
 
     fn datagram(&mut self, _: Direction, window: Window<'_>, _: &mut Out<'_>) -> Next {
@@ -457,6 +496,7 @@ impl Decode for MysqlDecoder {
             End::Fin | End::Rst | End::Reused | End::Eof => IncompleteReason::Eof,
         };
         let reason = if self.server.in_step { reason } else { self.reason };
+        self.release_compression(out);
         match self.phase {
             Phase::Login | Phase::Auth => {
                 let at = self.last_seen(out);
@@ -464,7 +504,7 @@ impl Decode for MysqlDecoder {
             }
             Phase::Greeting | Phase::Command => {
                 self.give_up(0, reason, out);
-                if matches!(why, End::Fin | End::Rst) {
+                if matches!(why, End::Fin | End::Rst) && self.frames.is_none() {
                     self.last_words(tail, out);
                 }
             }
@@ -474,6 +514,8 @@ impl Decode for MysqlDecoder {
 
     fn retained(&self) -> usize {
         let shortener = self.client.shortener.as_ref().map_or(0, |s| s.retained());
-        self.queue.retained() + self.statements.retained() + self.session.retained() + shortener
+        let compression = self.compression.as_ref().map_or(0, |c| c.retained());
+        let session = self.session.retained();
+        self.queue.retained() + self.statements.retained() + session + shortener + compression
     }
 }

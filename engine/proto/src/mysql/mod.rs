@@ -9,7 +9,7 @@
 //!
 //! # Events
 //!
-//! * `session`: one per login, when it ended (`connected`, `rejected`, `encrypted`, `compressed`; `connecting` if its end was not seen), one when a
+//! * `session`: one per login, when it ended (`connected`, `rejected`, `encrypted`; `connecting` if its end was not seen), one when a
 //!   replication stream begins (`streaming`), one when the server closes an idle connection with an error (`closed`), and one for a connection
 //!   that speaks the X Protocol (`x-protocol`), which is not decoded.
 //! * `exchange`: one per result. A text with several statements, or a procedure, gives one event per result, numbered from the second on.
@@ -31,10 +31,12 @@
 mod answer;
 mod client;
 mod command;
+mod compression;
 mod decoder;
 mod exchange;
 mod execution;
 mod flags;
+mod frame;
 mod handshake;
 mod packet;
 mod parameters;
@@ -83,6 +85,7 @@ const ABOUT: About = About {
         Key::DB_CONNECTION_ID,
         Key::DB_USER,
         Key::DB_AUTH_METHOD,
+        Key::DB_COMPRESSION,
         Key::DB_NAMESPACE,
         Key::DB_COLLECTION_NAME,
         Key::DB_OPERATION_NAME,

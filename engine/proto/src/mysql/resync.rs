@@ -5,10 +5,12 @@
 
 use super::command::{Command, Shape};
 use super::flags::Caps;
+use super::frame::{FRAME_HEADER, Frame};
 use super::handshake::Login;
 use super::packet::{self, ColumnCount, Failure};
 use super::parameters;
 use super::wire::{Cursor, HEADER, Header};
+use crate::inflate::Algorithm;
 
 /// What a look at some bytes tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +53,11 @@ pub(super) fn request(bytes: &[u8], joining: bool) -> Look {
     }
     let shown = header.len.min(16);
     let Some(payload) = bytes.get(HEADER..HEADER + shown) else { return Look::More };
-    if joining && is_compressed(header, payload) {
-        return Look::Compressed;
+    if joining {
+        match compressed(header, bytes) {
+            Look::No => {}
+            look => return look,
+        }
     }
     let body = payload.get(1..).unwrap_or_default();
     let content = match command {
@@ -102,20 +107,27 @@ fn is_text(bytes: &[u8]) -> bool {
     bytes.iter().all(|b| *b >= 0x20 && *b != 0x7f || matches!(b, b'\t' | b'\n' | b'\r' | 0x0c))
 }
 
-/// Whether a packet is one of the compressed protocol: three more header bytes say how long it was before, 0 if it is not compressed.
-fn is_compressed(header: Header, payload: &[u8]) -> bool {
-    let mut c = Cursor::new(payload);
-    let Some(&[a, b, d]) = c.bytes(3).and_then(|b| b.first_chunk()) else { return false };
-    let before = u32::from_le_bytes([a, b, d, 0]) as usize;
-    if before == 0 {
-        let inner = Header::parse(c.rest());
-        return inner.is_some_and(|i| i.seq == 0 && i.len > 0 && i.len + HEADER == header.len);
+/// Whether what looks like the first packet of a request is a frame of the compressed protocol: three more header bytes say how long it was before, 0
+/// if it is not compressed.
+pub(super) fn compressed(header: Header, bytes: &[u8]) -> Look {
+    // Nothing shorter holds a packet.
+    if header.len <= HEADER {
+        return Look::No;
     }
-    // zlib: method 8, window 32 KiB, and a check over both bytes; zstd: its magic number.
-    match c.rest() {
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => true,
-        [0x78, flags, ..] => before > header.len && (0x7800 + u16::from(*flags)) % 31 == 0,
-        _ => false,
+    let Some(frame) = Frame::parse(bytes) else { return Look::More };
+    let body = bytes.get(FRAME_HEADER..).unwrap_or_default();
+    let yes = if frame.plain == 0 {
+        Header::parse(body).map(|inner| inner.seq == 0 && inner.len > 0 && inner.len + HEADER == header.len)
+    } else if header.len > frame.plain + frame.plain / 1000 + 16 {
+        // Bytes that can't be compressed become a little longer, no more.
+        Some(false)
+    } else {
+        Algorithm::begins(body)
+    };
+    match yes {
+        Some(true) => Look::Compressed,
+        Some(false) => Look::No,
+        None => Look::More,
     }
 }
 
@@ -244,8 +256,10 @@ mod tests {
         no(b"\x09\0\0\0\x03\x80\0\0\0\x01\x02\x03\x04");
         no(b"\x09\0\0\0\x77select 1");
         assert_eq!(request(b"\x09\0\0\0\x03sel", false), Look::More);
+        assert_eq!(request(b"\x05\0\0\0\0\0\0\x01\0\0\0\x0e", true), Look::Compressed);
+        assert_eq!(request(b"\x05\0\0\0\0\0\0\x01\0", true), Look::More);
         assert_eq!(request(b"\x13\0\0\0\0\0\0\x0f\0\0\0\x03show databases", true), Look::Compressed);
-        assert_eq!(request(b"\x13\0\0\0\0\x01\0\x78\x9c\0\0\x03show databases", true), Look::Compressed);
+        assert_eq!(request(b"\x13\0\0\0\0\x01\0\x78\x9c\x4b\0\x03show databases", true), Look::Compressed);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use sniff_x_flow::Nanos;
 
 use super::decoder::{MysqlDecoder, Phase};
 use super::flags::Caps;
+use super::frame::Frame;
 use super::handshake::{Greeting, switched_auth_method};
 use super::packet::{self, Failure};
 use super::resync::{self, Look};
@@ -16,6 +17,8 @@ use crate::{BypassReason, Next, Out, Window};
 pub(super) enum Then {
     /// It is done with, also the part of it that is not here yet.
     Pass,
+    /// The same, and what follows it is compressed.
+    Compressed,
     /// So many bytes of it, header included, are needed.
     Need(usize),
     /// The same packet is looked at again: it is the next stage's.
@@ -115,13 +118,17 @@ impl MysqlDecoder {
                 Phase::Over => return all,
                 Phase::Greeting | Phase::Login | Phase::Auth => self.handshake_packet(&packet, out),
             };
-            match then.unwrap_or_else(|then| then) {
-                Then::Pass => {
+            let then = then.unwrap_or_else(|then| then);
+            match then {
+                Then::Pass | Then::Compressed => {
                     let whole = HEADER + header.len;
                     if let Some(missing) = whole.checked_sub(rest.len()).filter(|m| *m > 0) {
                         return Next::Skip { used: bytes.len(), then: missing as u64 };
                     }
                     at += whole;
+                    if matches!(then, Then::Compressed) {
+                        return Next::Skip { used: at, then: 0 };
+                    }
                 }
                 Then::Again => {}
                 Then::Need(need) => return Next::More { used: at, need },
@@ -133,7 +140,7 @@ impl MysqlDecoder {
 
     /// Whether the newest request was captured between what the server said at `before` and what it says at `now`: it may have been handed on
     /// earlier, while a hole in front of the response held that up.
-    fn is_turn(&self, before: Nanos, now: Nanos) -> bool {
+    pub(super) fn is_turn(&self, before: Nanos, now: Nanos) -> bool {
         self.queue.back().is_some_and(|newest| before <= newest.end && newest.end < now)
     }
 
@@ -150,7 +157,15 @@ impl MysqlDecoder {
                 let sure = self.ahead == 0 || newest.start.since(before) >= SILENCE;
                 let single = newest.complete && self.queue.len() == 1;
                 match newest.reply_seq.filter(|_| sure && single) {
-                    Some(seq) => resync::response(newest.command, seq, self.session.caps, bytes),
+                    Some(seq) => match (self.frames, bytes.get(3)) {
+                        (Some([_, frame]), _) if frame != seq => Look::No,
+                        // Inside a frame any sequence id will do.
+                        (Some(_), Some(inside)) => {
+                            resync::response(newest.command, *inside, self.session.caps, bytes)
+                        }
+                        _ if self.may_be_compressed() && Frame::holds_response(bytes) => Look::No,
+                        _ => resync::response(newest.command, seq, self.session.caps, bytes),
+                    },
                     None => Look::No,
                 }
             }
@@ -200,14 +215,15 @@ impl MysqlDecoder {
                 }
                 self.session.report(LoginEnd::Accepted, packet.seen(), out);
                 self.phase = Phase::Command;
-                if self.session.compressed() {
-                    return Ok(Then::Bypass(BypassReason::Undecodable));
-                }
-                if self.client.doubtful {
+                let doubtful = self.client.doubtful;
+                if doubtful {
                     self.forget_session();
-                    return Ok(Then::Lost);
                 }
-                Ok(Then::Pass)
+                if self.session.compression().is_some() {
+                    self.begin_compression(!doubtful);
+                    return Ok(Then::Compressed);
+                }
+                Ok(if doubtful { Then::Lost } else { Then::Pass })
             }
             (Phase::Auth, Some(packet::EOF)) => {
                 self.session.switches_auth(switched_auth_method(packet.payload()?));

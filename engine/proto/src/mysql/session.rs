@@ -16,8 +16,6 @@ use crate::{EventBuilder, Out, Sensitivity};
 /// The longest name or version that is kept; the protocol's own limits are far below.
 const MAX_NAME: usize = 1024;
 
-const NOT_DECODED: &[u8] = b"the compressed protocol is not decoded";
-
 /// One connection's session.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -153,9 +151,10 @@ impl Session {
         self.caps.is_some_and(|c| c.has(bits))
     }
 
-    /// Packets are compressed after the login.
-    pub(super) fn compressed(&self) -> bool {
-        self.caps.is_some_and(|c| c.has(Caps::COMPRESS | Caps::ZSTD))
+    /// How packets are compressed after the login. Where both ways were agreed on, servers and clients take zlib.
+    pub(super) fn compression(&self) -> Option<&'static [u8]> {
+        let caps = self.caps?;
+        if caps.has(Caps::COMPRESS) { Some(b"zlib") } else { caps.has(Caps::ZSTD).then_some(b"zstd") }
     }
 
     /// Something of the handshake was seen.
@@ -170,7 +169,6 @@ impl Session {
     /// Tells how the login ended at `at`.
     pub(super) fn report(&self, end: LoginEnd<'_>, at: Nanos, out: &mut Out<'_>) {
         let (state, status) = match end {
-            LoginEnd::Accepted if self.compressed() => ("compressed", Some(Status::Ok)),
             LoginEnd::Accepted => ("connected", Some(Status::Ok)),
             LoginEnd::Rejected(_) => ("rejected", Some(Status::Error)),
             LoginEnd::Encrypted => ("encrypted", None),
@@ -183,19 +181,14 @@ impl Session {
         match end {
             LoginEnd::Rejected(error) => event = failure(event, &error),
             LoginEnd::Unknown(_, bytes) if bytes > 0 => event = event.number(Key::GAP_BYTES, bytes),
-            LoginEnd::Accepted if self.compressed() => {
-                event = event.text(Key::NOTICE, NOT_DECODED, Sensitivity::Public);
+            LoginEnd::Accepted => {
+                event = event.maybe(self.compression(), |e, how| {
+                    e.text(Key::DB_COMPRESSION, how, Sensitivity::Public)
+                });
             }
             _ => {}
         }
         event.emit();
-    }
-
-    /// Tells that packets are compressed: the connection was joined in the middle.
-    pub(super) fn report_compressed(&self, at: Nanos, out: &mut Out<'_>) {
-        if let Some(event) = self.state("compressed", None, at, out) {
-            event.text(Key::NOTICE, NOT_DECODED, Sensitivity::Public).emit();
-        }
     }
 
     /// Tells that the X Protocol is spoken.

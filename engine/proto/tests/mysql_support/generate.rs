@@ -25,6 +25,8 @@ pub(crate) struct Generated {
     pub(crate) known_at: Vec<usize>,
     /// For each event, the step that holds its request.
     pub(crate) asked_at: Vec<usize>,
+    /// How many steps the login takes.
+    pub(crate) login: usize,
 }
 
 const CONNECT_WITH_DB: u32 = 1 << 3;
@@ -98,9 +100,16 @@ impl Generator {
             user: "alice".to_owned(),
             next_statement: 1,
             statements: Vec::new(),
-            out: Generated { steps: vec![], events: vec![], known_at: vec![], asked_at: vec![] },
+            out: Generated { steps: vec![], events: vec![], known_at: vec![], asked_at: vec![], login: 0 },
             seq: 0,
         }
+    }
+
+    /// A conversation whose login agrees on a way to compress: [`super::compress`] does it.
+    pub(crate) fn compressed(seed: u64, capability: u32) -> Self {
+        let mut generator = Self::new(seed);
+        generator.caps |= capability;
+        generator
     }
 
     pub(crate) fn has_query_attributes(&self) -> bool {
@@ -208,6 +217,7 @@ impl Generator {
         self.seq = seq;
         let ok = self.ok(0, 0, 0, 0, None);
         self.server_says(ok);
+        self.out.login = self.out.steps.len();
     }
 
     /// An OK packet; `header` is 0, or 0xfe at the end of rows.

@@ -10,7 +10,9 @@
     reason = "what fails here fails the test; the exemption of tests does not reach functions beside them"
 )]
 
+pub(crate) mod compress;
 pub(crate) mod generate;
+pub(crate) mod truth;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
 //! Which of several plugins gets a connection: the one that knows its first bytes.
 
-use super::{Call, Connection, State, half_of};
-use crate::{BypassReason, Decode, Lost, OpensAt, Out, Probe};
+use super::{Call, Connection, State};
+use crate::half::Half;
+use crate::{BypassReason, Lost, OpensAt, Probe, Seen};
 use sniff_x_flow::Direction;
 
 /// Bytes of each direction that probing may look at before the first remaining candidate gets the connection.
@@ -17,11 +18,10 @@ impl Connection {
         mut candidates: u32,
     ) {
         if !bytes.is_empty() {
-            let half = self.half(direction);
-            half.tail.get_or_insert_with(|| call.host.tails.take()).push(bytes, call.now);
+            self.half(direction).keep(bytes, call.now, call.host);
         }
-        let [to_server, to_client] =
-            self.halves.each_ref().map(|h| h.tail.as_ref().map_or(&[][..], |t| t.window().bytes));
+        let none = Seen::default();
+        let [to_server, to_client] = self.halves.each_ref().map(|h| h.window(&none).bytes);
         let full = bytes.is_empty() || to_server.len().max(to_client.len()) >= PROBE_BYTES;
         let mut chosen = None;
         for index in 0..u32::BITS {
@@ -58,7 +58,7 @@ impl Connection {
     /// The connection is over before a probe was sure. Without payload it goes to the first candidate that reports on every
     /// connection, as if that had been alone.
     pub(super) fn probing_ends(&mut self, call: &mut Call<'_>, candidates: u32) {
-        if self.halves.iter().any(|h| h.tail.is_some()) {
+        if self.halves.iter().any(|h| h.kept() > 0) {
             return self.probe(call, Direction::ToServer, &[], candidates);
         }
         let reports = |index: &u32| {
@@ -76,21 +76,15 @@ impl Connection {
         let last = self.direction(last);
         if call.flow.midstream {
             // The gap lies before what was kept, not behind it.
-            let kept = self.halves.each_mut().map(|h| h.tail.take());
+            let kept = self.halves.each_mut().map(Half::take_tail);
             self.lost(call, Direction::ToServer, Lost::Unknown);
             self.lost(call, Direction::ToClient, Lost::Unknown);
             for (half, tail) in self.halves.iter_mut().zip(kept) {
-                half.tail = tail;
+                half.put_tail(tail);
             }
         }
         for direction in [last.reverse(), last] {
-            let State::Decoding(decoder) = &mut self.state else { return };
-            let half = half_of(&mut self.halves, direction);
-            if let Some(tail) = &half.tail {
-                let mut out = Out::new(&mut call.host.arena, call.flow, call.totals, call.now, self.reversed);
-                let next = decoder.data(direction, tail.window(), &mut out);
-                self.apply_to_tail(call, direction, next);
-            }
+            self.kept_data(call, direction);
         }
     }
 }

@@ -7,35 +7,35 @@ use crate::window::Seen;
 
 /// The unconsumed bytes of one direction.
 #[derive(Debug, Default)]
-pub(super) struct Tail {
+pub(crate) struct Tail {
     bytes: Vec<u8>,
     seen: Seen,
 }
 
 impl Tail {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8], time: Nanos) {
+    pub(crate) fn push(&mut self, bytes: &[u8], time: Nanos) {
         self.bytes.extend_from_slice(bytes);
         self.seen.push(bytes.len(), time);
     }
 
-    pub(super) fn consume(&mut self, n: usize) {
+    pub(crate) fn consume(&mut self, n: usize) {
         let n = n.min(self.bytes.len());
         self.bytes.drain(..n);
         self.seen.consume(n);
     }
 
-    pub(super) fn window(&self) -> Window<'_> {
+    pub(crate) fn window(&self) -> Window<'_> {
         Window::new(&self.bytes, &self.seen)
     }
 }
 
 /// Spare tails of a worker: connections with half a message come and go, their memory stays.
 #[derive(Debug, Default)]
-pub(super) struct TailPool {
+pub(crate) struct TailPool {
     #[expect(
         clippy::vec_box,
         reason = "the box moves between pool and connection; unboxed it would be allocated again"
@@ -48,11 +48,11 @@ const MAX_SPARE: usize = 256;
 const MAX_SPARE_CAPACITY: usize = 64 << 10;
 
 impl TailPool {
-    pub(super) fn take(&mut self) -> Box<Tail> {
+    pub(crate) fn take(&mut self) -> Box<Tail> {
         self.spare.pop().unwrap_or_default()
     }
 
-    pub(super) fn give_back(&mut self, mut tail: Box<Tail>) {
+    pub(crate) fn give_back(&mut self, mut tail: Box<Tail>) {
         if self.spare.len() < MAX_SPARE && tail.bytes.capacity() <= MAX_SPARE_CAPACITY {
             tail.bytes.clear();
             tail.seen = Seen::default();
