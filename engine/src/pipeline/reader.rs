@@ -6,12 +6,13 @@ use std::sync::atomic::Ordering;
 
 use sniff_x_capture::{Batch, FilterLevel, Lease, Source};
 use sniff_x_filter::RuleSet;
-use sniff_x_flow::packet::{Parsed, Parser, Segment};
+use sniff_x_flow::packet::{Datagram, Fragment, Parsed, Parser, Segment};
 use sniff_x_flow::{Frame, Nanos};
 
 use super::EngineError;
-use super::batch::WorkerQueue;
+use super::batch::{Header, Memory, WorkerQueue};
 use super::clock::{self, Stopwatch};
+use super::fragments::Fragments;
 use super::worker::Worker;
 use crate::config::Control;
 use crate::sink::pcapng::PcapngWriter;
@@ -40,6 +41,10 @@ pub struct ReaderCounters {
     pub udp: u64,
     /// Fragments of IP datagrams.
     pub fragments: u64,
+    /// Datagrams put together that no rule asks for.
+    pub reassembled_filtered: u64,
+    /// Datagrams put together whose headers are cut or contradict each other.
+    pub reassembled_malformed: u64,
     /// Frames of other protocols.
     pub other: u64,
     /// Frames whose headers are cut or contradict each other.
@@ -67,6 +72,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) workers: Workers,
     pub(crate) writer: Option<PcapngWriter>,
     pub(crate) parser: Parser,
+    pub(crate) fragments: Fragments,
     pub(crate) counters: ReaderCounters,
     pub(crate) control: &'a Control,
     /// Frames carry the time of day.
@@ -157,18 +163,46 @@ impl Reader<'_> {
                 Parsed::Tcp(segment) => {
                     self.counters.tcp += 1;
                     self.now = self.now.max(segment.packet.timestamp);
-                    self.workers.segment(segment, lease);
+                    self.workers.segment(segment, Memory::Lease(lease));
                 }
-                Parsed::Udp(_) => self.counters.udp += 1,
-                Parsed::Fragment(_) => self.counters.fragments += 1,
+                Parsed::Udp(datagram) => {
+                    self.counters.udp += 1;
+                    self.now = self.now.max(datagram.packet.timestamp);
+                    self.workers.datagram(datagram, Memory::Lease(lease));
+                }
+                Parsed::Fragment(fragment) => {
+                    self.counters.fragments += 1;
+                    self.now = self.now.max(fragment.timestamp);
+                    self.fragment(&frame, fragment, lease);
+                }
                 Parsed::Other => self.counters.other += 1,
                 Parsed::Malformed => self.counters.malformed += 1,
                 // Counted above.
                 Parsed::BadChecksum | Parsed::UnknownLink => {}
             }
         }
+        self.fragments.advance(self.now);
         self.workers.lease_done(self.now);
         Ok(())
+    }
+
+    /// A fragment: if it is the last of its datagram, the packet goes on as if it had come in one frame.
+    #[cold]
+    fn fragment(&mut self, frame: &Frame<'_>, fragment: &Fragment, lease: &Lease) {
+        if matches!(self.workers, Workers::None) {
+            return;
+        }
+        let payload = lease.bytes(fragment.payload.start, fragment.payload.len);
+        let Some((parsed, bytes)) = self.fragments.take(&self.parser, frame, fragment, payload) else { return };
+        match &parsed {
+            Parsed::Malformed => self.counters.reassembled_malformed += 1,
+            Parsed::BadChecksum => self.counters.bad_checksums += 1,
+            // The filters let all fragments pass, because only now the ports are known.
+            parsed if !self.rules.matches_parsed(parsed) => self.counters.reassembled_filtered += 1,
+            Parsed::Tcp(segment) => self.workers.segment(segment, Memory::Own(bytes)),
+            Parsed::Udp(datagram) => self.workers.datagram(datagram, Memory::Own(bytes)),
+            Parsed::Fragment(_) | Parsed::Other | Parsed::UnknownLink => {}
+        }
     }
 
     /// A frame that can't be read, whether or not a rule would let it pass: the first is worth a line.
@@ -184,6 +218,7 @@ impl Reader<'_> {
     fn tick(&mut self) {
         if self.live {
             self.now = self.now.max(clock::realtime());
+            self.fragments.advance(self.now);
             self.workers.tick(self.now);
         }
     }
@@ -197,16 +232,26 @@ impl Reader<'_> {
 
 impl Workers {
     #[inline]
-    fn segment(&mut self, segment: &Segment, lease: &Lease) {
+    fn segment(&mut self, segment: &Segment, memory: Memory<'_>) {
         match self {
-            Self::Inline(worker) => {
-                let payload = segment.packet.payload;
-                worker.segment(segment, lease.bytes(payload.start, payload.len));
-            }
+            Self::Inline(worker) => worker.segment(segment, memory.payload(segment.packet.payload)),
             Self::Queues(queues) => {
                 let index = segment.packet.worker(queues.len());
                 if let Some(queue) = queues.get_mut(index) {
-                    queue.segment(segment, lease);
+                    queue.packet(Header::Tcp(*segment), memory);
+                }
+            }
+            Self::None => {}
+        }
+    }
+
+    fn datagram(&mut self, datagram: &Datagram, memory: Memory<'_>) {
+        match self {
+            Self::Inline(worker) => worker.datagram(datagram, memory.payload(datagram.packet.payload)),
+            Self::Queues(queues) => {
+                let index = datagram.packet.worker(queues.len());
+                if let Some(queue) = queues.get_mut(index) {
+                    queue.packet(Header::Udp(*datagram), memory);
                 }
             }
             Self::None => {}

@@ -67,7 +67,9 @@ mod tests {
     use sniff_x_filter::RuleSet;
     use sniff_x_flow::Nanos;
     use sniff_x_flow::packet::Parser;
+    use sniff_x_flow::packet::defragment::DefragmentOptions;
 
+    use super::super::fragments::Fragments;
     use super::super::reader::{ReaderCounters, Workers};
     use super::*;
 
@@ -119,6 +121,7 @@ mod tests {
             workers: Workers::None,
             writer: None,
             parser: Parser::default(),
+            fragments: Fragments::new(DefragmentOptions::default()),
             counters: ReaderCounters::default(),
             control: &control,
             live: true,

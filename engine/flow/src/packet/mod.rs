@@ -9,6 +9,7 @@
 //! Every length is checked; checksums only on demand (captures of a host's own frames are full of unfinished ones).
 
 mod checksum;
+pub mod defragment;
 mod ether;
 mod hasher;
 mod ip;
