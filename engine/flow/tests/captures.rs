@@ -17,8 +17,9 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use sniff_x_flow::assembler::{Assembler, AssemblerOptions, Chunks, Stream, StreamFactory, Totals};
-use sniff_x_flow::packet::{FlowHasher, Parsed, parse};
-use sniff_x_flow::{End, FlowInfo, Nanos};
+use sniff_x_flow::packet::defragment::{DefragmentOptions, Defragmenter};
+use sniff_x_flow::packet::{FlowHasher, ParseOptions, Parsed, Parser, Span};
+use sniff_x_flow::{End, FlowInfo, Frame, Nanos};
 
 /// What a connection's two ends got.
 #[derive(Default)]
@@ -68,14 +69,28 @@ impl Stream<Collector> for Index {
     }
 }
 
+fn part(bytes: &[u8], span: Span) -> &[u8] {
+    &bytes[span.start as usize..][..span.len as usize]
+}
+
 fn assemble(records: &[support::Record]) -> Vec<Connection> {
-    let hasher = FlowHasher::with_seed(7);
+    let parser = Parser::new(FlowHasher::with_seed(7), ParseOptions::default());
+    let mut defragmenter = Defragmenter::new(DefragmentOptions::default());
     let mut assembler = Assembler::new(AssemblerOptions::default());
     let mut collector = Collector::default();
     for record in records {
-        if let Parsed::Tcp(segment) = parse(&record.frame(), &hasher) {
-            let span = segment.packet.payload;
-            let payload = &record.bytes[span.start as usize..][..span.len as usize];
+        let (mut parsed, mut bytes) = (parser.parse(&record.frame()), record.bytes.clone());
+        while let Parsed::Fragment(fragment) = parsed {
+            let mut whole = Vec::new();
+            let Some(reassembled) = defragmenter.add(&fragment, part(&bytes, fragment.payload), &mut whole) else {
+                break;
+            };
+            bytes = whole;
+            let frame = Frame { bytes: &bytes, original_len: reassembled.len, ..record.frame() };
+            parsed = parser.parse_reassembled(&frame, &reassembled.first);
+        }
+        if let Parsed::Tcp(segment) = parsed {
+            let payload = part(&bytes, segment.packet.payload);
             assembler.assemble(&mut collector, &segment, payload);
             assembler.advance(&mut collector, segment.packet.timestamp);
         }

@@ -176,6 +176,12 @@ where
         DatagramFlowCounters { open: u64::from(self.ages.len()), ..self.counters }
     }
 
+    /// Bytes allocated; what streams allocate themselves is not in it.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.entries.memory() + self.table.allocation_size()
+    }
+
     /// Takes a datagram in. `payload` is what `datagram.packet.payload` names.
     pub fn take(&mut self, factory: &mut F, datagram: &Datagram, payload: &[u8]) {
         let packet = &datagram.packet;
