@@ -1,14 +1,13 @@
 //! Datagrams of a UDP flow: each is a whole message, nothing is kept between them.
 
-use sniff_x_flow::FlowInfo;
 use sniff_x_flow::assembler::Totals;
 use sniff_x_flow::datagrams::{DatagramStream, Received};
+use sniff_x_flow::{Direction, FlowInfo};
 
 use super::{Call, Connection, State};
 use crate::host::Host;
 use crate::window::Seen;
 use crate::{BypassReason, Decode, Lost, Next, Out, Probe, Window};
-use sniff_x_flow::Direction;
 
 impl DatagramStream<Host> for Connection {
     fn datagram(
@@ -35,7 +34,8 @@ impl DatagramStream<Host> for Connection {
         }
         let direction = self.direction(direction);
         let State::Decoding(decoder) = &mut self.state else { return };
-        let seen = Seen::at(call.now, bytes.len());
+        // One without payload was seen at a time, too.
+        let seen = Seen::at(call.now, bytes.len().max(1));
         let window = Window::new(bytes, &seen);
         let mut out = Out::new(&mut call.host.arena, flow, totals, call.now, self.reversed);
         let next = if missing == 0 {
