@@ -1,50 +1,9 @@
 //! Frames of a capture as a network with a small MTU would carry them: cut by RFC 791 and RFC 8200, written without the program's code.
 
-use std::path::Path;
-use std::time::Duration;
-
-use sniff_x_capture::Batch;
+use crate::frames::Timed;
 
 /// Length of an Ethernet header.
 const ETHERNET: usize = 14;
-
-/// An Ethernet frame and when it was captured, in nanoseconds.
-#[derive(Clone)]
-pub struct Captured {
-    /// Nanoseconds since 1970.
-    pub time: u64,
-    /// From the Ethernet header on.
-    pub bytes: Vec<u8>,
-}
-
-/// The frames of a file.
-#[must_use]
-pub fn read(path: &Path) -> Vec<Captured> {
-    let mut source = sniff_x_capture::open_file(path).unwrap();
-    let mut frames = Vec::new();
-    while let Batch::Frames(lease) = source.next(Duration::from_secs(1)).unwrap() {
-        frames.extend(lease.frames().map(|f| Captured { time: f.timestamp.0, bytes: f.bytes.to_vec() }));
-    }
-    frames
-}
-
-/// A pcap file with nanoseconds.
-#[must_use]
-pub fn pcap(frames: &[Captured]) -> Vec<u8> {
-    let mut file = Vec::new();
-    for word in [0xa1b2_3c4d_u32, 0x0004_0002, 0, 0, 262_144, 1] {
-        file.extend(word.to_le_bytes());
-    }
-    for frame in frames {
-        let len = u32::try_from(frame.bytes.len()).unwrap();
-        let (seconds, nanos) = (frame.time / 1_000_000_000, frame.time % 1_000_000_000);
-        for word in [u32::try_from(seconds).unwrap(), u32::try_from(nanos).unwrap(), len, len] {
-            file.extend(word.to_le_bytes());
-        }
-        file.extend(&frame.bytes);
-    }
-    file
-}
 
 /// The frame with IPv6 in place of IPv4, whose addresses become `fd00::a.b.c.d`.
 #[must_use]
@@ -108,7 +67,7 @@ pub fn cut(frame: &[u8], mtu: usize, id: u16) -> Vec<Vec<u8>> {
 /// All frames cut, each datagram's parts in another order, some twice, and those of two datagrams mixed. The part that makes a datagram
 /// whole comes where the frame came, at its time.
 #[must_use]
-pub fn cut_and_shuffle(frames: &[Captured], mtu: usize) -> Vec<Captured> {
+pub fn cut_and_shuffle(frames: &[Timed], mtu: usize) -> Vec<Timed> {
     let mut out = Vec::new();
     let mut id = 0_u16;
     for pair in frames.chunks(2) {
@@ -126,15 +85,15 @@ pub fn cut_and_shuffle(frames: &[Captured], mtu: usize) -> Vec<Captured> {
             if id % 4 == 3 && count > 1 {
                 // The copy of the last part comes late, when the datagram is whole.
                 let copy = parts.len() - 2;
-                last.extend(parts.split_off(copy).into_iter().map(|bytes| Captured { time: frame.time, bytes }));
+                last.extend(parts.split_off(copy).into_iter().map(|bytes| Timed { time: frame.time, bytes }));
             } else if id % 4 == 3 {
                 // A frame that was not cut must not come twice: that would be a retransmission.
                 parts.truncate(1);
-                last.push(Captured { time: frame.time, bytes: parts.remove(0) });
+                last.push(Timed { time: frame.time, bytes: parts.remove(0) });
             } else {
-                last.extend(parts.pop().map(|bytes| Captured { time: frame.time, bytes }));
+                last.extend(parts.pop().map(|bytes| Timed { time: frame.time, bytes }));
             }
-            out.extend(parts.into_iter().map(|bytes| Captured { time: frame.time, bytes }));
+            out.extend(parts.into_iter().map(|bytes| Timed { time: frame.time, bytes }));
         }
         out.extend(last);
     }

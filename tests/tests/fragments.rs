@@ -5,13 +5,24 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
-use sniff_x_tests::fragments::{Captured, cut_and_shuffle, pcap, read, to_v6};
-use sniff_x_tests::{binary, root, shared_captures};
+use sniff_x_tests::binary::Capture;
+use sniff_x_tests::fragments::{cut_and_shuffle, to_v6};
+use sniff_x_tests::frames::{self, Timed};
+use sniff_x_tests::netns::{IFACE, Net};
+use sniff_x_tests::{binary, has_program, is_root, live, root, shared_captures};
+
+/// The frames of any capture file.
+fn read(path: &Path) -> Vec<Timed> {
+    let folder = tempfile::tempdir().unwrap();
+    let same = folder.path().join("same.pcapng");
+    assert!(binary::run([Path::new("--read"), path, Path::new("--write"), &same]).status.success());
+    frames::read(&same)
+}
 
 /// The events of a capture, sorted (several workers write in any order), and the counters.
-fn decoded(folder: &Path, frames: &[Captured], threads: &str, more: &[&str]) -> (Vec<String>, BTreeMap<String, u64>) {
+fn decoded(folder: &Path, frames: &[Timed], threads: &str, more: &[&str]) -> (Vec<String>, BTreeMap<String, u64>) {
     let (capture, stats) = (folder.join("capture.pcap"), folder.join("stats.json"));
-    std::fs::write(&capture, pcap(frames)).unwrap();
+    frames::write(&capture, 1, frames);
     let mut args = vec!["--read", capture.to_str().unwrap(), "--threads", threads];
     args.extend(["--stats-file", stats.to_str().unwrap()]);
     args.extend(more);
@@ -36,7 +47,7 @@ fn the_events_of_a_conversation_in_fragments_are_those_of_the_whole_one() {
 fn same_in_fragments(capture: &Path, mtus: &[usize]) {
     let folder = tempfile::tempdir().unwrap();
     let v4 = read(capture);
-    let v6: Vec<_> = v4.iter().map(|f| Captured { time: f.time, bytes: to_v6(&f.bytes) }).collect();
+    let v6: Vec<_> = v4.iter().map(|f| Timed { time: f.time, bytes: to_v6(&f.bytes) }).collect();
     for (frames, more) in [(&v4, 0), (&v6, 28)] {
         let (expected, whole) = decoded(folder.path(), frames, "1", &[]);
         assert!(!expected.is_empty() && whole["packets.fragments"] == 0);
@@ -81,7 +92,7 @@ fn fragments_of_other_flows_are_filtered_once_they_are_whole() {
     let frames = read(&root().join("tests/captures/mysql-mariadb.pcapng"));
     let cut = cut_and_shuffle(&frames, 68);
     let capture = folder.path().join("capture.pcap");
-    std::fs::write(&capture, pcap(&cut)).unwrap();
+    frames::write(&capture, 1, &cut);
     let stats = folder.path().join("stats.json");
     let args = ["--read", capture.to_str().unwrap(), "--stats-file", stats.to_str().unwrap(), "mysql", "-p", "3307"];
     assert!(binary::events(args).is_empty());
@@ -90,4 +101,59 @@ fn fragments_of_other_flows_are_filtered_once_they_are_whole() {
     assert!(counters["fragments.reassembled"].as_u64().unwrap() > 10);
     assert_eq!(counters["fragments.filtered_datagrams"], counters["fragments.reassembled"]);
     assert_eq!(counters["tcp.segments"], 0);
+}
+
+/// What stays the same when frames are sent again at another time, sorted.
+fn timeless(events: &[Value]) -> Vec<String> {
+    let mut events: Vec<String> = events
+        .iter()
+        .map(|event| {
+            let mut event = event.clone();
+            let fields = event.as_object_mut().unwrap();
+            fields.retain(|key, _| key != "timestamp" && key != "duration_ns");
+            event.to_string()
+        })
+        .collect();
+    events.sort();
+    events
+}
+
+/// Every second packet comes in fragments, the others whole: with a ring for each worker the kernel gives the fragments to one, the rest of the
+/// flow to another.
+#[test]
+fn on_the_wire_fragments_find_the_rest_of_their_flow() {
+    if !is_root() || !has_program("ip", "iproute2") || !has_program("python3", "python3") {
+        return;
+    }
+    live("fragments");
+    let folder = tempfile::tempdir().unwrap();
+    let (file, stats) = (folder.path().join("cut.pcap"), folder.path().join("stats.json"));
+    let v4 = read(&root().join("tests/captures/mysql-mariadb.pcapng"));
+    let v6: Vec<_> = v4.iter().map(|f| Timed { time: f.time, bytes: to_v6(&f.bytes) }).collect();
+    for (frames, mtu) in [(&v4, 120), (&v6, 148)] {
+        let (events, whole) = decoded(folder.path(), frames, "1", &[]);
+        let expected: Vec<Value> = events.iter().map(|event| serde_json::from_str(event).unwrap()).collect();
+        frames::write(&file, 1, &cut_and_shuffle(frames, mtu));
+        for threads in ["1", "2", "4"] {
+            let net = Net::new();
+            let mut command = net.on_server(binary::path());
+            command.args(["--iface", IFACE, "--threads", threads, "--ring-size", "8M", "--format", "json", "-v"]);
+            command.arg("--stats-file").arg(&stats).arg("mysql");
+            let capture = Capture::start(command);
+            let script = root().join("tests/scripts/send.py");
+            assert!(net.on_client("python3").arg(script).arg(&file).arg(IFACE).status().unwrap().success());
+            let (events, said, status) = capture.stop();
+            assert!(status.success(), "{said}");
+            let stats: Value = serde_json::from_slice(&std::fs::read(&stats).unwrap()).unwrap();
+            let count = |name: &str| stats["counters"][name].as_u64().unwrap();
+            eprintln!(
+                "{threads} threads: {} datagrams, {} handed over, {} unplaced",
+                count("fragments.reassembled"),
+                count("fragments.handed_over_datagrams"),
+                count("fragments.unplaced_datagrams")
+            );
+            assert_eq!(count("tcp.segments"), whole["tcp.segments"], "{stats:#}");
+            assert_eq!(timeless(&events), timeless(&expected), "{threads} threads: {said}");
+        }
+    }
 }

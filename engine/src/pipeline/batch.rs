@@ -38,6 +38,15 @@ impl Header {
             Self::Udp(datagram) => &datagram.packet,
         }
     }
+
+    /// The same, of a payload that starts at `start`.
+    pub(crate) fn starting_at(mut self, start: u32) -> Self {
+        match &mut self {
+            Self::Tcp(segment) => segment.packet.payload.start = start,
+            Self::Udp(datagram) => datagram.packet.payload.start = start,
+        }
+        self
+    }
 }
 
 /// What a payload's [`Span`] counts in.
@@ -113,7 +122,7 @@ impl WorkerQueue {
                 false
             }
             Memory::Own(bytes) => {
-                self.filling.copy(&mut header, bytes);
+                header = self.filling.copy(header, bytes);
                 true
             }
         };
@@ -157,17 +166,13 @@ impl WorkerQueue {
 }
 
 impl PacketBatch {
-    /// Copies a packet's payload, which is where the header says in `bytes`.
+    /// Copies a packet's payload, which is where the header says in `bytes`; gives the header with its new place.
     #[cold]
-    fn copy(&mut self, header: &mut Header, bytes: &[u8]) {
-        let span = match header {
-            Header::Tcp(segment) => &mut segment.packet.payload,
-            Header::Udp(datagram) => &mut datagram.packet.payload,
-        };
+    fn copy(&mut self, header: Header, bytes: &[u8]) -> Header {
         let start = self.copied.len();
-        self.copied.extend_from_slice(part(bytes, *span));
+        self.copied.extend_from_slice(part(bytes, header.packet().payload));
         // At most COPIED bytes and one datagram.
-        span.start = u32::try_from(start).unwrap_or(u32::MAX);
+        header.starting_at(u32::try_from(start).unwrap_or(u32::MAX))
     }
 }
 

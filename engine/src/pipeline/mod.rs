@@ -8,6 +8,7 @@ mod batch;
 mod clock;
 mod cores;
 mod fragments;
+mod peers;
 mod queue;
 mod reader;
 mod readers;
@@ -130,12 +131,19 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
         writer: pcapng.take(),
         parser: Parser::new(FlowHasher::default(), config.parse),
         fragments: Fragments::new(defragment),
+        peers: None,
+        due: Nanos(u64::MAX),
         counters: ReaderCounters::default(),
         control,
         live,
         now: Nanos(0),
     };
     let mut readers: Vec<_> = sources.into_iter().map(reader).collect();
+    if decodes && readers.len() > 1 {
+        for (reader, peers) in readers.iter_mut().zip(peers::peers(rings)) {
+            reader.peers = Some(peers);
+        }
+    }
     let shares: Vec<_> = readers.iter().map(|_| Mutex::new(Summary::default())).collect();
     let (interval, duration) = (config.stats_interval, config.duration);
     let (sink, count) = (config.output.to, config.output.count);

@@ -71,6 +71,9 @@ impl Summary {
         counters.extend(self.fragments.named());
         let mut put = |name, value| counters.push((name, value));
         put("fragments.filtered_datagrams", reader.reassembled_filtered);
+        put("fragments.handed_over_datagrams", reader.reassembled_handed_over);
+        put("fragments.unplaced_datagrams", reader.reassembled_unplaced);
+        put("fragments.dropped_datagrams", reader.reassembled_dropped);
         put("fragments.malformed_datagrams", reader.reassembled_malformed);
         counters.extend(self.workers.assembler.named());
         counters.extend(self.workers.datagrams.named());
@@ -97,6 +100,9 @@ impl ReaderCounters {
             udp,
             fragments,
             reassembled_filtered,
+            reassembled_handed_over,
+            reassembled_unplaced,
+            reassembled_dropped,
             reassembled_malformed,
             other: rest,
             malformed,
@@ -112,6 +118,9 @@ impl ReaderCounters {
         self.udp += udp;
         self.fragments += fragments;
         self.reassembled_filtered += reassembled_filtered;
+        self.reassembled_handed_over += reassembled_handed_over;
+        self.reassembled_unplaced += reassembled_unplaced;
+        self.reassembled_dropped += reassembled_dropped;
         self.reassembled_malformed += reassembled_malformed;
         self.other += rest;
         self.malformed += malformed;

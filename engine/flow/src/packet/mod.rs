@@ -257,6 +257,12 @@ pub struct Fragment {
 }
 
 impl Fragment {
+    /// Whether its IP header is the first of the frame: no tunnel is around it.
+    #[must_use]
+    pub fn is_outermost(&self) -> bool {
+        self.depth == 0
+    }
+
     fn version(&self) -> Version {
         if self.datagram.protocol == IpNumber::IPV6_FRAGMENTATION_HEADER.0 {
             Version::V6
