@@ -11,7 +11,8 @@ use sniff_x_flow::packet::ParseOptions;
 use sniff_x_flow::{Direction, End, FlowInfo, Nanos, Transport};
 use sniff_x_proto::event::KeyTable;
 use sniff_x_proto::{
-    About, BypassReason, Decode, Decoder, Lost, Next, OpensAt, OptionError, Options, Out, Plugin, Probe, Window,
+    About, BypassReason, Decode, Decoder, Lost, Next, OpensAt, OptionError, Options, Out, Plugin, Probe,
+    Window,
 };
 
 const fn about(name: &'static str) -> About {
@@ -147,7 +148,12 @@ impl Made {
 const WHOLE: usize = 65_528;
 
 /// Runs the engine; gives what the plugins were told, sorted by flow but in order within one, and the counters.
-fn run(capture: &[u8], plugins: &[(&'static About, &'static str)], threads: usize, limits: Limits) -> (Vec<String>, Summary) {
+fn run(
+    capture: &[u8],
+    plugins: &[(&'static About, &'static str)],
+    threads: usize,
+    limits: Limits,
+) -> (Vec<String>, Summary) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("capture.pcap");
     std::fs::write(&path, capture).unwrap();
@@ -230,7 +236,10 @@ fn datagrams_reach_the_decoder_of_their_flow() {
         assert_eq!(told.len(), expected.len());
         let counted = |name| count(&summary, name);
         assert_eq!((counted("udp.datagrams"), counted("udp.opened"), counted("udp.closed_eof")), (8, 4, 4));
-        assert_eq!((counted("udp.cut"), counted("decoder.gaps"), counted("decoder.bypassed_limit")), (1, 1, 1));
+        assert_eq!(
+            (counted("udp.cut"), counted("decoder.gaps"), counted("decoder.bypassed_limit")),
+            (1, 1, 1)
+        );
         assert_eq!(counted("decoder.bypassed_bytes"), 17);
         assert_eq!((counted("packets.udp"), counted("packets.fragments")), (7, 5));
         assert_eq!((counted("fragments.reassembled"), counted("fragments.filtered_datagrams")), (2, 1));
@@ -244,7 +253,10 @@ fn who_sends_first_is_the_client_where_no_port_tells() {
     made.send(100, (9, 500), (1, 5000), b"one", WHOLE);
     made.send(101, (1, 5000), (9, 500), b"two", WHOLE);
     let (told, _) = run(&made.file, &[(&NOTES, "udp")], 1, Limits::default());
-    assert_eq!(told[1..3], ["notes 10.0.0.9:500 > 10.0.0.1:5000: 0 one @100", "notes 10.0.0.9:500 > 10.0.0.1:5000: 1 two @101"]);
+    assert_eq!(
+        told[1..3],
+        ["notes 10.0.0.9:500 > 10.0.0.1:5000: 0 one @100", "notes 10.0.0.9:500 > 10.0.0.1:5000: 1 two @101"]
+    );
 }
 
 #[test]
@@ -258,7 +270,8 @@ fn flows_end_when_they_idle_and_when_they_are_too_many() {
     let (told, summary) = run(&made.file, &[(&NOTES, "udp")], 1, limits);
     let ends: Vec<_> = told.iter().filter_map(|l| l.split_once(": end ").map(|(_, why)| why)).collect();
     assert_eq!(ends, ["evicted", "evicted", "idle", "idle", "eof", "eof"]);
-    let counted = ["udp.closed_evicted", "udp.closed_idle", "udp.closed_eof", "udp.open"].map(|n| count(&summary, n));
+    let counted =
+        ["udp.closed_evicted", "udp.closed_idle", "udp.closed_eof", "udp.open"].map(|n| count(&summary, n));
     assert_eq!(counted, [2, 2, 2, 0]);
 }
 

@@ -24,7 +24,8 @@ pub fn to_v6(frame: &[u8]) -> Vec<u8> {
 
 /// Header and payload of an IPv4 packet; what is behind its length is padding.
 fn split_v4(packet: &[u8]) -> (&[u8], &[u8]) {
-    let (header, total) = (usize::from(packet[0] & 15) * 4, usize::from(packet[2]) << 8 | usize::from(packet[3]));
+    let (header, total) =
+        (usize::from(packet[0] & 15) * 4, usize::from(packet[2]) << 8 | usize::from(packet[3]));
     (&packet[..header], &packet[header..total])
 }
 

@@ -146,8 +146,7 @@ pub mod fanout {
     #[must_use]
     #[inline(always)]
     pub const fn v6(a: [u32; 8], ports: u32) -> u32 {
-        let addresses =
-            spread(a[0] ^ a[4], a[1] ^ a[5]) ^ spread(a[2] ^ a[6], a[3] ^ a[7]).rotate_left(1);
+        let addresses = spread(a[0] ^ a[4], a[1] ^ a[5]) ^ spread(a[2] ^ a[6], a[3] ^ a[7]).rotate_left(1);
         spread(addresses, ports)
     }
 

@@ -82,7 +82,8 @@ fn assemble(records: &[support::Record]) -> Vec<Connection> {
         let (mut parsed, mut bytes) = (parser.parse(&record.frame()), record.bytes.clone());
         while let Parsed::Fragment(fragment) = parsed {
             let mut whole = Vec::new();
-            let Some(reassembled) = defragmenter.add(&fragment, part(&bytes, fragment.payload), &mut whole) else {
+            let Some(reassembled) = defragmenter.add(&fragment, part(&bytes, fragment.payload), &mut whole)
+            else {
                 break;
             };
             bytes = whole;

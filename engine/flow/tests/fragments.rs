@@ -65,9 +65,15 @@ fn datagrams_are_whole_in_the_frames_where_tshark_has_them() {
         let found = ours(&capture);
         assert_eq!(found.len(), expected, "{name}");
         let oracle = std::fs::read_to_string(capture.with_extension("oracle.jsonl")).unwrap();
-        for line in oracle.lines().filter(|l| l.contains("\"proto\": \"dns\"") && !l.contains("_ws.malformed")) {
+        for line in
+            oracle.lines().filter(|l| l.contains("\"proto\": \"dns\"") && !l.contains("_ws.malformed"))
+        {
             if let Some((sender, id)) = found.get(&text(line, "frame").parse().unwrap()) {
-                assert_eq!((sender.as_str(), id.as_str()), (text(line, "src"), text(line, "id")), "{name}: {line}");
+                assert_eq!(
+                    (sender.as_str(), id.as_str()),
+                    (text(line, "src"), text(line, "id")),
+                    "{name}: {line}"
+                );
                 checked += 1;
             }
         }

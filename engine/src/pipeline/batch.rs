@@ -154,10 +154,10 @@ impl WorkerQueue {
 
     /// Waits while the worker's queue is full: then a file is not read on, and a ring's blocks stay with the kernel, which counts the loss.
     fn send(&mut self) {
-        let empty = self.spare.pop().unwrap_or_else(|| PacketBatch {
-            packets: Vec::with_capacity(BATCH),
-            ..PacketBatch::default()
-        });
+        let empty = self
+            .spare
+            .pop()
+            .unwrap_or_else(|| PacketBatch { packets: Vec::with_capacity(BATCH), ..PacketBatch::default() });
         let full = core::mem::replace(&mut self.filling, empty);
         self.told = self.told.max(full.now);
         // A worker that is gone has ended with a panic, which joining it reports.

@@ -55,8 +55,7 @@ impl Fragments {
 
 fn read(parser: &Parser, frame: &Frame<'_>, reassembled: &Reassembled, whole: &[u8]) -> Parsed {
     let Reassembled { first, len, timestamp } = reassembled;
-    let frame =
-        Frame { bytes: whole, offset: 0, original_len: *len, timestamp: *timestamp, ..*frame };
+    let frame = Frame { bytes: whole, offset: 0, original_len: *len, timestamp: *timestamp, ..*frame };
     parser.parse_reassembled(&frame, first)
 }
 

@@ -124,12 +124,14 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
         max_datagrams: share(config.limits.max_fragmented),
         max_pages: share(config.limits.max_fragment_pages),
     };
+    // One hasher for all: a packet that one reader hands to another carries its hash.
+    let parser = Parser::new(FlowHasher::default(), config.parse);
     let reader = |source| Reader {
         source,
         rules: rules.clone(),
         workers: Workers::None,
         writer: pcapng.take(),
-        parser: Parser::new(FlowHasher::default(), config.parse),
+        parser: parser.clone(),
         fragments: Fragments::new(defragment),
         peers: None,
         due: Nanos(u64::MAX),

@@ -24,8 +24,8 @@ use super::reader::ReaderCounters;
 
 /// Packets on their way to one reader; with 64 KiB each at most 16 MiB.
 const QUEUED: usize = 256;
-/// Frames of a block of which one has to tell a number.
-const LOOKED_AT: usize = 8;
+/// Frames at the beginning of a block of which one has to tell a number.
+const LOOKED_AT: usize = 64;
 /// Numbers that are remembered, all interfaces together.
 const LEARNED: usize = 4096;
 
@@ -86,12 +86,8 @@ pub(crate) fn peers(readers: usize) -> Vec<Peers> {
         owners: Mutex::default(),
         stages: (0..readers).map(|_| AtomicU8::new(0)).collect(),
     });
-    let peers = |index| Peers {
-        shared: shared.clone(),
-        index,
-        waiting: VecDeque::new(),
-        unplaced: VecDeque::new(),
-    };
+    let peers =
+        |index| Peers { shared: shared.clone(), index, waiting: VecDeque::new(), unplaced: VecDeque::new() };
     (0..readers).map(peers).collect()
 }
 
@@ -120,7 +116,8 @@ impl Peers {
         // What comes out of a tunnel goes by the tunnel's addresses, as its fragments do.
         let end = |side| packet.key.endpoint(side).address();
         let (source, id) = (packet.sender, &fragment.datagram);
-        let same = end(source) == id.source.to_canonical() && end(source.other()) == id.destination.to_canonical();
+        let same =
+            end(source) == id.source.to_canonical() && end(source.other()) == id.destination.to_canonical();
         let owner = self.owner(packet);
         if !fragment.is_outermost() || !same || owner == Some(self.index) {
             return Way::Own;
@@ -145,7 +142,9 @@ impl Peers {
             match self.owner(packet) {
                 None if packet.timestamp >= before => return None,
                 None => return self.unplaced.pop_front().map(|handed| (handed, true)),
-                Some(owner) if owner == self.index => return self.unplaced.pop_front().map(|handed| (handed, false)),
+                Some(owner) if owner == self.index => {
+                    return self.unplaced.pop_front().map(|handed| (handed, false));
+                }
                 Some(owner) => {
                     if let Some(handed) = self.unplaced.pop_front() {
                         counters.handed(&self.send(owner, handed));

@@ -215,17 +215,31 @@ impl Reader<'_> {
             return;
         }
         let payload = lease.bytes(fragment.payload.start, fragment.payload.len);
-        let Some((parsed, bytes)) = self.fragments.take(&self.parser, frame, fragment, payload) else { return };
+        let Some((parsed, bytes)) = self.fragments.take(&self.parser, frame, fragment, payload) else {
+            return;
+        };
         match &parsed {
             Parsed::Malformed => self.counters.reassembled_malformed += 1,
             Parsed::BadChecksum => self.counters.bad_checksums += 1,
             // The filters let all fragments pass, because only now the ports are known.
             parsed if !self.rules.matches_parsed(parsed) => self.counters.reassembled_filtered += 1,
             Parsed::Tcp(segment) => {
-                self.counters.hand_on(&mut self.workers, self.peers.as_mut(), fragment, &Header::Tcp(*segment), bytes);
+                self.counters.hand_on(
+                    &mut self.workers,
+                    self.peers.as_mut(),
+                    fragment,
+                    &Header::Tcp(*segment),
+                    bytes,
+                );
             }
             Parsed::Udp(datagram) => {
-                self.counters.hand_on(&mut self.workers, self.peers.as_mut(), fragment, &Header::Udp(*datagram), bytes);
+                self.counters.hand_on(
+                    &mut self.workers,
+                    self.peers.as_mut(),
+                    fragment,
+                    &Header::Udp(*datagram),
+                    bytes,
+                );
             }
             Parsed::Fragment(_) | Parsed::Other | Parsed::UnknownLink => {}
         }

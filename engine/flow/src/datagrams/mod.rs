@@ -15,20 +15,12 @@ use crate::assembler::list::{Linked, Links, List};
 use crate::assembler::pool::{NONE, Pool};
 use crate::assembler::{Stream, StreamFactory, Totals};
 use crate::packet::Datagram;
-use crate::{
-    Direction, End, Endpoint, FlowInfo, FlowKey, Nanos, OrientedBy, Place, Transport, counters,
-};
+use crate::{Direction, End, Endpoint, FlowInfo, FlowKey, Nanos, OrientedBy, Place, Transport, counters};
 
 /// A stream that takes datagrams, too.
 pub trait DatagramStream<F>: Stream<F> {
     /// One datagram.
-    fn datagram(
-        &mut self,
-        factory: &mut F,
-        flow: &FlowInfo,
-        totals: &[Totals; 2],
-        received: Received<'_>,
-    );
+    fn datagram(&mut self, factory: &mut F, flow: &FlowInfo, totals: &[Totals; 2], received: Received<'_>);
 }
 
 /// A datagram as a stream gets it.
@@ -59,12 +51,7 @@ pub struct DatagramOptions {
 
 impl Default for DatagramOptions {
     fn default() -> Self {
-        Self {
-            max_flows: 128 << 10,
-            idle_timeout: Duration::from_secs(60),
-            first_serial: 0,
-            serial_step: 1,
-        }
+        Self { max_flows: 128 << 10, idle_timeout: Duration::from_secs(60), first_serial: 0, serial_step: 1 }
     }
 }
 
@@ -189,9 +176,9 @@ where
         self.counters.datagrams += 1;
         self.counters.bytes += payload.len() as u64;
         self.counters.cut += u64::from(packet.missing > 0);
-        let found = self.table.find(packet.hash, |&at| {
-            self.entries.get(at).is_some_and(|entry| entry.flow.key == packet.key)
-        });
+        let found = self
+            .table
+            .find(packet.hash, |&at| self.entries.get(at).is_some_and(|entry| entry.flow.key == packet.key));
         let found = match found {
             Some(&at) => Some(at),
             None => self.open(factory, datagram),

@@ -21,8 +21,7 @@ impl StreamFactory for Log {
     fn new_stream(&mut self, flow: &mut FlowInfo) -> Flow {
         assert_eq!(flow.oriented_by, OrientedBy::FirstSender);
         if self.knows_port {
-            flow.client_side =
-                if flow.key.endpoint(Side::Low).port() == 53 { Side::High } else { Side::Low };
+            flow.client_side = if flow.key.endpoint(Side::Low).port() == 53 { Side::High } else { Side::Low };
         }
         self.lines.push(format!("open {} {}", flow.client().port(), flow.serial));
         Flow
@@ -96,8 +95,14 @@ fn a_flow_from_its_first_datagram_to_the_end_of_the_input() {
         "end 1000 eof 2/6/3 1/2/0",
     ];
     assert_eq!(log.lines, expected);
-    let counted =
-        DatagramFlowCounters { datagrams: 4, bytes: 8, cut: 1, opened: 2, closed_eof: 2, ..Default::default() };
+    let counted = DatagramFlowCounters {
+        datagrams: 4,
+        bytes: 8,
+        cut: 1,
+        opened: 2,
+        closed_eof: 2,
+        ..Default::default()
+    };
     assert_eq!(flows.counters(), counted);
 }
 
@@ -121,8 +126,14 @@ fn a_silent_flow_ends_unless_its_stream_wants_to_stay() {
     for second in [170, 180, 189, 200, 240] {
         flows.advance(&mut log, Nanos(second * Nanos::SECOND));
     }
-    let expected =
-        ["idle 1 170", "end 1 idle 1/0/0 0/0/0", "idle 2 170", "idle 3 200", "end 3 idle 1/0/0 0/0/0", "idle 2 240"];
+    let expected = [
+        "idle 1 170",
+        "end 1 idle 1/0/0 0/0/0",
+        "idle 2 170",
+        "idle 3 200",
+        "end 3 idle 1/0/0 0/0/0",
+        "idle 2 240",
+    ];
     assert_eq!(log.lines, expected, "kept means: asked again after another time-out");
     assert_eq!((flows.counters().closed_idle, flows.counters().open), (2, 1));
 }

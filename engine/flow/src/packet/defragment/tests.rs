@@ -41,7 +41,14 @@ impl Bench {
     }
 
     /// A fragment of which all bytes or, with `missing`, the first ones were captured.
-    fn cut(&mut self, id: DatagramId, offset: u32, bytes: &[u8], missing: u32, more: bool) -> Option<Vec<u8>> {
+    fn cut(
+        &mut self,
+        id: DatagramId,
+        offset: u32,
+        bytes: &[u8],
+        missing: u32,
+        more: bool,
+    ) -> Option<Vec<u8>> {
         let payload = Span { start: 0, len: u32::try_from(bytes.len()).unwrap() };
         let fragment = Fragment {
             datagram: id,
@@ -129,11 +136,11 @@ fn what_belongs_to_different_datagrams_stays_apart() {
 fn overlapping_fragments_make_a_datagram_void() {
     let other = *b"aaaaaaaaBBBBBBBB";
     let cases: [&[(u32, &[u8], bool)]; 7] = [
-        &[(0, &A, true), (8, &A[8..], false)],                // the end within
-        &[(0, &A, true), (8, b"bbbbbbbbXXXXXXXX", true)],     // a new part beside a known one
-        &[(0, &A, true), (0, &other, true)],                  // the same place, other bytes
-        &[(8, &A[8..], true), (0, &A, true)],                 // a known part beside a new one
-        &[(16, &B, false), (16, b"cc", false)],               // another end
+        &[(0, &A, true), (8, &A[8..], false)],            // the end within
+        &[(0, &A, true), (8, b"bbbbbbbbXXXXXXXX", true)], // a new part beside a known one
+        &[(0, &A, true), (0, &other, true)],              // the same place, other bytes
+        &[(8, &A[8..], true), (0, &A, true)],             // a known part beside a new one
+        &[(16, &B, false), (16, b"cc", false)],           // another end
         &[(0, &A, true), (24, b"dddddddd", true), (16, &B, false)], // bytes behind the end
         &[(16, b"dddddddd", false), (16, b"dddddddd", true)], // the end is none
     ];

@@ -10,13 +10,7 @@ use crate::window::Seen;
 use crate::{BypassReason, Decode, Lost, Next, Out, Probe, Window};
 
 impl DatagramStream<Host> for Connection {
-    fn datagram(
-        &mut self,
-        host: &mut Host,
-        flow: &FlowInfo,
-        totals: &[Totals; 2],
-        received: Received<'_>,
-    ) {
+    fn datagram(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], received: Received<'_>) {
         let Received { direction, bytes, missing, seen } = received;
         host.now = seen;
         let mut call = Call { host, flow, totals, now: seen };
@@ -55,13 +49,7 @@ impl DatagramStream<Host> for Connection {
 impl Connection {
     /// Which of several plugins gets a flow. The first datagram decides: it is a whole message, and waiting for more would keep it from the
     /// decoder. The first plugin that knows it, else the first that does not say no.
-    fn probe_datagram(
-        &mut self,
-        call: &mut Call<'_>,
-        direction: Direction,
-        bytes: &[u8],
-        candidates: u32,
-    ) {
+    fn probe_datagram(&mut self, call: &mut Call<'_>, direction: Direction, bytes: &[u8], candidates: u32) {
         let (to_server, to_client) = match direction {
             Direction::ToServer => (bytes, &[][..]),
             Direction::ToClient => (&[][..], bytes),

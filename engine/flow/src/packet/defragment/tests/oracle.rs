@@ -31,7 +31,14 @@ struct Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    (0..3_u32, 0..12_u32, 0..6_u32, prop_oneof![3 => Just(None), 1 => (0..8_u32).prop_map(Some)], 0..20_u8, 0..4_u8)
+    (
+        0..3_u32,
+        0..12_u32,
+        0..6_u32,
+        prop_oneof![3 => Just(None), 1 => (0..8_u32).prop_map(Some)],
+        0..20_u8,
+        0..4_u8,
+    )
         .prop_map(|(datagram, offset, blocks, odd, lies, after)| Step {
             datagram,
             offset,
