@@ -8,6 +8,9 @@
 //! A packet that is handed over is taken in when the owner's frames have reached its time, so that a flow's packets keep their order as far as
 //! the readers keep step; a reader that is behind is what reassembly's patience with holes is for.
 
+#[cfg(test)]
+mod tests;
+
 use core::net::IpAddr;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -161,10 +164,8 @@ impl Peers {
     }
 
     fn send(&self, owner: usize, handed: Handed) -> Way {
-        match self.shared.boxes.get(owner).map(|queue| queue.push(handed)) {
-            Some(Ok(())) => Way::Handed,
-            Some(Err(_)) | None => Way::Full,
-        }
+        let Some(queue) = self.shared.boxes.get(owner) else { return Way::Full };
+        if queue.push(handed).is_ok() { Way::Handed } else { Way::Full }
     }
 
     /// When the first of what waits is due; never if nothing does.
