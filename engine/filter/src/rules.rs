@@ -35,7 +35,9 @@ impl RuleSet {
             Parsed::Tcp(segment) => self.matches_packet(&segment.packet),
             Parsed::Udp(datagram) => self.matches_packet(&datagram.packet),
             Parsed::Fragment(_) => true,
-            Parsed::Other | Parsed::Malformed | Parsed::BadChecksum | Parsed::UnknownLink => self.rules.is_empty(),
+            Parsed::Other | Parsed::Malformed | Parsed::BadChecksum | Parsed::UnknownLink => {
+                self.rules.is_empty()
+            }
         }
     }
 
