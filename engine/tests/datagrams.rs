@@ -1,5 +1,5 @@
 //! UDP from a file to a decoder: through the reader, the queues and the worker, with a plugin that only writes down what it is told.
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,5 @@
 //! A conversation with a MySQL server over a network that cuts packets into fragments is the same conversation.
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, reason = "a test")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
