@@ -389,6 +389,7 @@ fn fragments_allocate_nothing_once_warm() {
     // The table of those that wait and are remembered grows until it is twice as large as needed.
     (0..3000).for_each(|number| assert_eq!(round(number), 10));
     let before = ALLOCATIONS.get();
-    let reassembled: u64 = (3000..6000).map(&mut round).sum();
-    assert_eq!((reassembled, ALLOCATIONS.get() - before), (30_000, 0));
+    // Up to where memory that was not needed for five seconds would be given back.
+    let reassembled: u64 = (3000..4900).map(&mut round).sum();
+    assert_eq!((reassembled, ALLOCATIONS.get() - before), (19_000, 0));
 }
