@@ -154,6 +154,32 @@ fn limits() -> Vec<Arg> {
         value("idle-timeout", "SECS", "Close a connection that was silent for so long")
             .value_parser(seconds)
             .default_value(default.idle_timeout.as_secs().to_string()),
+        value("max-udp-flows", "N", "UDP flows followed at once; the oldest go first")
+            .value_parser(positive)
+            .default_value(default.max_udp_flows.to_string()),
+        value("udp-idle-timeout", "SECS", "Close a UDP flow that was silent for so long")
+            .value_parser(seconds)
+            .default_value(default.udp_idle_timeout.as_secs().to_string()),
+        value(
+            "max-fragmented",
+            "N",
+            "IP datagrams in fragments that are put together at once; the oldest go first",
+        )
+        .value_parser(positive)
+        .default_value(default.max_fragmented.to_string()),
+        value(
+            "max-fragment-pages",
+            "N",
+            "Pages (2 KiB) of fragments that wait for others; the oldest datagrams go first",
+        )
+        .value_parser(positive)
+        .default_value(default.max_fragment_pages.to_string()),
+        value(
+            "fragment-timeout",
+            "SECS",
+            "Give up a datagram in fragments that is not whole after so long [default: 30, IPv6: 60]",
+        )
+        .value_parser(seconds),
         value("exchange-timeout", "SECS", "Give up a request that had no response for so long")
             .value_parser(seconds)
             .default_value(default.exchange_timeout.as_secs().to_string()),

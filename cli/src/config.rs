@@ -232,6 +232,11 @@ fn limits(matches: &ArgMatches) -> Limits {
         ),
         max_pages: number(matches, "max-pages", default.max_pages),
         idle_timeout: time("idle-timeout", default.idle_timeout),
+        max_udp_flows: number(matches, "max-udp-flows", default.max_udp_flows),
+        udp_idle_timeout: time("udp-idle-timeout", default.udp_idle_timeout),
+        max_fragmented: number(matches, "max-fragmented", default.max_fragmented),
+        max_fragment_pages: number(matches, "max-fragment-pages", default.max_fragment_pages),
+        fragment_timeout: matches.get_one("fragment-timeout").copied(),
         exchange_timeout: time("exchange-timeout", default.exchange_timeout),
     }
 }

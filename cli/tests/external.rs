@@ -12,12 +12,18 @@ use tempfile::TempDir;
 
 /// A folder with the C plugin of the plugin crate's tests and a file that is no library; none without a C compiler.
 fn folder() -> Option<TempDir> {
+    folder_with(&[])
+}
+
+/// Another build of the plugin.
+fn folder_with(flags: &[&str]) -> Option<TempDir> {
     if Command::new("cc").arg("--version").output().is_err() {
         return None;
     }
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/plugin");
     let folder = tempfile::tempdir().unwrap();
     let status = Command::new("cc")
+        .args(flags)
         .args(["-std=c11", "-shared", "-fPIC", "-I"])
         .arg(crate_folder.join("include"))
         .arg("-o")
@@ -109,4 +115,54 @@ fn an_external_plugin_decodes_a_capture() {
     // Not the plugin's port.
     let (_, out, _) = sniff_x(&folder, &["--read", capture.to_str().unwrap(), "lines", "-p", "4001"]);
     assert_eq!(out, "");
+}
+
+/// The same for UDP: each datagram is an event, also one in fragments.
+#[test]
+fn an_external_plugin_decodes_datagrams() {
+    let Some(folder) = folder_with(&["-DDATAGRAMS"]) else {
+        return println!("skipped: there is no C compiler (cc)");
+    };
+    // Ethernet and IPv4 from 10.0.0.`from` to 10.0.0.`to`; `fragment` is the word with flags and offset.
+    let frame = |from: u8, to: u8, fragment: u16, payload: &[u8]| {
+        let [high, low] = u16::try_from(20 + payload.len()).unwrap().to_be_bytes();
+        let [flags, offset] = fragment.to_be_bytes();
+        let mut frame = vec![2, 0, 0, 0, 0, to, 2, 0, 0, 0, 0, from, 8, 0, 0x45, 0, high, low];
+        frame.extend([0, 7, flags, offset, 64, 17, 0, 0, 10, 0, 0, from, 10, 0, 0, to]);
+        frame.extend(payload);
+        frame
+    };
+    let udp = |from: u16, to: u16, text: &str| {
+        let words = [from, to, u16::try_from(8 + text.len()).unwrap(), 0];
+        [&words.map(u16::to_be_bytes).concat()[..], text.as_bytes()].concat()
+    };
+    let answer = udp(4000, 5000, "an answer that comes in two parts");
+    let frames = [
+        frame(2, 1, 0x0002, &answer[16..]),
+        frame(2, 1, 0x2000, &answer[..16]),
+        frame(1, 2, 0, &udp(5000, 4000, "thanks")),
+        frame(1, 2, 0, &udp(5000, 4000, "bye")),
+        frame(1, 2, 0, &udp(5000, 4000, "nobody hears this")),
+    ];
+    let mut file: Vec<u8> =
+        [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1].iter().flat_map(|word| word.to_le_bytes()).collect();
+    for frame in frames {
+        let len = u32::try_from(frame.len()).unwrap();
+        file.extend([1_772_359_200, 0, len, len].iter().flat_map(|word| word.to_le_bytes()));
+        file.extend(frame);
+    }
+    let capture = folder.path().join("lines.pcap");
+    std::fs::write(&capture, file).unwrap();
+    let (code, out, errors) =
+        sniff_x(&folder, &["--read", capture.to_str().unwrap(), "--format", "json", "lines"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let events: Vec<serde_json::Value> = out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let [first, second] = &events[..] else { panic!("two events: {out}") };
+    for event in [first, second] {
+        assert_eq!((&event["client.address"], &event["server.port"]), (&"10.0.0.1".into(), &4000.into()));
+    }
+    assert_eq!(first["db.operation.name"], "an answer that comes in two parts");
+    assert_eq!((&first["lines.last"], &second["lines.last"]), (&true.into(), &false.into()));
+    assert_eq!(second["db.operation.name"], "thanks");
+    assert!(errors.contains("udp.bytes") && errors.contains("decoder.bypassed_limit 1"), "{errors}");
 }

@@ -86,6 +86,16 @@ pub struct Limits {
     pub max_pages: usize,
     /// A connection without packets for so long is closed.
     pub idle_timeout: Duration,
+    /// UDP flows followed at once, all workers together.
+    pub max_udp_flows: usize,
+    /// A UDP flow without packets for so long is closed.
+    pub udp_idle_timeout: Duration,
+    /// IP datagrams whose fragments are waited for at once.
+    pub max_fragmented: usize,
+    /// Pages of fragments that wait.
+    pub max_fragment_pages: usize,
+    /// How long a fragment waits for the others of its datagram; none is 30 s for IPv4 and 60 s for IPv6.
+    pub fragment_timeout: Option<Duration>,
     /// An exchange without a response for so long is given up.
     pub exchange_timeout: Duration,
 }
@@ -100,6 +110,11 @@ impl Default for Limits {
             max_pages_per_connection: 512,
             max_pages: 32 << 10,
             idle_timeout: Duration::from_secs(300),
+            max_udp_flows: 128 << 10,
+            udp_idle_timeout: Duration::from_secs(60),
+            max_fragmented: 4096,
+            max_fragment_pages: 4096,
+            fragment_timeout: None,
             exchange_timeout: Duration::from_secs(3600),
         }
     }

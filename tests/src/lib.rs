@@ -13,6 +13,7 @@
 )]
 
 pub mod binary;
+pub mod fragments;
 pub mod frames;
 pub mod mariadb;
 pub mod netns;

@@ -120,10 +120,7 @@ fn dumped_streams_are_those_of_two_reference_reassemblers() {
 }
 
 /// Captures whose streams lie deeper than sniff-x looks yet.
-const KNOWN: &[(&str, &str)] = &[
-    ("nDPI__http_origin_different_than_host", "inside a GTP-U tunnel"),
-    ("PcapPlusPlus__exp-http_req_frag", "in fragments of IP datagrams"),
-];
+const KNOWN: &[(&str, &str)] = &[("nDPI__http_origin_different_than_host", "inside a GTP-U tunnel")];
 
 /// The SHA-256 of every stream that `tcp --dump` writes, by the sender's `address:port`.
 fn dump(capture: &Path) -> BTreeMap<String, Vec<String>> {

@@ -132,3 +132,36 @@ pub mod ip {
         matches!(port, 2152 | 3544 | 4789 | 8472 | 4790 | 6081)
     }
 }
+
+/// The number that chooses the ring of a frame in a fanout group: the same for both directions of a flow.
+pub mod fanout {
+    /// Of an IPv4 packet: its addresses as they lie in memory, and [`ports`], or 0.
+    #[must_use]
+    #[inline(always)]
+    pub const fn v4([source, destination]: [u32; 2], ports: u32) -> u32 {
+        spread(source ^ destination, ports)
+    }
+
+    /// Of an IPv6 packet.
+    #[must_use]
+    #[inline(always)]
+    pub const fn v6(a: [u32; 8], ports: u32) -> u32 {
+        let addresses = spread(a[0] ^ a[4], a[1] ^ a[5]) ^ spread(a[2] ^ a[6], a[3] ^ a[7]).rotate_left(1);
+        spread(addresses, ports)
+    }
+
+    /// Two ports, of which the upper halves don't count, in either order.
+    #[must_use]
+    #[inline(always)]
+    pub const fn ports(a: u32, b: u32) -> u32 {
+        let (a, b) = (a & 0xffff, b & 0xffff);
+        (a ^ b) | (a + b) << 16
+    }
+
+    /// Mixes two words so that each bit counts in the low ones, which choose the ring. Multiplier: 2^64 / golden ratio.
+    #[inline(always)]
+    const fn spread(a: u32, b: u32) -> u32 {
+        let mixed = ((a as u64) << 32 | b as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 32) as u32
+    }
+}

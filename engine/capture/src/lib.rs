@@ -8,6 +8,7 @@ mod afpacket;
 mod buffers;
 mod bytes;
 mod devices;
+mod fanout;
 mod file;
 mod lease;
 #[cfg(feature = "libpcap")]
@@ -19,6 +20,7 @@ pub mod source;
 #[cfg(target_os = "linux")]
 pub use afpacket::open_live;
 pub use devices::{Device, devices};
+pub use fanout::fanout_number;
 pub use file::open_file;
 pub use lease::{Frames, Lease};
 #[cfg(feature = "libpcap")]

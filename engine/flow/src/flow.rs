@@ -249,6 +249,8 @@ pub enum OrientedBy {
     RulePort,
     /// The plugin recognised who speaks.
     Probe,
+    /// Of UDP: who sent the first datagram that was seen is the client.
+    FirstSender,
     /// Nothing better than the lower port.
     LowerPort,
 }

@@ -7,6 +7,7 @@
 
 pub mod assembler;
 mod counters;
+pub mod datagrams;
 mod flow;
 mod frame;
 pub mod packet;

@@ -351,3 +351,45 @@ fn cost_of_a_segment() {
     }
     println!("a connection of four segments: {:.1} ns", (on_processor() - start) / f64::from(count));
 }
+
+/// Datagrams in fragments, some of them mixed: once warm nothing is allocated.
+#[test]
+fn fragments_allocate_nothing_once_warm() {
+    use sniff_x_flow::packet::defragment::{DefragmentOptions, Defragmenter};
+    let hasher = FlowHasher::with_seed(1);
+    let mut defragmenter = Defragmenter::new(DefragmentOptions::default());
+    let mut whole = Vec::new();
+    let mut bytes = vec![0; 14 + 20 + 1480];
+    bytes[12..16].copy_from_slice(&[8, 0, 0x45, 0]);
+    bytes[16..18].copy_from_slice(&1500_u16.to_be_bytes());
+    bytes[22..24].copy_from_slice(&[64, 17]);
+    let mut round = |number: u16| {
+        let mut reassembled = 0;
+        for part in [2_u16, 0, 1] {
+            for mixed in 0..10 {
+                bytes[18..20].copy_from_slice(&(number.wrapping_mul(10) + mixed).to_be_bytes());
+                let more = u16::from(part < 2) << 13;
+                bytes[20..22].copy_from_slice(&(part * 185 | more).to_be_bytes());
+                let frame = Frame {
+                    bytes: &bytes,
+                    offset: 0,
+                    timestamp: Nanos(u64::from(number) * 1_000_000),
+                    original_len: bytes.len() as u32,
+                    interface: 0,
+                    link_type: LinkType::ETHERNET,
+                    vlan: None,
+                    flags: FrameFlags::default(),
+                };
+                let Parsed::Fragment(fragment) = parse(&frame, &hasher) else { unreachable!("a fragment") };
+                reassembled += u64::from(defragmenter.add(&fragment, &bytes[34..], &mut whole).is_some());
+            }
+        }
+        reassembled
+    };
+    // The table of those that wait and are remembered grows until it is twice as large as needed.
+    (0..3000).for_each(|number| assert_eq!(round(number), 10));
+    let before = ALLOCATIONS.get();
+    // Up to where memory that was not needed for five seconds would be given back.
+    let reassembled: u64 = (3000..4900).map(&mut round).sum();
+    assert_eq!((reassembled, ALLOCATIONS.get() - before), (19_000, 0));
+}

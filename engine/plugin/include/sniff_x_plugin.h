@@ -232,7 +232,8 @@ typedef struct sniff_x_plugin {
     /* Bytes are missing behind tail, which was kept and is now thrown away. lost: SNIFF_X_LOST_. */
     void (*gap)(void *decoder, uint32_t direction, const sniff_x_window *tail, uint32_t lost, uint64_t bytes, sniff_x_next *next,
                 sniff_x_out *out);
-    /* One UDP datagram. May be NULL: no UDP. */
+    /* One UDP datagram, whole; nothing of it is kept, so that used does not matter. One that the snap length cut comes to gap instead, with
+     * what there is of it as tail. May be NULL: no UDP. */
     void (*datagram)(void *decoder, uint32_t direction, const sniff_x_window *window, sniff_x_next *next, sniff_x_out *out);
     /* Nothing came for a while. 1: an exchange is pending. May be NULL: none ever is. */
     int (*tick)(void *decoder, uint64_t now, sniff_x_out *out);

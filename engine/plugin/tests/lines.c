@@ -1,11 +1,19 @@
 /*
  * A plugin for the tests: requests and responses are lines. `FAIL …` as a response is an error, `LOGIN x` has a secret, `WILD n`
- * breaks a promise of the interface in a way that the host must survive.
+ * breaks a promise of the interface in a way that the host must survive. Built with -DDATAGRAMS it wants UDP, where each datagram is a line.
  */
 #include "sniff_x_plugin.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#ifdef DATAGRAMS
+#define RULE "udp and port "
+#define DATAGRAM datagram
+#else
+#define RULE "tcp and port "
+#define DATAGRAM NULL
+#endif
 
 struct lines { const sniff_x_host *host; uint16_t port; char rule[64]; };
 struct decoder { struct lines *plugin; uint64_t began; char request[64]; size_t request_len; int pending; uint64_t serial; };
@@ -33,7 +41,7 @@ static void *create(const sniff_x_host *host) {
     struct lines *self = calloc(1, sizeof *self);
     self->host = host;
     self->port = 4000;
-    strcpy(self->rule, "tcp and port 4000");
+    strcpy(self->rule, RULE "4000");
     return self;
 }
 
@@ -50,7 +58,7 @@ static int configure(void *plugin, const sniff_x_value *values, size_t count, sn
             return 1;
         }
         self->port = (uint16_t)number;
-        strcpy(self->rule, "tcp and port ");
+        strcpy(self->rule, RULE);
         strcat(self->rule, values[i].value);
     }
     return 0;
@@ -127,6 +135,24 @@ static void data(void *decoder, uint32_t direction, const sniff_x_window *w, sni
     self->pending = 0;
 }
 
+#ifdef DATAGRAMS
+static void datagram(void *decoder, uint32_t direction, const sniff_x_window *w, sniff_x_next *next, sniff_x_out *out) {
+    struct decoder *self = decoder;
+    const sniff_x_host *host = self->plugin->host;
+    next->used = w->len;
+    if (w->len == 3 && memcmp(w->bytes, "bye", 3) == 0) {
+        next->what = SNIFF_X_NEXT_BYPASS;
+        next->amount = SNIFF_X_BYPASS_LIMIT;
+        return;
+    }
+    host->begin(out, SNIFF_X_KIND_MESSAGE, host->seen_at(w, 0));
+    host->status(out, SNIFF_X_STATUS_OK);
+    host->put_text(out, KEY_OPERATION, w->bytes, w->len, 0, SNIFF_X_LITERAL);
+    host->put_bool(out, KEY_LAST, direction == SNIFF_X_TO_CLIENT);
+    host->emit(out);
+}
+#endif
+
 static void gap(void *decoder, uint32_t direction, const sniff_x_window *tail, uint32_t lost, uint64_t bytes, sniff_x_next *next,
                 sniff_x_out *out) {
     struct decoder *self = decoder;
@@ -158,7 +184,7 @@ static void close_(void *decoder) { free(decoder); }
 
 static const sniff_x_plugin plugin = {
     sizeof plugin, SNIFF_X_ABI_VERSION, 0, &about, create, destroy, configure, rule, is_server_port, probe, open_,
-    data, gap, NULL, tick, NULL, end, retained, close_,
+    data, gap, DATAGRAM, tick, NULL, end, retained, close_,
 };
 
 #ifndef BREAK

@@ -58,7 +58,8 @@ pub trait Decode: Send {
     /// Bytes are missing behind `tail`, which is what was kept and is now thrown away. Data goes on behind the gap.
     fn gap(&mut self, direction: Direction, tail: Window<'_>, lost: Lost, out: &mut Out<'_>) -> Next;
 
-    /// One UDP datagram.
+    /// One UDP datagram, whole. Nothing of it is kept: of the answer only `Bypass` counts. A datagram that the snap length cut comes to `gap`
+    /// instead, with what there is of it as `tail`.
     fn datagram(&mut self, direction: Direction, window: Window<'_>, out: &mut Out<'_>) -> Next;
 
     /// Packet time is `now` and nothing came for a while: time for exchange time-outs. True while an exchange is pending, which

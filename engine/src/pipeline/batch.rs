@@ -1,63 +1,133 @@
-//! What a reader hands to a worker on another thread: parsed headers, and the lease that keeps their payloads readable.
+//! What a reader hands to a worker on another thread: parsed headers, and what keeps their payloads readable: the lease, or, for a packet that
+//! was put together from fragments, a copy.
 
 use std::sync::Arc;
 
 use crossbeam_queue::ArrayQueue;
 use sniff_x_capture::Lease;
 use sniff_x_flow::Nanos;
-use sniff_x_flow::packet::Segment;
+use sniff_x_flow::packet::{Datagram, Packet, Segment, Span};
 
+use super::fragments::part;
 use super::queue::Queue;
 use super::worker::Worker;
 
 /// Headers of one batch: enough to make the queue's cost a nanosecond a frame, few enough to stay in the cache.
 const BATCH: usize = 64;
+/// Copied bytes of one batch: with these it goes, full or not.
+const COPIED: usize = 256 << 10;
 /// Batches under way to one worker. Each may hold a ring block, so it is far below a ring's number of blocks.
 const QUEUED: usize = 32;
 
-/// Packet time after which a worker without segments is told how late it is.
+/// Packet time after which a worker without packets is told how late it is.
 const TELL_TIME: u64 = Nanos::SECOND;
 
-/// Segments whose payloads lie in one lease, or a tick without any.
+/// A packet's header.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Header {
+    Tcp(Segment),
+    Udp(Datagram),
+}
+
+impl Header {
+    /// What both have in common.
+    #[inline]
+    pub(crate) fn packet(&self) -> &Packet {
+        match self {
+            Self::Tcp(segment) => &segment.packet,
+            Self::Udp(datagram) => &datagram.packet,
+        }
+    }
+
+    /// The same, of a payload that starts at `start`.
+    pub(crate) fn starting_at(mut self, start: u32) -> Self {
+        match &mut self {
+            Self::Tcp(segment) => segment.packet.payload.start = start,
+            Self::Udp(datagram) => datagram.packet.payload.start = start,
+        }
+        self
+    }
+}
+
+/// What a payload's [`Span`] counts in.
+#[derive(Clone, Copy)]
+pub(crate) enum Memory<'a> {
+    /// The lease's memory.
+    Lease(&'a Lease),
+    /// Bytes that the reader uses again: they are copied to cross a queue.
+    Own(&'a [u8]),
+}
+
+impl<'a> Memory<'a> {
+    /// A payload.
+    #[inline]
+    pub(crate) fn payload(self, span: Span) -> &'a [u8] {
+        match self {
+            Self::Lease(lease) => lease.bytes(span.start, span.len),
+            Self::Own(bytes) => part(bytes, span),
+        }
+    }
+}
+
+/// Packets whose payloads lie in one lease or were copied, or a tick without any.
 #[derive(Default)]
-pub(crate) struct SegmentBatch {
+pub(crate) struct PacketBatch {
     lease: Option<Lease>,
-    segments: Vec<Segment>,
+    /// Payloads of packets that were put together.
+    copied: Vec<u8>,
+    packets: Vec<Queued>,
     /// Packet time at the batch's end; the time of day for ticks.
     now: Nanos,
 }
 
+/// A packet in a batch.
+pub(crate) struct Queued {
+    pub(crate) header: Header,
+    /// Its payload lies in the batch's copied bytes.
+    copied: bool,
+}
+
 /// The reader's end of the way to one worker.
 pub(crate) struct WorkerQueue {
-    batches: Arc<Queue<SegmentBatch>>,
-    spare: Arc<ArrayQueue<SegmentBatch>>,
-    filling: SegmentBatch,
+    batches: Arc<Queue<PacketBatch>>,
+    spare: Arc<ArrayQueue<PacketBatch>>,
+    filling: PacketBatch,
     /// The latest time that the worker was told.
     told: Nanos,
 }
 
 /// The worker's end.
 pub(crate) struct BatchReceiver {
-    batches: Arc<Queue<SegmentBatch>>,
-    spare: Arc<ArrayQueue<SegmentBatch>>,
+    batches: Arc<Queue<PacketBatch>>,
+    spare: Arc<ArrayQueue<PacketBatch>>,
 }
 
 /// A way from a reader to a worker.
 pub(crate) fn worker_queue() -> (WorkerQueue, BatchReceiver) {
     let (batches, spare) = (Queue::new(QUEUED), Arc::new(ArrayQueue::new(QUEUED + 2)));
     let receiver = BatchReceiver { batches: batches.clone(), spare: spare.clone() };
-    (WorkerQueue { batches, spare, filling: SegmentBatch::default(), told: Nanos(0) }, receiver)
+    (WorkerQueue { batches, spare, filling: PacketBatch::default(), told: Nanos(0) }, receiver)
 }
 
 impl WorkerQueue {
-    /// Adds a segment whose payload lies in `lease`; the batch goes when it is full.
-    pub(crate) fn segment(&mut self, segment: &Segment, lease: &Lease) {
-        if self.filling.lease.is_none() {
-            self.filling.lease = Some(lease.clone());
-        }
-        self.filling.now = segment.packet.timestamp;
-        self.filling.segments.push(*segment);
-        if self.filling.segments.len() >= BATCH {
+    /// Adds a packet; the batch goes when it is full.
+    #[inline]
+    pub(crate) fn packet(&mut self, mut header: Header, memory: Memory<'_>) {
+        self.filling.now = header.packet().timestamp;
+        let copied = match memory {
+            Memory::Lease(lease) => {
+                if self.filling.lease.is_none() {
+                    self.filling.lease = Some(lease.clone());
+                }
+                false
+            }
+            Memory::Own(bytes) => {
+                header = self.filling.copy(header, bytes);
+                true
+            }
+        };
+        self.filling.packets.push(Queued { header, copied });
+        if self.filling.packets.len() >= BATCH || self.filling.copied.len() >= COPIED {
             self.send();
         }
     }
@@ -65,7 +135,7 @@ impl WorkerQueue {
     /// The lease ends here, at packet time `now`: what was collected goes. A worker that the line has nothing for is told the time
     /// so often that its timers fire as they would in a thread that sees all.
     pub(crate) fn lease_done(&mut self, now: Nanos) {
-        if !self.filling.segments.is_empty() || now.since(self.told) >= TELL_TIME {
+        if !self.filling.packets.is_empty() || now.since(self.told) >= TELL_TIME {
             self.filling.now = self.filling.now.max(now);
             self.send();
         }
@@ -77,17 +147,17 @@ impl WorkerQueue {
         self.send();
     }
 
-    /// No more segments will come.
+    /// No more packets will come.
     pub(crate) fn close(&self) {
         self.batches.close();
     }
 
     /// Waits while the worker's queue is full: then a file is not read on, and a ring's blocks stay with the kernel, which counts the loss.
     fn send(&mut self) {
-        let empty = self.spare.pop().unwrap_or_else(|| SegmentBatch {
-            segments: Vec::with_capacity(BATCH),
-            ..SegmentBatch::default()
-        });
+        let empty = self
+            .spare
+            .pop()
+            .unwrap_or_else(|| PacketBatch { packets: Vec::with_capacity(BATCH), ..PacketBatch::default() });
         let full = core::mem::replace(&mut self.filling, empty);
         self.told = self.told.max(full.now);
         // A worker that is gone has ended with a panic, which joining it reports.
@@ -95,11 +165,22 @@ impl WorkerQueue {
     }
 }
 
+impl PacketBatch {
+    /// Copies a packet's payload, which is where the header says in `bytes`; gives the header with its new place.
+    #[cold]
+    fn copy(&mut self, header: Header, bytes: &[u8]) -> Header {
+        let start = self.copied.len();
+        self.copied.extend_from_slice(part(bytes, header.packet().payload));
+        // At most COPIED bytes and one datagram.
+        header.starting_at(u32::try_from(start).unwrap_or(u32::MAX))
+    }
+}
+
 impl BatchReceiver {
     /// The worker thread: runs until the reader closes the queue, then ends all connections.
     pub(crate) fn run(&self, worker: &mut Worker, after_batch: impl Fn(&Worker)) {
         /// Closes the queue when the worker ends, even by a panic: the reader must not wait for it.
-        struct CloseOnExit<'a>(&'a Queue<SegmentBatch>);
+        struct CloseOnExit<'a>(&'a Queue<PacketBatch>);
         impl Drop for CloseOnExit<'_> {
             fn drop(&mut self) {
                 self.0.close();
@@ -107,16 +188,19 @@ impl BatchReceiver {
         }
         let _close = CloseOnExit(&self.batches);
         while let Some(mut batch) = self.batches.pop() {
-            if let Some(lease) = batch.lease.take() {
-                worker.foresee(&batch.segments);
-                for segment in &batch.segments {
-                    let payload = segment.packet.payload;
-                    worker.segment(segment, lease.bytes(payload.start, payload.len));
-                }
+            worker.foresee(&batch.packets);
+            for Queued { header, copied } in &batch.packets {
+                let memory = match &batch.lease {
+                    Some(lease) if !copied => Memory::Lease(lease),
+                    _ => Memory::Own(&batch.copied),
+                };
+                worker.packet(header, memory.payload(header.packet().payload));
             }
+            batch.lease = None;
             worker.batch_done(batch.now);
             after_batch(worker);
-            batch.segments.clear();
+            batch.packets.clear();
+            batch.copied.clear();
             // Full means that there are enough spare ones.
             let _ = self.spare.push(batch);
         }

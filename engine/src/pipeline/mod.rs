@@ -7,6 +7,8 @@
 mod batch;
 mod clock;
 mod cores;
+mod fragments;
+mod peers;
 mod queue;
 mod reader;
 mod readers;
@@ -23,6 +25,7 @@ use std::thread;
 use sniff_x_capture::{CaptureError, Source};
 use sniff_x_filter::{ParseError, RuleSet};
 use sniff_x_flow::Nanos;
+use sniff_x_flow::packet::defragment::DefragmentOptions;
 use sniff_x_flow::packet::{FlowHasher, Parser};
 use sniff_x_proto::host::{ActivePlugin, MAX_PLUGINS};
 use thiserror::Error;
@@ -35,6 +38,7 @@ use crate::config::{Backend, Config, Control, Input};
 use crate::sink::pcapng::PcapngWriter;
 use batch::{BatchReceiver, WorkerQueue, worker_queue};
 use clock::Stopwatch;
+use fragments::Fragments;
 use reader::{Reader, Workers};
 use worker::WorkerPlan;
 use writer::OutputQueue;
@@ -114,18 +118,34 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
     let output = Arc::new(OutputQueue::new(!live));
     let published: Vec<_> = (0..threads).map(|_| Mutex::new(WorkerCounters::default())).collect();
 
+    let share = |total: usize| total.div_ceil(sources.len().max(1));
+    let defragment = DefragmentOptions {
+        timeout: config.limits.fragment_timeout,
+        max_datagrams: share(config.limits.max_fragmented),
+        max_pages: share(config.limits.max_fragment_pages),
+    };
+    // One hasher for all: a packet that one reader hands to another carries its hash.
+    let parser = Parser::new(FlowHasher::default(), config.parse);
     let reader = |source| Reader {
         source,
         rules: rules.clone(),
         workers: Workers::None,
         writer: pcapng.take(),
-        parser: Parser::new(FlowHasher::default(), config.parse),
+        parser: parser.clone(),
+        fragments: Fragments::new(defragment),
+        peers: None,
+        due: Nanos(u64::MAX),
         counters: ReaderCounters::default(),
         control,
         live,
         now: Nanos(0),
     };
     let mut readers: Vec<_> = sources.into_iter().map(reader).collect();
+    if decodes && readers.len() > 1 {
+        for (reader, peers) in readers.iter_mut().zip(peers::peers(rings)) {
+            reader.peers = Some(peers);
+        }
+    }
     let shares: Vec<_> = readers.iter().map(|_| Mutex::new(Summary::default())).collect();
     let (interval, duration) = (config.stats_interval, config.duration);
     let (sink, count) = (config.output.to, config.output.count);
@@ -240,6 +260,7 @@ impl Reader<'_> {
         Summary {
             source: self.source.counters(),
             reader: self.counters,
+            fragments: self.fragments.counters(),
             workers,
             frames_written: self.writer.as_ref().map_or(0, PcapngWriter::frames),
             ..Summary::default()

@@ -6,18 +6,24 @@ use std::sync::atomic::Ordering;
 
 use sniff_x_capture::{Batch, FilterLevel, Lease, Source};
 use sniff_x_filter::RuleSet;
-use sniff_x_flow::packet::{Parsed, Parser, Segment};
+use sniff_x_flow::packet::{Datagram, Fragment, Parsed, Parser, Segment};
 use sniff_x_flow::{Frame, Nanos};
 
 use super::EngineError;
-use super::batch::WorkerQueue;
+use super::batch::{Header, Memory, WorkerQueue};
 use super::clock::{self, Stopwatch};
+use super::fragments::Fragments;
+use super::peers::{Handed, Peers, Stage, Way};
 use super::worker::Worker;
 use crate::config::Control;
 use crate::sink::pcapng::PcapngWriter;
 
 /// How long the reader waits for a block before it looks at the stop flag and lets timers fire.
 const WAIT: Duration = Duration::from_millis(100);
+/// Packet time for which a packet is held whose owner is not known: half of the time for which reassembly waits.
+const HELD: u64 = 100_000_000;
+/// Between two looks whether the other readers have ended.
+const NAP: Duration = Duration::from_millis(1);
 /// Batches that are still taken in after a stop: more than any ring has blocks, so that a source can't keep the drain going for ever.
 const DRAIN_BATCHES: usize = 65_536;
 
@@ -40,6 +46,16 @@ pub struct ReaderCounters {
     pub udp: u64,
     /// Fragments of IP datagrams.
     pub fragments: u64,
+    /// Datagrams put together that no rule asks for.
+    pub reassembled_filtered: u64,
+    /// Datagrams put together that went to another reader, which has the rest of their flow.
+    pub reassembled_handed_over: u64,
+    /// Datagrams put together of which no reader was known to have the rest of the flow.
+    pub reassembled_unplaced: u64,
+    /// Datagrams put together that were lost: the reader of their flow was too far behind.
+    pub reassembled_dropped: u64,
+    /// Datagrams put together whose headers are cut or contradict each other.
+    pub reassembled_malformed: u64,
     /// Frames of other protocols.
     pub other: u64,
     /// Frames whose headers are cut or contradict each other.
@@ -67,6 +83,11 @@ pub(crate) struct Reader<'a> {
     pub(crate) workers: Workers,
     pub(crate) writer: Option<PcapngWriter>,
     pub(crate) parser: Parser,
+    pub(crate) fragments: Fragments,
+    /// The other readers, if there are any.
+    pub(crate) peers: Option<Peers>,
+    /// The time of the first packet that one of them handed over and that waits; the end of time if there is none.
+    pub(crate) due: Nanos,
     pub(crate) counters: ReaderCounters,
     pub(crate) control: &'a Control,
     /// Frames carry the time of day.
@@ -128,7 +149,14 @@ impl Reader<'_> {
         // What reaches a file must not depend on where the rules were applied: the kernel lets fragments and tunnels pass undecided.
         let in_kernel = self.source.filter_level() == FilterLevel::Ebpf;
         let judge = !in_kernel || self.writer.is_some();
+        if let Some(peers) = &mut self.peers {
+            peers.block(lease, &self.parser);
+            self.place(Nanos(self.now.0.saturating_sub(HELD)));
+        }
         for frame in lease.frames() {
+            if frame.timestamp >= self.due {
+                self.take_handed(frame.timestamp);
+            }
             self.counters.frames += 1;
             self.counters.bytes += frame.bytes.len() as u64;
             if !in_kernel && !self.rules.matches_frame(&frame) {
@@ -157,18 +185,86 @@ impl Reader<'_> {
                 Parsed::Tcp(segment) => {
                     self.counters.tcp += 1;
                     self.now = self.now.max(segment.packet.timestamp);
-                    self.workers.segment(segment, lease);
+                    self.workers.segment(segment, Memory::Lease(lease));
                 }
-                Parsed::Udp(_) => self.counters.udp += 1,
-                Parsed::Fragment(_) => self.counters.fragments += 1,
+                Parsed::Udp(datagram) => {
+                    self.counters.udp += 1;
+                    self.now = self.now.max(datagram.packet.timestamp);
+                    self.workers.datagram(datagram, Memory::Lease(lease));
+                }
+                Parsed::Fragment(fragment) => {
+                    self.counters.fragments += 1;
+                    self.now = self.now.max(fragment.timestamp);
+                    self.fragment(&frame, fragment, lease);
+                }
                 Parsed::Other => self.counters.other += 1,
                 Parsed::Malformed => self.counters.malformed += 1,
                 // Counted above.
                 Parsed::BadChecksum | Parsed::UnknownLink => {}
             }
         }
+        self.fragments.advance(self.now);
         self.workers.lease_done(self.now);
         Ok(())
+    }
+
+    /// A fragment: if it is the last of its datagram, the packet goes on as if it had come in one frame.
+    #[cold]
+    fn fragment(&mut self, frame: &Frame<'_>, fragment: &Fragment, lease: &Lease) {
+        if matches!(self.workers, Workers::None) {
+            return;
+        }
+        let payload = lease.bytes(fragment.payload.start, fragment.payload.len);
+        let Some((parsed, bytes)) = self.fragments.take(&self.parser, frame, fragment, payload) else {
+            return;
+        };
+        match &parsed {
+            Parsed::Malformed => self.counters.reassembled_malformed += 1,
+            Parsed::BadChecksum => self.counters.bad_checksums += 1,
+            // The filters let all fragments pass, because only now the ports are known.
+            parsed if !self.rules.matches_parsed(parsed) => self.counters.reassembled_filtered += 1,
+            Parsed::Tcp(segment) => {
+                self.counters.hand_on(
+                    &mut self.workers,
+                    self.peers.as_mut(),
+                    fragment,
+                    &Header::Tcp(*segment),
+                    bytes,
+                );
+            }
+            Parsed::Udp(datagram) => {
+                self.counters.hand_on(
+                    &mut self.workers,
+                    self.peers.as_mut(),
+                    fragment,
+                    &Header::Udp(*datagram),
+                    bytes,
+                );
+            }
+            Parsed::Fragment(_) | Parsed::Other | Parsed::UnknownLink => {}
+        }
+    }
+
+    /// Packets whose owner was not known: those that it is known of now, and those from before `before`, which waited long enough.
+    fn place(&mut self, before: Nanos) {
+        let Some(peers) = &mut self.peers else { return };
+        while let Some((Handed { header, payload }, unknown)) = peers.place(before, &mut self.counters) {
+            self.counters.reassembled_unplaced += u64::from(unknown);
+            self.workers.packet(&header, Memory::Own(&payload));
+            peers.give_back(payload);
+        }
+        self.due = peers.due();
+    }
+
+    /// Packets of other readers that are due at packet time `now`.
+    #[cold]
+    fn take_handed(&mut self, now: Nanos) {
+        let Some(peers) = &mut self.peers else { return };
+        while let Some(Handed { header, payload }) = peers.take(now) {
+            self.workers.packet(&header, Memory::Own(&payload));
+            peers.give_back(payload);
+        }
+        self.due = peers.due();
     }
 
     /// A frame that can't be read, whether or not a rule would let it pass: the first is worth a line.
@@ -184,29 +280,106 @@ impl Reader<'_> {
     fn tick(&mut self) {
         if self.live {
             self.now = self.now.max(clock::realtime());
+            self.fragments.advance(self.now);
+            if let Some(peers) = &mut self.peers {
+                peers.collect();
+                self.place(Nanos(self.now.0.saturating_sub(HELD)));
+                self.take_handed(self.now);
+            }
             self.workers.tick(self.now);
         }
     }
 
     fn finish(&mut self) {
+        if self.peers.is_some() {
+            // The first to end stops the others. Then all know whose ring is whose, and then nobody hands anything over any more.
+            self.control.stop.store(true, Ordering::Relaxed);
+            self.wait_for_all(Stage::Read);
+            self.place(Nanos(u64::MAX));
+            self.wait_for_all(Stage::Left);
+        }
         if let Workers::Inline(worker) = &mut self.workers {
             worker.finish();
         }
     }
 }
 
-impl Workers {
-    #[inline]
-    fn segment(&mut self, segment: &Segment, lease: &Lease) {
-        match self {
-            Self::Inline(worker) => {
-                let payload = segment.packet.payload;
-                worker.segment(segment, lease.bytes(payload.start, payload.len));
+impl Reader<'_> {
+    /// Waits until every reader is so far, and takes what they hand over, so that nobody finds this one's box full.
+    fn wait_for_all(&mut self, stage: Stage) {
+        if let Some(peers) = &self.peers {
+            peers.reach(stage);
+        }
+        loop {
+            let Some(peers) = &mut self.peers else { return };
+            // Looked at first: what is handed over before the last one says so is collected below.
+            let all = peers.all_reached(stage);
+            while self.peers.as_mut().is_some_and(|peers| peers.collect() > 0) {
+                self.take_handed(Nanos(u64::MAX));
             }
+            if all {
+                return;
+            }
+            std::thread::park_timeout(NAP);
+        }
+    }
+}
+
+impl ReaderCounters {
+    /// A packet that was put together: to this reader's workers, or to the reader that has the rest of its flow.
+    fn hand_on(
+        &mut self,
+        workers: &mut Workers,
+        peers: Option<&mut Peers>,
+        fragment: &Fragment,
+        header: &Header,
+        bytes: &[u8],
+    ) {
+        match peers.map_or(Way::Own, |peers| peers.hand_over(fragment, header, bytes)) {
+            Way::Own => workers.packet(header, Memory::Own(bytes)),
+            way => self.handed(&way),
+        }
+    }
+
+    /// A packet of another reader went this way.
+    pub(super) fn handed(&mut self, way: &Way) {
+        match way {
+            Way::Own | Way::Held => {}
+            Way::Handed => self.reassembled_handed_over += 1,
+            Way::Full => self.reassembled_dropped += 1,
+        }
+    }
+}
+
+impl Workers {
+    fn packet(&mut self, header: &Header, memory: Memory<'_>) {
+        match header {
+            Header::Tcp(segment) => self.segment(segment, memory),
+            Header::Udp(datagram) => self.datagram(datagram, memory),
+        }
+    }
+
+    #[inline]
+    fn segment(&mut self, segment: &Segment, memory: Memory<'_>) {
+        match self {
+            Self::Inline(worker) => worker.segment(segment, memory.payload(segment.packet.payload)),
             Self::Queues(queues) => {
                 let index = segment.packet.worker(queues.len());
                 if let Some(queue) = queues.get_mut(index) {
-                    queue.segment(segment, lease);
+                    queue.packet(Header::Tcp(*segment), memory);
+                }
+            }
+            Self::None => {}
+        }
+    }
+
+    fn datagram(&mut self, datagram: &Datagram, memory: Memory<'_>) {
+        match self {
+            Self::Inline(worker) => worker.datagram(datagram, memory.payload(datagram.packet.payload)),
+            Self::Queues(queues) => {
+                let index = datagram.packet.worker(queues.len());
+                if let Some(queue) = queues.get_mut(index) {
+                    queue.packet(Header::Udp(*datagram), memory);
                 }
             }
             Self::None => {}

@@ -4,6 +4,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use super::peers::Peers;
 use super::reader::Reader;
 use super::{EngineError, cores};
 use crate::config::Control;
@@ -29,9 +30,10 @@ pub(crate) fn run<'a>(
         let mut handles = Vec::new();
         for (index, reader) in readers.iter_mut().enumerate() {
             let (core, stop) = (cores.next(), StopOnExit(&control.stop));
-            // A thread that can't be started drops this, so that those before it end.
+            let leaving = reader.peers.as_ref().map(Peers::leaving);
+            // A thread that can't be started drops these, so that those before it end.
             let thread = move || {
-                let _stop = stop;
+                let (_stop, _leaving) = (stop, leaving);
                 core.into_iter().for_each(cores::pin);
                 read(index, reader)
             };
@@ -67,7 +69,9 @@ mod tests {
     use sniff_x_filter::RuleSet;
     use sniff_x_flow::Nanos;
     use sniff_x_flow::packet::Parser;
+    use sniff_x_flow::packet::defragment::DefragmentOptions;
 
+    use super::super::fragments::Fragments;
     use super::super::reader::{ReaderCounters, Workers};
     use super::*;
 
@@ -119,6 +123,9 @@ mod tests {
             workers: Workers::None,
             writer: None,
             parser: Parser::default(),
+            fragments: Fragments::new(DefragmentOptions::default()),
+            peers: None,
+            due: Nanos(u64::MAX),
             counters: ReaderCounters::default(),
             control: &control,
             live: true,

@@ -1,6 +1,7 @@
 //! What a run amounted to: every counter of every part, so that no loss is silent.
 
 use sniff_x_capture::SourceCounters;
+use sniff_x_flow::packet::defragment::DefragmentCounters;
 
 use super::reader::ReaderCounters;
 use super::worker::WorkerCounters;
@@ -12,6 +13,8 @@ pub struct Summary {
     pub source: SourceCounters,
     /// The reader: frames that passed, and what they were.
     pub reader: ReaderCounters,
+    /// Fragments that the readers put together.
+    pub fragments: DefragmentCounters,
     /// Reassembly and plugins, all workers together.
     pub workers: WorkerCounters,
     /// Events written.
@@ -27,6 +30,7 @@ impl Summary {
     pub(super) fn add(&mut self, other: &Self) {
         self.source.add(&other.source);
         self.reader.add(&other.reader);
+        self.fragments.add(&other.fragments);
         self.workers.add(&other.workers);
         self.events_written += other.events_written;
         self.events_dropped += other.events_dropped;
@@ -43,7 +47,7 @@ impl Summary {
     #[must_use]
     pub fn counters(&self) -> Vec<(&'static str, u64)> {
         let (source, reader) = (&self.source, &self.reader);
-        let mut counters = Vec::with_capacity(48);
+        let mut counters = Vec::with_capacity(96);
         let mut put = |name, value| counters.push((name, value));
         put("frames.received", source.received.unwrap_or(reader.frames));
         if let Some(dropped) = source.dropped {
@@ -64,7 +68,15 @@ impl Summary {
         put("packets.other", reader.other);
         put("packets.malformed", reader.malformed);
         put("packets.bad_checksums", reader.bad_checksums);
+        counters.extend(self.fragments.named());
+        let mut put = |name, value| counters.push((name, value));
+        put("fragments.filtered_datagrams", reader.reassembled_filtered);
+        put("fragments.handed_over_datagrams", reader.reassembled_handed_over);
+        put("fragments.unplaced_datagrams", reader.reassembled_unplaced);
+        put("fragments.dropped_datagrams", reader.reassembled_dropped);
+        put("fragments.malformed_datagrams", reader.reassembled_malformed);
         counters.extend(self.workers.assembler.named());
+        counters.extend(self.workers.datagrams.named());
         counters.extend(self.workers.host.named());
         let mut put = |name, value| counters.push((name, value));
         put("events.written", self.events_written);
@@ -87,6 +99,11 @@ impl ReaderCounters {
             tcp,
             udp,
             fragments,
+            reassembled_filtered,
+            reassembled_handed_over,
+            reassembled_unplaced,
+            reassembled_dropped,
+            reassembled_malformed,
             other: rest,
             malformed,
             bad_checksums,
@@ -100,6 +117,11 @@ impl ReaderCounters {
         self.tcp += tcp;
         self.udp += udp;
         self.fragments += fragments;
+        self.reassembled_filtered += reassembled_filtered;
+        self.reassembled_handed_over += reassembled_handed_over;
+        self.reassembled_unplaced += reassembled_unplaced;
+        self.reassembled_dropped += reassembled_dropped;
+        self.reassembled_malformed += reassembled_malformed;
         self.other += rest;
         self.malformed += malformed;
         self.bad_checksums += bad_checksums;
@@ -111,6 +133,7 @@ impl WorkerCounters {
     /// Adds what another worker counted.
     pub(super) fn add(&mut self, other: &Self) {
         self.assembler.add(&other.assembler);
+        self.datagrams.add(&other.datagrams);
         self.host.add(&other.host);
         self.refused_events += other.refused_events;
         self.withheld_events += other.withheld_events;

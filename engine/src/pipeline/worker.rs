@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use sniff_x_flow::Nanos;
 use sniff_x_flow::assembler::{Assembler, AssemblerCounters, AssemblerOptions};
-use sniff_x_flow::packet::Segment;
+use sniff_x_flow::datagrams::{DatagramFlowCounters, DatagramFlows, DatagramOptions};
+use sniff_x_flow::packet::{Datagram, Segment};
 use sniff_x_proto::event::{Arena, KeyTable};
 use sniff_x_proto::host::{ActivePlugin, Host, HostCounters};
 
+use super::batch::{Header, Queued};
 use super::writer::{BUFFER, Lines, OutputQueue};
 use crate::config::{Format, Limits};
 use crate::sink::dump::Dump;
@@ -18,6 +20,8 @@ use crate::sink::{json, text};
 pub struct WorkerCounters {
     /// Reassembly.
     pub assembler: AssemblerCounters,
+    /// UDP flows.
+    pub datagrams: DatagramFlowCounters,
     /// Plugins.
     pub host: HostCounters,
     /// Events that were too many for one batch.
@@ -51,9 +55,17 @@ impl WorkerPlan {
             serial_step: self.workers as u64,
             ..AssemblerOptions::default()
         };
+        let datagrams = DatagramOptions {
+            max_flows: share(self.limits.max_udp_flows),
+            idle_timeout: self.limits.udp_idle_timeout,
+            // Apart from the numbers of connections.
+            first_serial: FIRST_UDP_SERIAL | index as u64,
+            serial_step: self.workers as u64,
+        };
         let arena = Arena::new(self.limits.max_text).with_exchange_timeout(self.limits.exchange_timeout);
         Worker {
             assembler: Assembler::new(options),
+            datagrams: DatagramFlows::new(datagrams),
             timers_due: Nanos(0),
             host: Host::new(self.plugins.clone(), arena, self.limits.max_message)
                 .with_max_kept(share(self.limits.max_kept)),
@@ -70,12 +82,16 @@ impl WorkerPlan {
 /// depend on how frames were batched. Half of the shortest one, that of a hole.
 const TIMERS: u64 = 100_000_000;
 
+/// UDP flows count their serial numbers from here.
+const FIRST_UDP_SERIAL: u64 = 1 << 63;
+
 /// Connections that end at once at the end of the input.
 const PORTION: usize = 256;
 
 /// Owns the connections that hash to it.
 pub(crate) struct Worker {
     assembler: Assembler<Host>,
+    datagrams: DatagramFlows<Host>,
     /// Packet time at which timers are looked at next.
     timers_due: Nanos,
     host: Host,
@@ -87,26 +103,54 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Brings what these segments will need into the cache, all at once, so that their cache misses overlap.
-    pub(crate) fn foresee(&self, segments: &[Segment]) {
-        let known = segments.iter().filter(|s| self.assembler.foresee(&s.packet)).count();
-        core::hint::black_box(known);
+    /// Brings what these packets will need into the cache, all at once, so that their cache misses overlap.
+    pub(crate) fn foresee(&self, packets: &[Queued]) {
+        let known = packets.iter().filter(|queued| match &queued.header {
+            Header::Tcp(segment) => self.assembler.foresee(&segment.packet),
+            Header::Udp(_) => false,
+        });
+        core::hint::black_box(known.count());
+    }
+
+    /// One packet.
+    #[inline]
+    pub(crate) fn packet(&mut self, header: &Header, payload: &[u8]) {
+        match header {
+            Header::Tcp(segment) => self.segment(segment, payload),
+            Header::Udp(datagram) => self.datagram(datagram, payload),
+        }
     }
 
     /// One TCP segment.
     #[inline]
     pub(crate) fn segment(&mut self, segment: &Segment, payload: &[u8]) {
-        let time = segment.packet.timestamp;
+        self.at(segment.packet.timestamp);
+        self.assembler.assemble(&mut self.host, segment, payload);
+    }
+
+    /// One UDP datagram.
+    pub(crate) fn datagram(&mut self, datagram: &Datagram, payload: &[u8]) {
+        self.at(datagram.packet.timestamp);
+        self.datagrams.take(&mut self.host, datagram, payload);
+    }
+
+    /// A packet comes that was captured at `time`: timers may be due.
+    #[inline]
+    fn at(&mut self, time: Nanos) {
         if time > self.timers_due {
             self.timers_due = Nanos(time.0.saturating_add(TIMERS));
-            self.assembler.advance(&mut self.host, time);
+            self.advance(time);
         }
-        self.assembler.assemble(&mut self.host, segment, payload);
+    }
+
+    fn advance(&mut self, now: Nanos) {
+        self.assembler.advance(&mut self.host, now);
+        self.datagrams.advance(&mut self.host, now);
     }
 
     /// The batch is over: its events are written, timers that are due by packet time `now` fire.
     pub(crate) fn batch_done(&mut self, now: Nanos) {
-        self.assembler.advance(&mut self.host, now);
+        self.advance(now);
         self.write_events();
         self.output.hand_on(&mut self.lines);
     }
@@ -117,6 +161,9 @@ impl Worker {
         while self.assembler.flush_some(&mut self.host, PORTION) > 0 {
             self.write_events();
         }
+        while self.datagrams.flush_some(&mut self.host, PORTION) > 0 {
+            self.write_events();
+        }
         self.output.hand_on(&mut self.lines);
     }
 
@@ -124,6 +171,7 @@ impl Worker {
     pub(crate) fn counters(&self) -> WorkerCounters {
         WorkerCounters {
             assembler: self.assembler.counters(),
+            datagrams: self.datagrams.counters(),
             host: self.host.counters,
             refused_events: self.host.arena.refused(),
             withheld_events: self.host.arena.withheld(),

@@ -4,50 +4,50 @@ use super::pool::{NONE, Pool};
 
 /// An entry's neighbours in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Links {
+pub(crate) struct Links {
     previous: u32,
     next: u32,
 }
 
 impl Links {
     /// In no list.
-    pub(super) const NONE: Self = Self { previous: NONE, next: NONE };
+    pub(crate) const NONE: Self = Self { previous: NONE, next: NONE };
 }
 
 /// An entry that can be in a list of kind `L`.
-pub(super) trait Linked<const L: u8> {
+pub(crate) trait Linked<const L: u8> {
     fn links(&mut self) -> &mut Links;
     fn linked(&self) -> Links;
 }
 
 /// The two ends of a list of kind `L`: the oldest entry in front.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct List<const L: u8> {
+pub(crate) struct List<const L: u8> {
     front: u32,
     back: u32,
     len: u32,
 }
 
 impl<const L: u8> List<L> {
-    pub(super) const EMPTY: Self = Self { front: NONE, back: NONE, len: 0 };
+    pub(crate) const EMPTY: Self = Self { front: NONE, back: NONE, len: 0 };
 
     /// The entry that was pushed first; `NONE` when the list is empty.
-    pub(super) fn front(&self) -> u32 {
+    pub(crate) fn front(&self) -> u32 {
         self.front
     }
 
     /// Entries in the list.
-    pub(super) fn len(&self) -> u32 {
+    pub(crate) fn len(&self) -> u32 {
         self.len
     }
 
     /// The entry behind `index`.
-    pub(super) fn after<T: Linked<L>, const W: usize>(pool: &Pool<T, W>, index: u32) -> u32 {
+    pub(crate) fn after<T: Linked<L>, const W: usize>(pool: &Pool<T, W>, index: u32) -> u32 {
         pool.get(index).map_or(NONE, |entry| entry.linked().next)
     }
 
     /// Puts an entry that is in no list of this kind at the back.
-    pub(super) fn push<T: Linked<L>, const W: usize>(&mut self, pool: &mut Pool<T, W>, index: u32) {
+    pub(crate) fn push<T: Linked<L>, const W: usize>(&mut self, pool: &mut Pool<T, W>, index: u32) {
         let previous = self.back;
         if let Some(entry) = pool.get_mut(index) {
             *entry.links() = Links { previous, next: NONE };
@@ -61,7 +61,7 @@ impl<const L: u8> List<L> {
     }
 
     /// Takes an entry that is in this list out of it.
-    pub(super) fn remove<T: Linked<L>, const W: usize>(&mut self, pool: &mut Pool<T, W>, index: u32) {
+    pub(crate) fn remove<T: Linked<L>, const W: usize>(&mut self, pool: &mut Pool<T, W>, index: u32) {
         let Some(entry) = pool.get_mut(index) else { return };
         let Links { previous, next } = core::mem::replace(entry.links(), Links::NONE);
         match pool.get_mut(previous) {
@@ -76,7 +76,7 @@ impl<const L: u8> List<L> {
     }
 
     /// Moves an entry of this list to the back.
-    pub(super) fn touch<T: Linked<L>, const W: usize>(&mut self, pool: &mut Pool<T, W>, index: u32) {
+    pub(crate) fn touch<T: Linked<L>, const W: usize>(&mut self, pool: &mut Pool<T, W>, index: u32) {
         if self.back != index {
             self.remove(pool, index);
             self.push(pool, index);

@@ -6,11 +6,11 @@
 //! takes one sets what matters, and a page's 2 KiB need no clearing.
 
 /// No entry.
-pub(super) const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
 
 /// Numbered entries in chunks of `64 * W`.
 #[derive(Debug)]
-pub(super) struct Pool<T, const W: usize> {
+pub(crate) struct Pool<T, const W: usize> {
     vacant: fn() -> T,
     chunks: Vec<Chunk<T, W>>,
     /// One bit a chunk: whether it has a free entry or could be allocated.
@@ -35,41 +35,41 @@ impl<T, const W: usize> Pool<T, W> {
     const PER_CHUNK: usize = 64 * W;
 
     /// An empty pool; `vacant` makes the entries of a new chunk.
-    pub(super) fn new(vacant: fn() -> T) -> Self {
+    pub(crate) fn new(vacant: fn() -> T) -> Self {
         Self { vacant, chunks: Vec::new(), open: Vec::new(), first_open: 0, used: 0, peak: 0, allocated: 0 }
     }
 
     /// Entries in use.
-    pub(super) fn used(&self) -> u32 {
+    pub(crate) fn used(&self) -> u32 {
         self.used
     }
 
     /// The most entries in use since the last [`Pool::trim`].
-    pub(super) fn peak(&self) -> u32 {
+    pub(crate) fn peak(&self) -> u32 {
         self.peak
     }
 
     /// Bytes of the chunks that are allocated.
-    pub(super) fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.allocated * Self::PER_CHUNK * size_of::<T>()
     }
 
     /// The entry `index`.
     #[inline]
-    pub(super) fn get(&self, index: u32) -> Option<&T> {
+    pub(crate) fn get(&self, index: u32) -> Option<&T> {
         let index = index as usize;
         self.chunks.get(index / Self::PER_CHUNK)?.entries.get(index % Self::PER_CHUNK)
     }
 
     /// The entry `index`.
     #[inline]
-    pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
         let index = index as usize;
         self.chunks.get_mut(index / Self::PER_CHUNK)?.entries.get_mut(index % Self::PER_CHUNK)
     }
 
     /// Takes a free entry, with the content that it last had. None when the numbers are used up.
-    pub(super) fn take(&mut self) -> Option<u32> {
+    pub(crate) fn take(&mut self) -> Option<u32> {
         let at = self.open_chunk()?;
         let vacant = self.vacant;
         let chunk = self.chunks.get_mut(at)?;
@@ -90,7 +90,7 @@ impl<T, const W: usize> Pool<T, W> {
     }
 
     /// Gives the entry `index` back. Its content stays until it is taken again.
-    pub(super) fn release(&mut self, index: u32) {
+    pub(crate) fn release(&mut self, index: u32) {
         let index = index as usize;
         let (at, entry) = (index / Self::PER_CHUNK, index % Self::PER_CHUNK);
         let Some(chunk) = self.chunks.get_mut(at) else { return };
@@ -104,7 +104,7 @@ impl<T, const W: usize> Pool<T, W> {
     }
 
     /// Gives memory back: empty chunks beyond what was needed since the last call.
-    pub(super) fn trim(&mut self) {
+    pub(crate) fn trim(&mut self) {
         let needed = (self.peak as usize).div_ceil(Self::PER_CHUNK) + 1;
         for chunk in self.chunks.iter_mut().rev() {
             if self.allocated <= needed {

@@ -9,6 +9,7 @@
 //! Every length is checked; checksums only on demand (captures of a host's own frames are full of unfinished ones).
 
 mod checksum;
+pub mod defragment;
 mod ether;
 mod hasher;
 mod ip;
@@ -256,6 +257,12 @@ pub struct Fragment {
 }
 
 impl Fragment {
+    /// Whether its IP header is the first of the frame: no tunnel is around it.
+    #[must_use]
+    pub fn is_outermost(&self) -> bool {
+        self.depth == 0
+    }
+
     fn version(&self) -> Version {
         if self.datagram.protocol == IpNumber::IPV6_FRAGMENTATION_HEADER.0 {
             Version::V6

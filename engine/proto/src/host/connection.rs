@@ -1,5 +1,6 @@
 //! The host's state of one connection.
 
+mod datagram;
 mod probing;
 
 use sniff_x_flow::assembler::{Chunks, Stream, Totals};

@@ -142,7 +142,7 @@ impl StreamFactory for Host {
 
     fn new_stream(&mut self, flow: &mut FlowInfo) -> Connection {
         let candidates = self.candidates(&flow.key);
-        if flow.oriented_by == OrientedBy::LowerPort {
+        if matches!(flow.oriented_by, OrientedBy::FirstSender | OrientedBy::LowerPort) {
             self.orient(flow, candidates);
         }
         match candidates.count_ones() {

@@ -1,7 +1,9 @@
 //! Several sources that share the flows of the same interfaces out.
 
 use super::*;
-use crate::SourceCounters;
+use sniff_x_flow::{Endpoint, FlowKey, Place, Transport};
+
+use crate::{SourceCounters, fanout_number};
 
 /// An Ethernet frame with UDP between port 53 of one host and `port` of another, to the first or back.
 fn datagram(port: u16, back: bool) -> Vec<u8> {
@@ -14,6 +16,12 @@ fn datagram(port: u16, back: bool) -> Vec<u8> {
     frame.extend([0, 8 + 18, 0, 0]);
     frame.resize(60, 0);
     frame
+}
+
+/// The flow of a [`datagram`].
+fn flow(port: u16) -> FlowKey {
+    let (client, server) = (Endpoint::v4([10, 0, 0, 1], port), Endpoint::v4([10, 0, 0, 2], 53));
+    FlowKey::new(client, server, Transport::Udp, Place::default()).0
 }
 
 /// The client's port of a [`datagram`].
@@ -92,6 +100,13 @@ fn a_flow_is_whole_in_one_source() {
     send();
     let flows = split(&mut sources, seen);
     assert!(flows.len() == 200 && flows.values().all(|(_, frames)| *frames == 6), "{flows:?}");
+    // Whose ring a number means is the kernel's affair, but two flows with one number are never in two rings.
+    let mut rings = HashMap::new();
+    for (port, (ring, _)) in &flows {
+        let number = fanout_number(&flow(*port)) % 3;
+        assert_eq!(*rings.entry(number).or_insert(*ring), *ring, "flow {port}");
+    }
+    assert_eq!(rings.len(), 3);
     let counters = sum(&mut sources);
     assert_eq!((counters.received, counters.filtered, counters.dropped), (Some(1200), Some(0), Some(0)));
     assert_eq!((counters.duplicates, counters.interface_down), (0, 1));
