@@ -47,6 +47,10 @@ counters! {
         pub retransmitted_bytes,
         /// Segments whose payload began after a hole.
         pub out_of_order,
+        /// Segments held back until what they acknowledge of the other direction was seen.
+        pub held_back,
+        /// Those of them that were handed on without it: no causal order could be found.
+        pub unordered,
         /// Segments that gave other bytes for a place than the first ones.
         pub overlap_conflicts,
         /// Holes given up because a connection had too many pages.

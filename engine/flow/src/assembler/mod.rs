@@ -13,12 +13,14 @@
 //! byte no application sent.
 //!
 //! Files, in the order in which a segment meets them: `assembler` (the way in, and the short way of a segment in order),
-//! `admit` (does TCP take it?), `segment` (the long way), `hole` with `page` (bytes that wait), `hand_on` (to the stream, with
+//! `admit` (does TCP take it?), `segment` (the long way), `hole` with `page` (bytes that wait), `causal`
+//! (the order of the two directions), `hand_on` (to the stream, with
 //! `chunks`), `limits` (time and memory). `stream_pool`, `connection`, `half_stream`, `pool` and `list` hold the state.
 
 mod admit;
 #[expect(clippy::module_inception, reason = "the type that the module is named for")]
 mod assembler;
+mod causal;
 mod chunks;
 mod connection;
 mod counters;
@@ -29,6 +31,7 @@ mod limits;
 mod list;
 mod options;
 mod page;
+mod payload;
 mod pool;
 mod segment;
 mod sequence;

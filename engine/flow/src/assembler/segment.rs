@@ -5,57 +5,14 @@ use super::chunks::Run;
 use super::connection::{Connection, State};
 use super::half_stream::HalfStream;
 use super::hole::Hole;
+use super::payload::Payload;
 use super::pool::NONE;
-use super::{Assembler, Sequence, StreamFactory};
+use super::{Assembler, StreamFactory};
 use crate::packet::Segment;
 use crate::{Direction, End, FlowInfo, Nanos, OrientedBy};
 
 /// An acknowledgement further ahead than the largest window is none.
 const MAX_WINDOW: i32 = 1 << 30;
-
-/// Payload on its way: where it begins, what was captured of it, how much more was cut, where the FIN stands.
-#[derive(Clone, Copy)]
-struct Payload<'a> {
-    seq: Sequence,
-    bytes: &'a [u8],
-    cut: u32,
-    fin: Option<Sequence>,
-    seen: Nanos,
-}
-
-impl<'a> Payload<'a> {
-    fn new(segment: &Segment, bytes: &'a [u8], seen: Nanos) -> Self {
-        // A SYN takes a number of its own; a FIN beside it is nonsense.
-        let syn = segment.flags.syn();
-        let seq = if syn { segment.seq.add(1) } else { segment.seq };
-        // More than a window can't be missing: numbers stay comparable whatever a file claims.
-        let cut = segment.packet.missing.min(1 << 30);
-        let mut payload = Self { seq, bytes, cut, fin: None, seen };
-        payload.fin = (segment.flags.fin() && !syn).then(|| seq.add(payload.wire_len()));
-        payload
-    }
-
-    fn wire_len(&self) -> u32 {
-        u32::try_from(self.bytes.len()).unwrap_or(0).saturating_add(self.cut)
-    }
-
-    /// Takes off what lies before `next`; gives the captured bytes of it.
-    fn trim_front(&mut self, next: Sequence) -> &'a [u8] {
-        let old = u32::try_from(self.seq.difference(next)).unwrap_or(0).min(self.wire_len());
-        let (seen, rest) = self.bytes.split_at_checked(old as usize).unwrap_or((self.bytes, &[]));
-        self.cut -= old - u32::try_from(seen.len()).unwrap_or(old);
-        self.bytes = rest;
-        self.seq = self.seq.add(old);
-        seen
-    }
-
-    /// Takes off what lies behind `fin`: nothing can.
-    fn trim_back(&mut self, fin: Sequence) {
-        let room = u32::try_from(self.seq.difference(fin)).unwrap_or(0);
-        self.bytes = self.bytes.get(..room as usize).unwrap_or(self.bytes);
-        self.cut = self.cut.min(room - u32::try_from(self.bytes.len()).unwrap_or(room));
-    }
-}
 
 impl<F: StreamFactory> Assembler<F> {
     /// A segment of a flow without a connection.
@@ -134,7 +91,7 @@ impl<F: StreamFactory> Assembler<F> {
     /// A segment that belongs to the connection and is no RST.
     fn take(&mut self, factory: &mut F, index: u32, segment: &Segment, bytes: &[u8], timestamp: Nanos) {
         let mut payload = Payload::new(segment, bytes, timestamp);
-        let Some((direction, start)) = self.note_header(index, segment, &payload) else { return };
+        let Some((direction, start)) = self.note_header(index, segment, &mut payload) else { return };
         let Some(half) = self.pool.connections.get(index).map(|c| c.half(direction)) else { return };
         let mut run = Run::new(direction, half.next, timestamp);
         run.start = start;
@@ -149,20 +106,24 @@ impl<F: StreamFactory> Assembler<F> {
         if !copy {
             self.count_packet(index, direction);
         }
-        let mut other = self.run(index, direction.reverse());
-        self.keep_page_limits(index, &mut run, &mut other);
-        self.give_up_due(index, &mut other);
-        self.give_up_due(index, &mut run);
-        self.hand_on(factory, index, [other, run]);
+        let mut runs = [self.run(index, direction.reverse()), run];
+        self.release(index, &mut runs, [None; 2]);
+        self.keep_page_limits(index, &mut runs);
+        let due = [self.due(index, direction.reverse()), self.due(index, direction)];
+        if due != [None; 2] {
+            self.give_up(index, &mut runs, due);
+        }
+        self.hand_on(factory, index, runs);
         self.settle(factory, index);
     }
 
-    /// Takes in what the header says; gives the direction and whether this is the first sight of its SYN.
+    /// Takes in what the header says, and what the payload has to come after; gives the direction and whether this is the
+    /// first sight of its SYN.
     fn note_header(
         &mut self,
         index: u32,
         segment: &Segment,
-        payload: &Payload<'_>,
+        payload: &mut Payload<'_>,
     ) -> Option<(Direction, bool)> {
         let embryonic = self.pool.connections.get(index)?.state == State::Embryonic;
         if embryonic && !segment.flags.syn() {
@@ -191,6 +152,11 @@ impl<F: StreamFactory> Assembler<F> {
             && (1..=MAX_WINDOW).contains(&peer.next.difference(segment.ack));
         if unseen {
             self.acknowledged_unseen(index, direction.reverse(), segment.ack);
+            // What was never heard of can't be waited for.
+            let other = self.run(index, direction.reverse());
+            let heard = super::connection::of(&self.totals_of(index), other.direction).packets > 0;
+            payload.after =
+                Some(segment.ack).filter(|&ack| heard && !self.reached(index, &other).covers(Some(ack)));
         }
         Some((direction, start))
     }
@@ -212,7 +178,7 @@ impl<F: StreamFactory> Assembler<F> {
         // A copy with new bytes behind it (another interface may merge segments otherwise) is a segment like any other.
         let repeated = !probe && self.repeated(index, direction, segment, old);
         let copy = repeated && payload.wire_len() == 0;
-        if half.next.difference(payload.seq) > 0 {
+        if half.next.difference(payload.seq) > 0 || self.holds_back(index, run, payload.after) {
             return self.wait(factory, index, segment, half, *payload, direction);
         }
         let fin = payload.fin.filter(|&fin| half.next.difference(fin) >= 0);
@@ -226,7 +192,7 @@ impl<F: StreamFactory> Assembler<F> {
             return copy;
         };
         if let Some(fin) = fin {
-            hole.finish_at(fin);
+            hole.finish_at(fin, payload.after);
         }
         if payload.wire_len() == 0 && hole.fin != Some(run.to) {
             return copy;
@@ -236,14 +202,12 @@ impl<F: StreamFactory> Assembler<F> {
         }
         let stored = hole.overlay(&mut self.pages, payload.seq, payload.bytes, self.options.overlap);
         run.begin(payload.bytes, payload.cut);
-        let to = run.to;
-        run.extend(hole, &mut self.pages, to);
         self.note_interface(index, direction, segment);
         self.note_stored(index, direction, segment, payload.bytes, stored);
         copy
     }
 
-    /// Puts payload that begins behind a hole into pages. Gives whether it is a copy from another interface.
+    /// Puts payload that begins behind a hole, or has to wait for the other direction, into pages. Gives whether it is a copy from another interface.
     fn wait(
         &mut self,
         factory: &mut F,
@@ -267,20 +231,12 @@ impl<F: StreamFactory> Assembler<F> {
             return false;
         }
         if let Some(fin) = payload.fin {
-            hole.finish_at(fin);
+            hole.finish_at(fin, payload.after);
         }
         if let Some(fin) = hole.fin {
             payload.trim_back(fin);
         }
-        let stored = hole.insert(
-            &mut self.pages,
-            half.next,
-            payload.seq,
-            payload.bytes,
-            payload.cut,
-            payload.seen,
-            self.options.overlap,
-        );
+        let stored = hole.insert(&mut self.pages, half.next, &payload, self.options.overlap);
         if hole.pages > 0 && !hole.waiting {
             hole.waiting = true;
             self.buffering.push(&mut self.holes, at);
@@ -289,8 +245,12 @@ impl<F: StreamFactory> Assembler<F> {
         let new = stored.known < payload.bytes.len() as u64;
         if new {
             self.note_interface(index, direction, segment);
-            self.counters.out_of_order += 1;
-            self.totals(index, direction, |totals| totals.out_of_order_packets += 1);
+            if payload.after.is_some() {
+                self.counters.held_back += 1;
+            } else {
+                self.counters.out_of_order += 1;
+                self.totals(index, direction, |totals| totals.out_of_order_packets += 1);
+            }
         }
         self.note_stored(index, direction, segment, payload.bytes, stored) && !new
     }

@@ -1,11 +1,13 @@
 //! What each situation of TCP comes to, told by hand-made segments.
 
+mod causal;
 mod fuzz;
 mod handshake;
 mod limits;
 mod oracle;
 mod order;
 mod shared;
+mod shuffle;
 
 use std::fmt::Write as _;
 
