@@ -6,8 +6,9 @@
 use super::half_stream::HalfStream;
 use super::list::{Linked, Links};
 use super::pool::NONE;
-use super::{LRU, Totals};
-use crate::{Direction, FlowInfo};
+use super::{LRU, Sequence, Totals};
+use crate::packet::Segment;
+use crate::{Direction, FlowInfo, Nanos, Side};
 
 /// How far a connection is; each state has its own list, the oldest in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,44 @@ pub(super) struct Active {
     pub(super) totals: [Totals; 2],
     /// The interface on which each direction's payload was first seen.
     pub(super) interfaces: [Option<u32>; 2],
+    /// A SYN with another number that nobody went on from yet.
+    pub(super) doubt: Option<Doubt>,
+}
+
+/// A SYN on the tuple of an open connection: another connection when somebody goes on from it, else a stray or forged one,
+/// which its receiver does not take either (RFC 5961, section 4).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Doubt {
+    pub(super) sender: Side,
+    pub(super) seq: Sequence,
+    /// What it acknowledges, when it is a SYN-ACK.
+    pub(super) ack: Option<Sequence>,
+    pub(super) window_scale: Option<u8>,
+    pub(super) seen: Nanos,
+}
+
+impl Doubt {
+    pub(super) fn new(segment: &Segment, seen: Nanos) -> Self {
+        Self {
+            sender: segment.packet.sender,
+            seq: segment.seq,
+            ack: segment.flags.ack().then_some(segment.ack),
+            window_scale: segment.window_scale,
+            seen,
+        }
+    }
+
+    /// Whether a segment goes on from the SYN: the next bytes of its sender, or the other end's acknowledgement.
+    pub(super) fn is_confirmed_by(&self, segment: &Segment) -> bool {
+        let next = self.seq.add(1);
+        let flags = segment.flags;
+        !flags.rst()
+            && if segment.packet.sender == self.sender {
+                !flags.syn() && segment.seq == next
+            } else {
+                flags.ack() && segment.ack == next
+            }
+    }
 }
 
 impl<S> Linked<LRU> for Connection<S> {

@@ -13,6 +13,8 @@ counters! {
         pub stragglers,
         /// Segments that no receiver would take: RSTs outside the window, SYN-ACKs that acknowledge no SYN.
         pub refused,
+        /// SYNs with another number on a connection that carried bytes: another connection only if somebody goes on from them.
+        pub doubtful_syns,
         /// Segments whose bytes were seen before on another interface.
         pub copies,
         /// Connections that were opened.
@@ -59,6 +61,8 @@ counters! {
         pub limit_pages_total,
         /// Connections given up or forgotten because there were too many.
         pub limit_connections,
+        /// Connections given up because too many had nothing but SYNs.
+        pub limit_embryonic,
         /// Connections forgotten early because too many had ended.
         pub limit_closed,
         /// Pages in use now.

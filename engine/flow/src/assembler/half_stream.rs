@@ -26,6 +26,7 @@ impl HalfStream {
     const FIN: u8 = 4;
     const JOINED: u8 = 8;
     const PAYLOAD: u8 = 16;
+    const UNTOLD: u8 = 32;
 
     /// Nothing known yet.
     pub(super) const UNKNOWN: Self =
@@ -63,16 +64,34 @@ impl HalfStream {
         self.flags |= Self::PAYLOAD;
     }
 
+    /// Whether `next` was only told by the peer's SYN-ACK, and it acknowledges a SYN with `len` bytes at `seq`.
+    pub(super) fn opened_with(self, seq: Sequence, len: usize) -> bool {
+        let end = u32::try_from(len).map(|len| seq.add(1).add(len));
+        self.flags == Self::KNOWN && end == Ok(self.next)
+    }
+
     /// Takes note of a SYN; gives whether it is the first sight of it.
     pub(super) fn open(&mut self, seq: Sequence, window_scale: Option<u8>) -> bool {
         let first = !self.syn();
-        if !self.known() {
+        if !self.known() || (first && self.initial != seq) {
             (self.initial, self.next) = (seq, seq.add(1));
         }
         // Both ends must offer scaling; where the other's offer is not known the larger window is the safe guess.
         self.scale = window_scale.unwrap_or(0);
         self.flags |= Self::KNOWN | Self::SYN;
         first
+    }
+
+    /// The SYN is still to be told: it was in doubt when it came.
+    pub(super) fn tell_later(&mut self) {
+        self.flags |= Self::UNTOLD;
+    }
+
+    /// Whether the SYN is still to be told; it counts as told from now on.
+    pub(super) fn take_untold(&mut self) -> bool {
+        let untold = self.is(Self::UNTOLD);
+        self.flags &= !Self::UNTOLD;
+        untold
     }
 
     /// Takes the first byte's number from what the peer acknowledged with its SYN.

@@ -186,8 +186,16 @@ impl<F: StreamFactory> Assembler<F> {
         }
     }
 
-    /// Before a connection is added: closes or forgets the oldest until there is room.
-    pub(super) fn make_room(&mut self, factory: &mut F) {
+    /// Before a connection is added, `embryonic` or not: closes or forgets the oldest until there is room.
+    pub(super) fn make_room(&mut self, factory: &mut F, embryonic: bool) {
+        if let Some(max) = self.options.max_embryonic.filter(|_| embryonic) {
+            while self.pool.count(State::Embryonic) as usize >= max.max(1)
+                && let Some(index) = self.pool.oldest(State::Embryonic)
+            {
+                self.counters.limit_embryonic += 1;
+                self.finish(factory, index, End::Evicted, None);
+            }
+        }
         let Some(max) = self.options.max_connections else { return };
         while self.pool.len() >= max.max(1) {
             self.counters.limit_connections += 1;

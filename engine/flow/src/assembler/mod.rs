@@ -5,7 +5,7 @@
 //!
 //! One [`Assembler::assemble`] does, for the segment's connection and in this order: at most one
 //! [`StreamFactory::new_stream`], at most one [`Stream::reassembled`], at most one [`Stream::reassembly_complete`]. When
-//! a SYN uses a tuple again, the old connection is completed first. When a limit is reached, what has to make room (other
+//! a tuple is used again, the old connection is completed first. When a limit is reached, what has to make room (other
 //! connections' holes, or whole connections) is handed on and completed before.
 //!
 //! What opens a connection: a SYN, a SYN-ACK, or payload. A bare acknowledgement, FIN or RST of an unknown flow does not:

@@ -2,14 +2,14 @@
 
 use super::admit::{Admission, admit, opens};
 use super::chunks::Run;
-use super::connection::{Connection, State};
+use super::connection::{Connection, Doubt, State, of_mut};
 use super::half_stream::HalfStream;
 use super::hole::Hole;
 use super::payload::Payload;
 use super::pool::NONE;
 use super::{Assembler, StreamFactory};
-use crate::packet::Segment;
-use crate::{Direction, End, FlowInfo, Nanos, OrientedBy};
+use crate::packet::{Packet, Segment};
+use crate::{Direction, End, FlowInfo, Nanos, OrientedBy, Side};
 
 /// An acknowledgement further ahead than the largest window is none.
 const MAX_WINDOW: i32 = 1 << 30;
@@ -22,7 +22,6 @@ impl<F: StreamFactory> Assembler<F> {
             self.counters.unowned += 1;
             return;
         }
-        self.make_room(factory);
         let packet = &segment.packet;
         let syn = segment.flags.syn();
         let (client_side, oriented_by) = match (syn, segment.flags.ack()) {
@@ -35,25 +34,67 @@ impl<F: StreamFactory> Assembler<F> {
                 (client, OrientedBy::LowerPort)
             }
         };
+        self.counters.midstream += u64::from(!syn);
+        if let Some(index) = self.open(factory, packet, client_side, oriented_by, timestamp) {
+            self.take(factory, index, segment, payload, timestamp);
+        }
+    }
+
+    /// Adds a connection that was seen first at `first_seen`.
+    fn open(
+        &mut self,
+        factory: &mut F,
+        packet: &Packet,
+        client_side: Side,
+        oriented_by: OrientedBy,
+        first_seen: Nanos,
+    ) -> Option<u32> {
+        self.make_room(factory, oriented_by != OrientedBy::LowerPort);
         let mut flow = FlowInfo {
             key: packet.key,
             client_side,
             oriented_by,
-            first_seen: timestamp,
+            first_seen,
             last_seen: self.now,
             interface: packet.interface,
-            midstream: !syn,
+            midstream: oriented_by == OrientedBy::LowerPort,
             serial: self.next_serial,
         };
         self.next_serial = self.next_serial.wrapping_add(self.options.serial_step);
         self.counters.opened += 1;
-        self.counters.midstream += u64::from(!syn);
         let stream = factory.new_stream(&mut flow);
         let mut connection = Connection::new(flow, packet.hash);
         connection.stream = Some(stream);
-        if let Some(index) = self.pool.insert(connection) {
-            self.take(factory, index, segment, payload, timestamp);
+        self.pool.insert(connection)
+    }
+
+    /// Somebody went on from a SYN that was in doubt: the connection that it was seen on is over, and another one begins.
+    fn reopen(
+        &mut self,
+        factory: &mut F,
+        index: u32,
+        doubt: Doubt,
+        segment: &Segment,
+        payload: &[u8],
+        timestamp: Nanos,
+    ) {
+        self.finish(factory, index, End::Reused, None);
+        let (client_side, oriented_by) = match doubt.ack {
+            None => (doubt.sender, OrientedBy::Syn),
+            Some(_) => (doubt.sender.other(), OrientedBy::SynAck),
+        };
+        let opened = self.open(factory, &segment.packet, client_side, oriented_by, doubt.seen);
+        let Some(index) = opened else { return };
+        let Some(connection) = self.pool.connections.get_mut(index) else { return };
+        let direction = connection.flow.direction(doubt.sender);
+        let (own, peer) = connection.halves_mut(direction);
+        own.open(doubt.seq, doubt.window_scale);
+        own.tell_later();
+        if let Some(ack) = doubt.ack {
+            peer.begin_at(ack);
         }
+        self.count_packet(index, direction);
+        self.take(factory, index, segment, payload, timestamp);
     }
 
     /// A segment of a connection that is there.
@@ -67,6 +108,11 @@ impl<F: StreamFactory> Assembler<F> {
         timestamp: Nanos,
     ) {
         let Some(connection) = self.pool.connections.get(index) else { return };
+        if let Some(doubt) = self.pool.actives.get(connection.active).and_then(|active| active.doubt)
+            && doubt.is_confirmed_by(segment)
+        {
+            return self.reopen(factory, index, doubt, segment, payload, timestamp);
+        }
         match admit(connection, segment, payload) {
             Admission::Take if segment.flags.rst() => {
                 let direction = connection.flow.direction(segment.packet.sender);
@@ -82,6 +128,13 @@ impl<F: StreamFactory> Assembler<F> {
                     self.finish(factory, index, End::Reused, None);
                 }
                 self.unknown(factory, segment, payload, timestamp);
+            }
+            Admission::Doubt => {
+                self.counters.doubtful_syns += 1;
+                let at = connection.active;
+                if let Some(active) = self.pool.actives.get_mut(at) {
+                    active.doubt = Some(Doubt::new(segment, timestamp));
+                }
             }
             Admission::Straggler => self.counters.stragglers += 1,
             Admission::Refuse => self.counters.refused += 1,
@@ -107,6 +160,11 @@ impl<F: StreamFactory> Assembler<F> {
             self.count_packet(index, direction);
         }
         let mut runs = [self.run(index, direction.reverse()), run];
+        if let Some(connection) = self.pool.connections.get_mut(index) {
+            for run in &mut runs {
+                run.start |= of_mut(&mut connection.halves, run.direction).take_untold();
+            }
+        }
         self.release(index, &mut runs, [None; 2]);
         self.keep_page_limits(index, &mut runs);
         let due = [self.due(index, direction.reverse()), self.due(index, direction)];
