@@ -51,9 +51,9 @@ pub(super) fn admit<S>(connection: &Connection<S>, segment: &Segment, payload: &
     }
     if segment.flags.syn() {
         let admission = admit_syn(connection.state, own, peer, segment, payload);
-        // What has carried bytes is not given up for a single SYN.
-        let carries = connection.state == State::Open && connection.active != NONE && payload.is_empty();
-        return if admission == Admission::Reuse && carries { Admission::Doubt } else { admission };
+        // What is under way is not given up for a single SYN.
+        let under_way = connection.state == State::Open && connection.active != NONE;
+        return if admission == Admission::Reuse && under_way && payload.is_empty() { Admission::Doubt } else { admission };
     }
     if connection.state != State::Closed {
         return Admission::Take;

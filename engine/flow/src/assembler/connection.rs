@@ -3,6 +3,8 @@
 //! It is laid out in parts, so that each connection costs only what it needs: [`Connection`] for all of them, [`Active`]
 //! from the first payload byte on, a [`Hole`](super::hole::Hole) a direction while bytes are missing there.
 
+use core::num::NonZeroU64;
+
 use super::half_stream::HalfStream;
 use super::list::{Linked, Links};
 use super::pool::NONE;
@@ -38,17 +40,21 @@ pub(super) struct Connection<S> {
     pub(super) aged: u32,
     pub(super) state: State,
     pub(super) stream: Option<S>,
+    /// When the SYN-ACK was seen.
+    pub(super) answered: Option<NonZeroU64>,
     pub(super) lru: Links,
     pub(super) hash: u64,
 }
 
-/// What a connection has that carried payload.
+/// What a connection has that got further than SYNs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Active {
     /// By direction.
     pub(super) totals: [Totals; 2],
     /// The interface on which each direction's payload was first seen.
     pub(super) interfaces: [Option<u32>; 2],
+    /// Since when the receiver of each direction has had its window closed.
+    pub(super) stalled_since: [Option<NonZeroU64>; 2],
     /// A SYN with another number that nobody went on from yet.
     pub(super) doubt: Option<Doubt>,
 }
@@ -112,6 +118,7 @@ impl<S> Connection<S> {
             aged: 0,
             state: State::Embryonic,
             stream: None,
+            answered: None,
         }
     }
 

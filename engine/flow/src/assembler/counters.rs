@@ -13,7 +13,7 @@ counters! {
         pub stragglers,
         /// Segments that no receiver would take: RSTs outside the window, SYN-ACKs that acknowledge no SYN.
         pub refused,
-        /// SYNs with another number on a connection that carried bytes: another connection only if somebody goes on from them.
+        /// SYNs with another number on an open connection: another connection only if somebody goes on from them.
         pub doubtful_syns,
         /// Segments whose bytes were seen before on another interface.
         pub copies,

@@ -27,6 +27,7 @@ impl HalfStream {
     const JOINED: u8 = 8;
     const PAYLOAD: u8 = 16;
     const UNTOLD: u8 = 32;
+    const SHUT: u8 = 64;
 
     /// Nothing known yet.
     pub(super) const UNKNOWN: Self =
@@ -51,11 +52,11 @@ impl HalfStream {
         self.is(Self::FIN)
     }
 
-    /// Whether payload at `next` can be handed on as it is. The first payload of a direction goes the long way, which
+    /// Whether payload at `next` can be handed on as it is, and the window that comes with it is nothing special. The first payload of a direction goes the long way, which
     /// notes its interface.
     #[inline]
     pub(super) fn plain(self, payload: &[u8]) -> bool {
-        self.flags & (Self::KNOWN | Self::FIN | Self::JOINED) == Self::KNOWN
+        self.flags & (Self::KNOWN | Self::FIN | Self::JOINED | Self::SHUT) == Self::KNOWN
             && (payload.is_empty() || self.is(Self::PAYLOAD))
     }
 
@@ -117,6 +118,13 @@ impl HalfStream {
     pub(super) fn finish(&mut self) {
         self.flags |= Self::FIN;
         self.next = self.next.add(1);
+    }
+
+    /// Takes note that this end's window is closed, or open again; gives whether that is new.
+    pub(super) fn shut(&mut self, shut: bool) -> bool {
+        let before = self.is(Self::SHUT);
+        self.flags = if shut { self.flags | Self::SHUT } else { self.flags & !Self::SHUT };
+        before != shut
     }
 
     /// Takes note of the window that a segment tells.

@@ -5,11 +5,12 @@ use super::connection::{State, of_mut};
 use super::hole::{BUFFERING, Hole, Stored, TIMERS, Timer};
 use super::list::List;
 use super::pool::NONE;
+use super::timing::before_payload;
 use super::{Assembler, Sequence, Stream, StreamFactory, Totals};
 use crate::packet::Segment;
 use crate::{Direction, End};
 
-const BOTH: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
+pub(super) const BOTH: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
 
 impl<F: StreamFactory> Assembler<F> {
     /// An empty run where a half-stream stands.
@@ -49,7 +50,7 @@ impl<F: StreamFactory> Assembler<F> {
         }
         let totals = match active {
             Some(active) => active.totals,
-            None => packets_only(connection.packets),
+            None => before_payload(connection),
         };
         let heads = [runs[0].head, runs[1].head];
         let chunks = Chunks::runs(runs, &self.pages);
@@ -137,6 +138,7 @@ impl<F: StreamFactory> Assembler<F> {
         for direction in BOTH {
             self.remove_hole(index, direction);
         }
+        self.end_stalls(index);
         let totals = self.totals_of(index);
         let Some(connection) = self.pool.connections.get_mut(index) else { return };
         *self.counters.ended(end) += 1;
@@ -173,7 +175,7 @@ impl<F: StreamFactory> Assembler<F> {
         let Some(connection) = self.pool.connections.get(index) else { return Default::default() };
         match self.pool.actives.get(connection.active) {
             Some(active) => active.totals,
-            None => packets_only(connection.packets),
+            None => before_payload(connection),
         }
     }
 
@@ -245,9 +247,4 @@ impl<F: StreamFactory> Assembler<F> {
     pub(super) fn hole_of(&self, index: u32, direction: Direction) -> Option<&Hole> {
         self.holes.get(self.pool.connections.get(index)?.hole(direction))
     }
-}
-
-/// The totals of a connection without payload.
-fn packets_only(packets: [u16; 2]) -> [Totals; 2] {
-    packets.map(|packets| Totals { packets: u64::from(packets), ..Totals::default() })
 }

@@ -37,6 +37,7 @@ mod segment;
 mod sequence;
 mod shared;
 mod stream_pool;
+mod timing;
 #[cfg(test)]
 mod tests;
 
@@ -48,6 +49,8 @@ pub use options::{AssemblerOptions, Overlap};
 pub use page::PAGE_BYTES;
 pub use sequence::Sequence;
 pub use shared::SharedStreamPool;
+
+use core::num::NonZeroU64;
 
 use crate::{Direction, End, FlowInfo, Nanos};
 
@@ -87,6 +90,13 @@ pub struct Totals {
     /// Retransmitted or overlapping segments whose bytes differ from those seen first. Only bytes that still wait for
     /// others can be compared: what was handed on is not kept.
     pub overlap_conflicts: u64,
+    /// Nanoseconds from the other end's step of the handshake to this one's: to the client from the SYN to the SYN-ACK, to the
+    /// server from the SYN-ACK to the segment that acknowledges it. None where one of them was not seen.
+    pub handshake: Option<NonZeroU64>,
+    /// How often the receiver closed its window.
+    pub window_stalls: u64,
+    /// Nanoseconds for which it was closed.
+    pub stalled: u64,
 }
 
 /// Makes a stream for each new connection; also the context that all streams of an assembler share.

@@ -144,7 +144,9 @@ impl<F: StreamFactory> Assembler<F> {
     /// A segment that belongs to the connection and is no RST.
     fn take(&mut self, factory: &mut F, index: u32, segment: &Segment, bytes: &[u8], timestamp: Nanos) {
         let mut payload = Payload::new(segment, bytes, timestamp);
+        let embryonic = self.pool.connections.get(index).is_some_and(|c| c.state == State::Embryonic);
         let Some((direction, start)) = self.note_header(index, segment, &mut payload) else { return };
+        self.note_time(index, direction, segment, embryonic && !segment.flags.syn(), timestamp);
         let Some(half) = self.pool.connections.get(index).map(|c| c.half(direction)) else { return };
         let mut run = Run::new(direction, half.next, timestamp);
         run.start = start;
@@ -188,7 +190,7 @@ impl<F: StreamFactory> Assembler<F> {
             self.pool.set_state(index, State::Open, self.now);
         }
         self.pool.touch(index, self.now);
-        if payload.wire_len() > 0 {
+        if !segment.flags.syn() || payload.wire_len() > 0 {
             self.pool.activate(index);
         }
         let connection = self.pool.connections.get_mut(index)?;

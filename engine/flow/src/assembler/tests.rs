@@ -8,6 +8,7 @@ mod oracle;
 mod order;
 mod shared;
 mod shuffle;
+mod timing;
 
 use std::fmt::Write as _;
 

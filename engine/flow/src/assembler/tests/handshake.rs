@@ -60,9 +60,9 @@ fn a_stray_syn_changes_nothing() {
 }
 
 #[test]
-fn a_syn_before_any_payload_reuses_the_tuple_at_once() {
+fn a_syn_on_an_embryonic_connection_reuses_the_tuple_at_once() {
     let mut bed = Bed::new();
-    bed.open();
+    bed.feed(&[c(S, 100, 0, "")]);
     assert_eq!(bed.feed(&[c(S, 9000, 0, "")]), ["reused", "new Syn", ">^"]);
 }
 
