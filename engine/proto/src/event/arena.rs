@@ -189,25 +189,48 @@ pub struct Event {
     end: u32,
 }
 
-/// Stream bytes that a plugin wants in a file (`tcp --dump`).
+/// What happens to a direction's stream, for its file (`tcp --dump`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// The next bytes; `first` when none went there before.
+    Bytes {
+        /// These are the direction's first bytes.
+        first: bool,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// So many bytes are missing; none: nobody knows how many.
+    Gap(Option<u64>),
+    /// Nothing more comes; `keep` unless the file isn't wanted after all.
+    End {
+        /// Whether the file is wanted.
+        keep: bool,
+    },
+}
+
+/// A piece of a stream that a plugin wants in a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Content<'a> {
     /// The connection.
     pub flow: FlowInfo,
     /// Which way the bytes go.
     pub direction: Direction,
-    /// These are the direction's first bytes.
-    pub first: bool,
-    /// The bytes.
-    pub bytes: &'a [u8],
+    /// What comes next.
+    pub piece: Piece<'a>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct ContentSpan {
     flow: FlowInfo,
     direction: Direction,
-    first: bool,
-    bytes: Span,
+    piece: PieceSpan,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum PieceSpan {
+    Bytes { first: bool, bytes: Span },
+    Gap(Option<u64>),
+    End { keep: bool },
 }
 
 /// Event records of one batch of a worker. Cleared, not freed, between batches.
@@ -281,8 +304,11 @@ impl Arena {
         self.content.iter().map(|c| Content {
             flow: c.flow,
             direction: c.direction,
-            first: c.first,
-            bytes: self.slice(c.bytes),
+            piece: match c.piece {
+                PieceSpan::Bytes { first, bytes } => Piece::Bytes { first, bytes: self.slice(bytes) },
+                PieceSpan::Gap(bytes) => Piece::Gap(bytes),
+                PieceSpan::End { keep } => Piece::End { keep },
+            },
         })
     }
 
@@ -372,9 +398,13 @@ impl Arena {
         Span { start, len: index(self.bytes.len()) - start }
     }
 
-    pub(super) fn push_content(&mut self, flow: FlowInfo, direction: Direction, first: bool, bytes: &[u8]) {
-        let bytes = self.copy(bytes);
-        self.content.push(ContentSpan { flow, direction, first, bytes });
+    pub(super) fn push_content(&mut self, flow: FlowInfo, direction: Direction, piece: Piece<'_>) {
+        let piece = match piece {
+            Piece::Bytes { first, bytes } => PieceSpan::Bytes { first, bytes: self.copy(bytes) },
+            Piece::Gap(bytes) => PieceSpan::Gap(bytes),
+            Piece::End { keep } => PieceSpan::End { keep },
+        };
+        self.content.push(ContentSpan { flow, direction, piece });
     }
 
     fn copy(&mut self, bytes: &[u8]) -> Span {
