@@ -350,14 +350,15 @@ impl Arena {
 
     /// Forgets everything and keeps the memory, unless a spike left far too much of it.
     pub fn clear(&mut self) {
-        const KEEP: usize = 4 << 20;
-        self.events.clear();
-        self.fields.clear();
-        self.content.clear();
-        self.bytes.clear();
-        if self.bytes.capacity() > KEEP {
-            self.bytes.shrink_to(KEEP);
+        fn clear<T>(vec: &mut Vec<T>) {
+            const KEEP: usize = 4 << 20;
+            vec.clear();
+            vec.shrink_to(KEEP / size_of::<T>().max(1));
         }
+        clear(&mut self.events);
+        clear(&mut self.fields);
+        clear(&mut self.content);
+        clear(&mut self.bytes);
     }
 
     /// Opens an event; fields are put until [`Arena::close`] ends it.

@@ -24,7 +24,7 @@ pub struct Connection {
 }
 
 enum State {
-    /// No plugin wants it, or it no longer matters.
+    /// It is over.
     Ignored,
     /// Given up: its bytes are counted, nothing else.
     Bypassed,
@@ -77,10 +77,6 @@ fn progress(next: Next) -> Next {
 }
 
 impl Connection {
-    pub(super) fn ignored() -> Self {
-        Self::with(State::Ignored)
-    }
-
     pub(super) fn claimed(plugin: u32) -> Self {
         Self::with(State::Claimed(plugin))
     }
