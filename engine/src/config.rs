@@ -80,12 +80,16 @@ pub struct Limits {
     pub max_kept: usize,
     /// Connections followed at once, all workers together.
     pub max_connections: usize,
+    /// Those of them with nothing but SYNs so far, all workers together.
+    pub max_embryonic: usize,
     /// Out-of-order pages per connection.
     pub max_pages_per_connection: usize,
     /// Out-of-order pages, all workers together.
     pub max_pages: usize,
     /// A connection without packets for so long is closed.
     pub idle_timeout: Duration,
+    /// A connection with nothing but SYNs for so long is closed.
+    pub embryonic_timeout: Duration,
     /// An exchange without a response for so long is given up.
     pub exchange_timeout: Duration,
 }
@@ -97,9 +101,11 @@ impl Default for Limits {
             max_message: 128 << 10,
             max_kept: 128 << 20,
             max_connections: 1 << 20,
+            max_embryonic: 64 << 10,
             max_pages_per_connection: 512,
             max_pages: 32 << 10,
             idle_timeout: Duration::from_secs(300),
+            embryonic_timeout: Duration::from_secs(20),
             exchange_timeout: Duration::from_secs(3600),
         }
     }

@@ -21,6 +21,11 @@ fn times(usual: u32) -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
 }
 
+/// Where generated tests that are the same in each run begin: `SNIFFX_SEED` in a long run of many rounds.
+fn seed() -> u64 {
+    std::env::var("SNIFFX_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0)
+}
+
 /// Keeps what every stream was told.
 #[derive(Default)]
 pub(super) struct Log {

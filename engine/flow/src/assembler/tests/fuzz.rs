@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{Bed, F, Log, MS, R, S, Seg, times};
+use super::{Bed, F, Log, MS, R, S, Seg, seed, times};
 use crate::Direction;
 use crate::Nanos;
 use crate::assembler::connection::State;
@@ -140,7 +140,7 @@ fn run(input: &[u8], options: AssemblerOptions) {
 
 #[test]
 fn any_operations() {
-    let mut state = 0x2545_f491_4f6c_dd1du64;
+    let mut state = (seed() + 1).wrapping_mul(0x2545_f491_4f6c_dd1d);
     let mut random = move || {
         state ^= state << 13;
         state ^= state >> 7;
