@@ -1,5 +1,9 @@
 //! The `tcp` plugin on captures of our own, through the real program: what is dumped is what was said.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test over files of its own making may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test over files of its own making may panic"
+)]
 
 mod pcap;
 

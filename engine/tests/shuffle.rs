@@ -2,7 +2,11 @@
 //!
 //! Real captures, of each flow that begins with a SYN; segments are shuffled within windows of up to 16, SYN, FIN and RST in place, and
 //! each keeps its own timestamp. Both orders go through the whole engine.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test over known files: what is not as expected shall stop it")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test over known files: what is not as expected shall stop it"
+)]
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
@@ -151,8 +155,14 @@ fn captures(folder: &Path) -> Vec<PathBuf> {
 /// Captures whose events depend on the order, and why. One that does not any more fails the test, too.
 const KNOWN: &[(&str, &str)] = &[
     ("mysql/arkime__no-syn-ack.pcap", "without a SYN-ACK the server's stream begins with what comes first"),
-    ("mysql/zeek__mysql8-navicat-login-failed.pcap", "each segment is captured twice, 5 µs apart: the first sight tells the time"),
-    ("redis/zeek__attr.pcap", "the server answers before it acknowledges the request: no number tells which was first"),
+    (
+        "mysql/zeek__mysql8-navicat-login-failed.pcap",
+        "each segment is captured twice, 5 µs apart: the first sight tells the time",
+    ),
+    (
+        "redis/zeek__attr.pcap",
+        "the server answers before it acknowledges the request: no number tells which was first",
+    ),
 ];
 
 #[test]
@@ -165,7 +175,9 @@ fn events_do_not_depend_on_the_order_of_segments() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("shuffled.pcap");
     let (mut compared, mut moved, mut differ) = (0, 0, Vec::new());
-    for (sub, plugin) in [("mysql", "mysql"), ("redis", "redis"), ("http1", "http"), ("postgresql", "postgresql")] {
+    for (sub, plugin) in
+        [("mysql", "mysql"), ("redis", "redis"), ("http1", "http"), ("postgresql", "postgresql")]
+    {
         if builtin(plugin).is_none() {
             println!("skipped: there is no plugin '{plugin}'");
             continue;

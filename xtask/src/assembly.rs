@@ -95,12 +95,24 @@ struct Load {
 
 const LOADS: [Load; 7] = [
     Load { name: "in order, 1,000 connections", clients: 1000, swapped: 0, lost: 0, batched: false },
-    Load { name: "in order, 1,000 connections, in batches", clients: 1000, swapped: 0, lost: 0, batched: true },
+    Load {
+        name: "in order, 1,000 connections, in batches",
+        clients: 1000,
+        swapped: 0,
+        lost: 0,
+        batched: true,
+    },
     Load { name: "1 % reordered", clients: 1000, swapped: 10, lost: 0, batched: false },
     Load { name: "10 % reordered", clients: 1000, swapped: 100, lost: 0, batched: false },
     Load { name: "1 % lost", clients: 1000, swapped: 0, lost: 10, batched: false },
     Load { name: "in order, 100,000 at random", clients: 100_000, swapped: 0, lost: 0, batched: false },
-    Load { name: "in order, 100,000 at random, in batches", clients: 100_000, swapped: 0, lost: 0, batched: true },
+    Load {
+        name: "in order, 100,000 at random, in batches",
+        clients: 100_000,
+        swapped: 0,
+        lost: 0,
+        batched: true,
+    },
 ];
 
 struct Bed {
@@ -112,7 +124,11 @@ struct Bed {
 impl Bed {
     fn new() -> Self {
         let options = AssemblerOptions { max_embryonic: None, ..AssemblerOptions::default() };
-        Self { hasher: FlowHasher::with_seed(3), assembler: Assembler::new(options), now: Nanos::new(1000, 0) }
+        Self {
+            hasher: FlowHasher::with_seed(3),
+            assembler: Assembler::new(options),
+            now: Nanos::new(1000, 0),
+        }
     }
 
     fn feed(&mut self, template: &Template) {
@@ -266,6 +282,8 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
     let life = median(rounds, lives)?;
     println!("a connection of six segments, set up and torn down: {life:.0} ns, {:.0} a second", 1e9 / life);
     let [embryonic, idle] = memory();
-    println!("memory of a connection: {embryonic} bytes embryonic, {idle} with payload, without the host's part");
+    println!(
+        "memory of a connection: {embryonic} bytes embryonic, {idle} with payload, without the host's part"
+    );
     Ok(())
 }

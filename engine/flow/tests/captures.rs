@@ -239,8 +239,23 @@ const KNOWN: &[(&str, &[&str])] = &[
 
 /// Folders of captures that have a reference.
 const FOLDERS: &[&str] = &[
-    "reassembly", "link", "nasty", "mysql", "postgresql", "redis", "mongodb", "memcached", "tds", "cassandra", "kafka", "amqp", "dns",
-    "http1", "http2", "tls", "other",
+    "reassembly",
+    "link",
+    "nasty",
+    "mysql",
+    "postgresql",
+    "redis",
+    "mongodb",
+    "memcached",
+    "tds",
+    "cassandra",
+    "kafka",
+    "amqp",
+    "dns",
+    "http1",
+    "http2",
+    "tls",
+    "other",
 ];
 
 #[test]

@@ -1,9 +1,5 @@
 //! What a connection costs, counted by the allocator: embryonic, idle with a decoder, and what is left after a spike.
-#![expect(
-    unsafe_code,
-    clippy::unwrap_used,
-    reason = "a counting allocator has to be an allocator; a test"
-)]
+#![expect(unsafe_code, clippy::unwrap_used, reason = "a counting allocator has to be an allocator; a test")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
@@ -75,7 +71,10 @@ impl Bed {
         let plugins = Arc::new([ActivePlugin { plugin, matches: Box::new(|_| true) }]);
         Self {
             hasher: FlowHasher::with_seed(5),
-            assembler: Assembler::new(AssemblerOptions { max_embryonic: None, ..AssemblerOptions::default() }),
+            assembler: Assembler::new(AssemblerOptions {
+                max_embryonic: None,
+                ..AssemblerOptions::default()
+            }),
             host: Host::new(plugins, arena(), 128 << 10),
             now: Nanos::new(1000, 0),
         }
@@ -168,9 +167,9 @@ fn spike(plugin: &str) {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "figures for whoever asks for them")]
 fn connections_are_small_and_give_their_memory_back() {
-    let decoders = [("tcp", size_of::<Decoder>()), ("mysql", size_of::<Decoder>() + size_of::<MysqlDecoder>())];
+    let decoders =
+        [("tcp", size_of::<Decoder>()), ("mysql", size_of::<Decoder>() + size_of::<MysqlDecoder>())];
     for (plugin, decoder) in decoders {
         let mut bed = Bed::new(plugin);
         // What a worker has anyway, and some connections that stay.
@@ -182,7 +181,9 @@ fn connections_are_small_and_give_their_memory_back() {
         let embryonic = bed.each(before);
         bed.greetings();
         let idle = bed.each(before);
-        println!("{plugin}: {embryonic} bytes embryonic, {idle} idle, {decoder} of them the decoder's own state");
+        println!(
+            "{plugin}: {embryonic} bytes embryonic, {idle} idle, {decoder} of them the decoder's own state"
+        );
         assert!(embryonic <= 192, "{plugin}: {embryonic} bytes");
         assert!(idle - decoder <= 512, "{plugin}: {idle} bytes idle, {decoder} of them the decoder");
         assert_eq!(bed.assembler.counters().embryonic, 1);

@@ -53,7 +53,11 @@ pub(super) fn admit<S>(connection: &Connection<S>, segment: &Segment, payload: &
         let admission = admit_syn(connection.state, own, peer, segment, payload);
         // What is under way is not given up for a single SYN.
         let under_way = connection.state == State::Open && connection.active != NONE;
-        return if admission == Admission::Reuse && under_way && payload.is_empty() { Admission::Doubt } else { admission };
+        return if admission == Admission::Reuse && under_way && payload.is_empty() {
+            Admission::Doubt
+        } else {
+            admission
+        };
     }
     if connection.state != State::Closed {
         return Admission::Take;
@@ -70,8 +74,7 @@ fn admit_syn(
     payload: &[u8],
 ) -> Admission {
     // The number of a SYN that was seen, or that must have been before the first byte: another sight of it.
-    let same = own.known()
-        && (own.initial == segment.seq || own.opened_with(segment.seq, payload.len()));
+    let same = own.known() && (own.initial == segment.seq || own.opened_with(segment.seq, payload.len()));
     if state == State::Closed {
         return if same { Admission::Straggler } else { Admission::Reuse };
     }

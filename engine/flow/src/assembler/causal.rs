@@ -34,21 +34,14 @@ impl Reached {
 impl<F: StreamFactory> Assembler<F> {
     /// Takes in what may be handed on of both half-streams: what follows without a gap, up to the goals also over gaps. What
     /// stands in the way of a goal because it waits for the other direction makes that one go on first.
-    pub(super) fn release(
-        &mut self,
-        index: u32,
-        runs: &mut [Run<'_>; 2],
-        mut goals: [Option<Sequence>; 2],
-    ) {
+    pub(super) fn release(&mut self, index: u32, runs: &mut [Run<'_>; 2], mut goals: [Option<Sequence>; 2]) {
         if self.pool.connections.get(index).is_none_or(|c| c.holes == [NONE; 2]) {
             return;
         }
         loop {
             let ([one, other], [goal, other_goal]) = (&mut *runs, goals);
             let moved = self.extend(index, one, other, goal);
-            if !self.extend(index, other, one, other_goal)
-                && !moved
-                && !self.unblock(index, runs, &mut goals)
+            if !self.extend(index, other, one, other_goal) && !moved && !self.unblock(index, runs, &mut goals)
             {
                 return;
             }
@@ -56,12 +49,7 @@ impl<F: StreamFactory> Assembler<F> {
     }
 
     /// Like [`Self::release`], and nobody waits any more for what the goals name.
-    pub(super) fn give_up(
-        &mut self,
-        index: u32,
-        runs: &mut [Run<'_>; 2],
-        goals: [Option<Sequence>; 2],
-    ) {
+    pub(super) fn give_up(&mut self, index: u32, runs: &mut [Run<'_>; 2], goals: [Option<Sequence>; 2]) {
         self.release(index, runs, goals);
         let mut waived = false;
         for (run, goal) in runs.iter().zip(goals) {
@@ -107,9 +95,13 @@ impl<F: StreamFactory> Assembler<F> {
     fn unblock(&mut self, index: u32, runs: &[Run<'_>; 2], goals: &mut [Option<Sequence>; 2]) -> bool {
         let [one, other] = runs;
         let [goal, other_goal] = *goals;
-        for (at, run, goal, peer, peer_goal) in [(0, one, goal, other, other_goal), (1, other, other_goal, one, goal)] {
+        for (at, run, goal, peer, peer_goal) in
+            [(0, one, goal, other, other_goal), (1, other, other_goal, one, goal)]
+        {
             let short = goal.is_some_and(|goal| run.to.difference(goal) > 0);
-            let Some(hole) = self.hole_of(index, run.direction).filter(|_| short && !run.end) else { continue };
+            let Some(hole) = self.hole_of(index, run.direction).filter(|_| short && !run.end) else {
+                continue;
+            };
             let Some(after) = hole.waits_for(&self.pages, run.to) else { continue };
             if self.reached(index, peer).covers(Some(after)) {
                 continue;

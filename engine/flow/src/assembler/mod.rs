@@ -37,9 +37,9 @@ mod segment;
 mod sequence;
 mod shared;
 mod stream_pool;
-mod timing;
 #[cfg(test)]
 mod tests;
+mod timing;
 
 pub use assembler::Assembler;
 pub use chunks::Chunks;

@@ -38,7 +38,8 @@ impl<F: StreamFactory> Assembler<F> {
             }
             return;
         }
-        let answered = connection.answered.filter(|_| opens && direction == Direction::ToServer && flags.ack());
+        let answered =
+            connection.answered.filter(|_| opens && direction == Direction::ToServer && flags.ack());
         let shut = of_mut(&mut connection.halves, direction).shut(segment.window == 0);
         let at = connection.active;
         let Some(active) = self.pool.actives.get_mut(at) else { return };

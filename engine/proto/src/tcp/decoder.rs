@@ -40,9 +40,11 @@ impl TcpDecoder {
         };
         // In pieces that are not cut: every byte is shown.
         for piece in bytes.chunks(room.max(1)) {
-            let event = out
-                .event(ABOUT.name, Kind::Message, now)
-                .text(Key::TCP_DIRECTION, way(direction).as_bytes(), Sensitivity::Public);
+            let event = out.event(ABOUT.name, Kind::Message, now).text(
+                Key::TCP_DIRECTION,
+                way(direction).as_bytes(),
+                Sensitivity::Public,
+            );
             match form {
                 Form::Text => event.text(Key::TCP_CONTENT, piece, Sensitivity::Literal),
                 Form::Hex => event.written(Key::TCP_CONTENT, Hex(piece), Sensitivity::Literal),

@@ -169,7 +169,8 @@ fn numbers_that_wait_for_each_other_end_the_wait() {
 
 #[test]
 fn what_is_held_back_counts_as_pages() {
-    let options = AssemblerOptions { max_buffered_pages_per_connection: Some(2), ..AssemblerOptions::default() };
+    let options =
+        AssemblerOptions { max_buffered_pages_per_connection: Some(2), ..AssemblerOptions::default() };
     let mut bed = Bed::with(options);
     bed.open();
     assert_eq!(bed.feed(&[s(A, 501, 111, "a"), s(A | P, 502, 111, "b")]), NOTHING);
@@ -189,7 +190,11 @@ fn an_acknowledgement_beyond_every_window_holds_nothing_back() {
 fn waiting_is_right_across_the_wrap() {
     let mut bed = Bed::new();
     let (first, answer) = (u32::MAX - 1, u32::MAX);
-    bed.feed(&[c(super::S, first - 1, 0, ""), s(super::S | A, answer - 1, first, ""), c(A, first, answer, "")]);
+    bed.feed(&[
+        c(super::S, first - 1, 0, ""),
+        s(super::S | A, answer - 1, first, ""),
+        c(A, first, answer, ""),
+    ]);
     assert_eq!(bed.feed(&[s(A, answer, first.wrapping_add(4), "yes")]), NOTHING);
     assert_eq!(bed.feed(&[c(A, first, answer, "ping")]), [">ping <yes"]);
 }

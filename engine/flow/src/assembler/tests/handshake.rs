@@ -82,7 +82,10 @@ fn urgent_data_stays_in_the_stream() {
     const URG: u8 = 0x20;
     let mut bed = Bed::new();
     bed.open();
-    assert_eq!(bed.feed(&[c(A, 101, 501, "ab"), c(A | URG, 103, 501, "!c"), c(A, 105, 501, "d")]), [">ab", ">!c", ">d"]);
+    assert_eq!(
+        bed.feed(&[c(A, 101, 501, "ab"), c(A | URG, 103, 501, "!c"), c(A, 105, 501, "d")]),
+        [">ab", ">!c", ">d"]
+    );
     assert_eq!(bed.feed(&[c(A | URG, 107, 501, "f"), c(A | URG, 106, 501, "e")]), [">e >f"]);
 }
 

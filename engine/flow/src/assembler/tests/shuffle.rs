@@ -58,7 +58,8 @@ fn conversation(turns: &[Turn], fins: [bool; 2]) -> Vec<Sent> {
         for earlier in &mut acks[own][..read] {
             *earlier = ack;
         }
-        let bytes = (sent[own]..).take(usize::from(len)).map(|at| (at % 251) as u8 ^ u8::from(client)).collect();
+        let bytes =
+            (sent[own]..).take(usize::from(len)).map(|at| (at % 251) as u8 ^ u8::from(client)).collect();
         segments.push(Sent { own, at: sent[own], ack, bytes, fin: false });
         sent[own] += u32::from(len);
     }
