@@ -21,7 +21,11 @@ pub(crate) struct Soak {
 }
 
 impl Soak {
-    #[expect(clippy::print_stdout, reason = "the report")]
+    #[expect(
+        clippy::print_stdout,
+        clippy::disallowed_methods,
+        reason = "the report; minutes of the user, not of packets"
+    )]
     pub(crate) fn run(&self) -> Result<()> {
         let end = Instant::now() + Duration::from_mins(self.minutes);
         let (mut done, mut round) = (0, 0u64);
