@@ -17,7 +17,7 @@ use std::time::Duration;
 use sniff_x_capture::{Batch, open_file};
 use sniff_x_engine::{Config, Control, Format, Input, Limits, Output, run};
 use sniff_x_flow::Nanos;
-use sniff_x_flow::packet::{FlowHasher, Parsed, TcpFlags, parse};
+use sniff_x_flow::packet::{FlowHasher, ParseOptions, Parsed, TcpFlags, parse};
 use sniff_x_proto::event::KeyTable;
 use sniff_x_proto::{Options, builtin};
 
@@ -127,6 +127,7 @@ fn events(path: &Path, plugin: &str) -> Vec<String> {
         plugins: vec![plugin],
         keys: KeyTable::default(),
         filter: None,
+        parse: ParseOptions::default(),
         threads: 1,
         output: Output { format: Format::Json, to: Box::new(out.clone()), count: None },
         write: None,
@@ -152,13 +153,17 @@ fn captures(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// Captured twice: which sight is the first one, and so the time, depends on the order.
+const TWICE: &str = "each segment is captured twice, at two times: the first sight tells the time";
+
 /// Captures whose events depend on the order, and why. One that does not any more fails the test, too.
 const KNOWN: &[(&str, &str)] = &[
     ("mysql/arkime__no-syn-ack.pcap", "without a SYN-ACK the server's stream begins with what comes first"),
-    (
-        "mysql/zeek__mysql8-navicat-login-failed.pcap",
-        "each segment is captured twice, 5 µs apart: the first sight tells the time",
-    ),
+    ("mysql/zeek__mysql8-navicat-login-failed.pcap", TWICE),
+    ("http1/arkime__http-post-upload.pcap", TWICE),
+    ("http1/zeek__ctu-62604-80.pcap", TWICE),
+    ("http1/zeek__m57-long-49583-80.pcap", TWICE),
+    ("http1/zeek__vnd.ms-cab-compressed-multi-conn.pcap", TWICE),
     (
         "redis/zeek__attr.pcap",
         "the server answers before it acknowledges the request: no number tells which was first",
