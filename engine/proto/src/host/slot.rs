@@ -34,6 +34,15 @@ impl Slot {
         Self(Kind::Probing(candidates))
     }
 
+    /// Bytes that are kept of the connection now: unfinished messages, and what the decoder holds.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        match &self.0 {
+            Kind::Under(connection) => connection.kept(),
+            _ => 0,
+        }
+    }
+
     /// The connection, made if there is none yet. None when nobody wants it.
     fn connection(&mut self) -> Option<&mut Connection> {
         let made = match self.0 {
