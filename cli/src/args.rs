@@ -145,6 +145,9 @@ fn limits() -> Vec<Arg> {
         value("max-connections", "N", "Connections followed at once; the oldest go first")
             .value_parser(positive)
             .default_value(default.max_connections.to_string()),
+        value("max-embryonic", "N", "Connections with nothing but SYNs so far; the oldest go first")
+            .value_parser(positive)
+            .default_value(default.max_embryonic.to_string()),
         value("max-pages-per-connection", "N", "Out-of-order pages of one connection")
             .value_parser(positive)
             .default_value(default.max_pages_per_connection.to_string()),
@@ -180,6 +183,9 @@ fn limits() -> Vec<Arg> {
             "Give up a datagram in fragments that is not whole after so long [default: 30, IPv6: 60]",
         )
         .value_parser(seconds),
+        value("embryonic-timeout", "SECS", "Close a connection that had nothing but SYNs for so long")
+            .value_parser(seconds)
+            .default_value(default.embryonic_timeout.as_secs().to_string()),
         value("exchange-timeout", "SECS", "Give up a request that had no response for so long")
             .value_parser(seconds)
             .default_value(default.exchange_timeout.as_secs().to_string()),

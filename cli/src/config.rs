@@ -225,6 +225,7 @@ fn limits(matches: &ArgMatches) -> Limits {
         max_message: number(matches, "max-message", default.max_message),
         max_kept: default.max_kept,
         max_connections: number(matches, "max-connections", default.max_connections),
+        max_embryonic: number(matches, "max-embryonic", default.max_embryonic),
         max_pages_per_connection: number(
             matches,
             "max-pages-per-connection",
@@ -237,6 +238,7 @@ fn limits(matches: &ArgMatches) -> Limits {
         max_fragmented: number(matches, "max-fragmented", default.max_fragmented),
         max_fragment_pages: number(matches, "max-fragment-pages", default.max_fragment_pages),
         fragment_timeout: matches.get_one("fragment-timeout").copied(),
+        embryonic_timeout: time("embryonic-timeout", default.embryonic_timeout),
         exchange_timeout: time("exchange-timeout", default.exchange_timeout),
     }
 }

@@ -80,6 +80,8 @@ pub struct Limits {
     pub max_kept: usize,
     /// Connections followed at once, all workers together.
     pub max_connections: usize,
+    /// Those of them with nothing but SYNs so far, all workers together.
+    pub max_embryonic: usize,
     /// Out-of-order pages per connection.
     pub max_pages_per_connection: usize,
     /// Out-of-order pages, all workers together.
@@ -96,6 +98,8 @@ pub struct Limits {
     pub max_fragment_pages: usize,
     /// How long a fragment waits for the others of its datagram; none is 30 s for IPv4 and 60 s for IPv6.
     pub fragment_timeout: Option<Duration>,
+    /// A connection with nothing but SYNs for so long is closed.
+    pub embryonic_timeout: Duration,
     /// An exchange without a response for so long is given up.
     pub exchange_timeout: Duration,
 }
@@ -107,6 +111,7 @@ impl Default for Limits {
             max_message: 128 << 10,
             max_kept: 128 << 20,
             max_connections: 1 << 20,
+            max_embryonic: 64 << 10,
             max_pages_per_connection: 512,
             max_pages: 32 << 10,
             idle_timeout: Duration::from_secs(300),
@@ -115,6 +120,7 @@ impl Default for Limits {
             max_fragmented: 4096,
             max_fragment_pages: 4096,
             fragment_timeout: None,
+            embryonic_timeout: Duration::from_secs(20),
             exchange_timeout: Duration::from_secs(3600),
         }
     }

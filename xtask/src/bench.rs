@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use nix::time::{ClockId, clock_gettime};
 use sniff_x_capture::{Batch, Lease, open_file};
 use sniff_x_engine::sink::json;
@@ -23,9 +23,19 @@ use sniff_x_proto::event::{Arena, KeyTable};
 use sniff_x_proto::host::{ActivePlugin, Host};
 use sniff_x_proto::{Options, builtin};
 
+/// The two benches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    Stages,
+    Assembly,
+}
+
 /// What to measure.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Bench {
+    /// What: the stages of the data path on a capture, or the assembler on segments of its own
+    #[arg(value_enum, default_value_t = What::Stages)]
+    what: What,
     /// The capture; without it a MySQL capture of a million frames is generated
     #[arg(long)]
     read: Option<PathBuf>,
@@ -53,6 +63,9 @@ impl Bench {
     pub(crate) fn run(&self) -> Result<()> {
         if cfg!(debug_assertions) {
             return self.run_optimised();
+        }
+        if self.what == What::Assembly {
+            return crate::assembly::run(self.rounds.max(1));
         }
         let folder = tempfile::tempdir()?;
         let file = match &self.read {
@@ -83,6 +96,7 @@ impl Bench {
     fn run_optimised(&self) -> Result<()> {
         let mut command = Command::new("cargo");
         command.args(["run", "--release", "--quiet", "--package", "xtask", "--", "bench"]);
+        command.arg(if self.what == What::Assembly { "assembly" } else { "stages" });
         command.args(["--plugin", &self.plugin, "--rounds", &self.rounds.to_string()]);
         if let Some(file) = &self.read {
             command.arg("--read").arg(file);
@@ -127,7 +141,7 @@ fn peak_memory() -> Option<String> {
     Some(line.trim_start_matches("VmHWM:").trim().to_owned())
 }
 
-fn cpu_time() -> Result<Duration> {
+pub(crate) fn cpu_time() -> Result<Duration> {
     Ok(Duration::from(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?))
 }
 
@@ -168,7 +182,7 @@ fn packets(file: &Path, _: &str) -> Result<u64> {
 }
 
 /// Takes bytes and does nothing with them.
-struct Nothing;
+pub(crate) struct Nothing;
 
 impl StreamFactory for Nothing {
     type Stream = Self;

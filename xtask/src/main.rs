@@ -1,9 +1,11 @@
 //! Developer tasks: `cargo xtask TASK`, one module each.
 
+mod assembly;
 mod bench;
 mod build_ebpf;
 mod fuzz;
 mod generate;
+mod soak;
 
 use anyhow::Result;
 use clap::Parser;
@@ -19,6 +21,8 @@ enum Task {
     Fuzz(fuzz::Fuzz),
     /// Write a MySQL capture of any size
     Generate(generate::Generate),
+    /// Run the assembler's generated tests for long
+    Soak(soak::Soak),
 }
 
 fn main() -> Result<()> {
@@ -27,5 +31,6 @@ fn main() -> Result<()> {
         Task::BuildEbpf(build) => build.run(),
         Task::Fuzz(fuzz) => fuzz.run(),
         Task::Generate(generate) => generate.run(),
+        Task::Soak(soak) => soak.run(),
     }
 }

@@ -10,7 +10,7 @@ use sniff_x_flow::{Direction, End, Endpoint, FlowInfo, FlowKey, Nanos, OrientedB
 
 use crate::Plugin;
 use crate::event::{Arena, Event, KeyTable, Status, Suffix, ValueRef};
-use crate::host::{ActivePlugin, Connection, Host, HostCounters};
+use crate::host::{ActivePlugin, Host, HostCounters, Slot};
 
 /// One step of a conversation.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub enum Step {
 pub struct Replay {
     host: Host,
     flow: FlowInfo,
-    connection: Connection,
+    connection: Slot,
     totals: [Totals; 2],
     now: Nanos,
     lines: Vec<String>,

@@ -35,6 +35,7 @@ pub use summary::Summary;
 pub use worker::WorkerCounters;
 
 use crate::config::{Backend, Config, Control, Input};
+use crate::sink::dump;
 use crate::sink::pcapng::PcapngWriter;
 use batch::{BatchReceiver, WorkerQueue, worker_queue};
 use clock::Stopwatch;
@@ -92,7 +93,7 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
     let rules = RuleSet { filter: config.filter, rules };
     let live = matches!(config.input, Input::Live { .. });
     if let Some(folder) = &config.dump {
-        std::fs::create_dir_all(folder).map_err(|error| EngineError::File { path: folder.clone(), error })?;
+        dump::prepare(folder).map_err(|error| EngineError::File { path: folder.clone(), error })?;
     }
     let threads = config.threads.max(1);
     let decodes = !plugins.is_empty();

@@ -50,7 +50,9 @@ impl WorkerPlan {
             max_buffered_pages_per_connection: Some(self.limits.max_pages_per_connection),
             max_buffered_pages_total: Some(share(self.limits.max_pages)),
             max_connections: Some(share(self.limits.max_connections)),
+            max_embryonic: Some(share(self.limits.max_embryonic)),
             idle_timeout: Some(self.limits.idle_timeout),
+            embryonic_timeout: Some(self.limits.embryonic_timeout),
             first_serial: index as u64,
             serial_step: self.workers as u64,
             ..AssemblerOptions::default()

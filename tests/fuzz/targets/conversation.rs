@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sniff_x_flow::{Direction, End, Nanos};
 use sniff_x_proto::Plugin;
-use sniff_x_proto::event::{Content, Key, ValueRef};
+use sniff_x_proto::event::{Content, Key, Piece, ValueRef};
 use sniff_x_proto::host::Host;
 use sniff_x_proto::replay::{Replay, Step};
 
@@ -175,8 +175,9 @@ fn look(host: &Host, start: Nanos, now: Nanos, signal: &mut Signal) {
     }
 }
 
-fn take(content: &mut [Vec<u8>; 2], piece: &Content<'_>) {
-    let all = &mut content[piece.direction.index()];
-    assert_eq!(piece.first, all.is_empty(), "the first piece, and only it, says so");
-    all.extend_from_slice(piece.bytes);
+fn take(content: &mut [Vec<u8>; 2], content_of: &Content<'_>) {
+    let Piece::Bytes { first, bytes } = content_of.piece else { return };
+    let all = &mut content[content_of.direction.index()];
+    assert_eq!(first, all.is_empty(), "the first piece, and only it, says so");
+    all.extend_from_slice(bytes);
 }

@@ -2,6 +2,7 @@
 
 use super::connection::{Connection, State};
 use super::half_stream::HalfStream;
+use super::pool::NONE;
 use crate::packet::{Segment, TcpFlags};
 
 /// A straggler is not further than this from where its connection ended; payload beyond it is another connection's.
@@ -14,6 +15,8 @@ pub(super) enum Admission {
     Take,
     /// It begins another connection on the same tuple.
     Reuse,
+    /// It would, if somebody went on from it.
+    Doubt,
     /// It comes after the end.
     Straggler,
     /// No receiver would take it.
@@ -47,7 +50,14 @@ pub(super) fn admit<S>(connection: &Connection<S>, segment: &Segment, payload: &
         };
     }
     if segment.flags.syn() {
-        return admit_syn(connection.state, own, peer, segment);
+        let admission = admit_syn(connection.state, own, peer, segment, payload);
+        // What is under way is not given up for a single SYN.
+        let under_way = connection.state == State::Open && connection.active != NONE;
+        return if admission == Admission::Reuse && under_way && payload.is_empty() {
+            Admission::Doubt
+        } else {
+            admission
+        };
     }
     if connection.state != State::Closed {
         return Admission::Take;
@@ -56,9 +66,15 @@ pub(super) fn admit<S>(connection: &Connection<S>, segment: &Segment, payload: &
     if far && opens(segment, payload) { Admission::Reuse } else { Admission::Straggler }
 }
 
-fn admit_syn(state: State, own: HalfStream, peer: HalfStream, segment: &Segment) -> Admission {
+fn admit_syn(
+    state: State,
+    own: HalfStream,
+    peer: HalfStream,
+    segment: &Segment,
+    payload: &[u8],
+) -> Admission {
     // The number of a SYN that was seen, or that must have been before the first byte: another sight of it.
-    let same = own.known() && own.initial == segment.seq;
+    let same = own.known() && (own.initial == segment.seq || own.opened_with(segment.seq, payload.len()));
     if state == State::Closed {
         return if same { Admission::Straggler } else { Admission::Reuse };
     }

@@ -126,6 +126,7 @@ impl<F: StreamFactory> Assembler<F> {
             || !no_holes
             || segment.flags.any(UNUSUAL)
             || segment.packet.missing != 0
+            || segment.window == 0
             || segment.seq != own.next
             || !own.plain(payload)
             || (segment.flags.ack() && peer.known() && peer.next.difference(segment.ack) > 0)

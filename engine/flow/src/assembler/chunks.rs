@@ -1,5 +1,6 @@
 //! The chunks of one `reassembled` call: bytes where they lie, in the segment or in pages.
 
+use super::causal::Reached;
 use super::hole::{Hole, Pages};
 use super::pool::NONE;
 use super::{Reassembly, Sequence};
@@ -29,7 +30,7 @@ impl<'a> Chunks<'a> {
         Self(Kind::One(Some(chunk)))
     }
 
-    /// Two runs, one behind the other.
+    /// Two runs, the first before the second, as far as what they acknowledge allows.
     pub(super) fn runs(runs: [Run<'a>; 2], pages: &'a Pages) -> Self {
         Self(Kind::Runs { runs, pages })
     }
@@ -43,7 +44,17 @@ impl<'a> Iterator for Chunks<'a> {
         match &mut self.0 {
             Kind::One(chunk) => chunk.take(),
             Kind::Slice(chunks) => chunks.next().copied(),
-            Kind::Runs { runs: [first, second], pages } => first.next(pages).or_else(|| second.next(pages)),
+            Kind::Runs { runs: [first, second], pages } => {
+                if first.is_ready(second, pages) {
+                    first.next(pages, second)
+                } else if second.is_ready(first, pages) {
+                    second.next(pages, first)
+                } else {
+                    // Each waits for the other. What is missing is told first; what is left then has no causal order.
+                    let gap = first.next_gap(pages).or_else(|| second.next_gap(pages));
+                    gap.or_else(|| first.next(pages, second))
+                }
+            }
         }
     }
 }
@@ -73,6 +84,8 @@ pub(super) struct Run<'a> {
     pub(super) start: bool,
     /// The FIN or RST stands behind it.
     pub(super) end: bool,
+    /// What that has to come after in the other direction.
+    end_after: Option<Sequence>,
 }
 
 impl<'a> Run<'a> {
@@ -92,6 +105,7 @@ impl<'a> Run<'a> {
             joined: false,
             start: false,
             end: false,
+            end_after: None,
         }
     }
 
@@ -113,16 +127,35 @@ impl<'a> Run<'a> {
         self.to = self.from.add(self.payload_len).add(cut);
     }
 
-    /// Goes on to `target` at least, gaps and all, and takes in every page of the hole that follows without a gap. Never
-    /// goes beyond a FIN.
-    pub(super) fn extend(&mut self, hole: &mut Hole, pages: &mut Pages, target: Sequence) {
-        let from = self.from;
+    /// Takes in every page of the hole that follows without a gap and comes after what is seen of the other direction, which
+    /// `peer` tells; up to `goal` also over gaps. Never goes beyond a FIN. Gives whether there is more now.
+    pub(super) fn extend(
+        &mut self,
+        hole: &mut Hole,
+        pages: &mut Pages,
+        goal: Option<Sequence>,
+        peer: Reached,
+    ) -> bool {
+        let (from, before) = (self.from, (self.to, self.end, self.pages));
         let offset = |seq: Sequence| from.distance(seq);
         let fin = hole.fin.map_or(u32::MAX, offset);
-        let mut reach = offset(self.to).max(offset(target)).min(fin);
-        while let Some(page) = pages.get_mut(hole.head) {
-            let start = offset(page.seq);
-            if start > reach || start >= fin {
+        let goal = goal.filter(|&goal| from.difference(goal) > 0).map_or(0, offset);
+        let mut reach = offset(self.to).min(fin);
+        loop {
+            let page = pages.get_mut(hole.head).filter(|page| offset(page.seq) < fin);
+            let start = page.as_ref().map_or(fin, |page| offset(page.seq));
+            if start > reach {
+                let target = goal.min(start);
+                // One number with nothing behind it: more likely a FIN that was not seen than a byte.
+                if target <= reach || (start == u32::MAX && target - reach == 1) {
+                    break;
+                }
+                reach = target;
+                continue;
+            }
+            let Some(page) = page else { break };
+            // What was overlapped by bytes that are on their way goes with them.
+            if start == reach && !peer.covers(page.after) {
                 break;
             }
             page.len = page.len.min(fin - start);
@@ -138,7 +171,10 @@ impl<'a> Run<'a> {
             self.pages += 1;
         }
         self.to = from.add(reach);
-        self.end |= reach == fin;
+        if reach == fin && !self.end && peer.covers(hole.fin_after) {
+            (self.end, self.end_after) = (true, hole.fin_after);
+        }
+        before != (self.to, self.end, self.pages)
     }
 
     /// Gives the pages back.
@@ -149,7 +185,37 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn next(&mut self, pages: &'a Pages) -> Option<Reassembly<'a>> {
+    /// What the next chunk has to come after in the other direction.
+    fn after(&self, pages: &Pages) -> Option<Sequence> {
+        match pages.get(self.head) {
+            Some(page) if self.payload.is_empty() || page.seq == self.from => page.after,
+            None if self.from == self.to && self.end => self.end_after,
+            _ => None,
+        }
+    }
+
+    /// Whether there is a next chunk that may come before all that is left of `other`.
+    fn is_ready(&self, other: &Self, pages: &Pages) -> bool {
+        !self.is_empty() && (other.is_empty() || other.is_past(self.after(pages)))
+    }
+
+    fn is_past(&self, after: Option<Sequence>) -> bool {
+        after.is_none_or(|after| after.difference(self.from) >= 0)
+    }
+
+    /// The gap before the next bytes, alone.
+    fn next_gap(&mut self, pages: &'a Pages) -> Option<Reassembly<'a>> {
+        let page = pages.get(self.head).filter(|page| self.payload.is_empty() && page.seq != self.from)?;
+        if self.joined {
+            return Some(self.chunk(&[], 0, self.seen));
+        }
+        let gap = self.from.distance(page.seq);
+        self.from = page.seq;
+        Some(self.chunk(&[], gap, self.seen))
+    }
+
+    /// The next chunk; `other` tells whether the FIN may be told with it.
+    fn next(&mut self, pages: &'a Pages, other: &Self) -> Option<Reassembly<'a>> {
         if self.is_empty() {
             return None;
         }
@@ -157,10 +223,7 @@ impl<'a> Run<'a> {
         let gap_first = page.map_or(self.from != self.to, |page| page.seq != self.from);
         if self.joined && self.payload.is_empty() && gap_first {
             // Two gaps: one of unknown size, then one of known size.
-            self.joined = false;
-            let start = core::mem::take(&mut self.start);
-            let (direction, seen) = (self.direction, self.seen);
-            return Some(Reassembly { direction, bytes: &[], skip: -1, start, end: false, seen });
+            return Some(self.chunk(&[], 0, self.seen));
         }
         let until = page.map_or(usize::MAX, |page| self.from.distance(page.seq) as usize);
         let (bytes, gap, seen) = if !self.payload.is_empty() && until > 0 {
@@ -175,15 +238,24 @@ impl<'a> Run<'a> {
         } else {
             (&[][..], self.from.distance(self.to), self.seen)
         };
+        let at_end = bytes.is_empty() && gap == 0;
         self.from = self.from.add(gap).add(u32::try_from(bytes.len()).unwrap_or(0));
-        let last = self.from == self.to;
-        Some(Reassembly {
+        let mut chunk = self.chunk(bytes, gap, seen);
+        if self.from == self.to && (at_end || other.is_empty() || other.is_past(self.end_after)) {
+            chunk.end = core::mem::take(&mut self.end);
+        }
+        Some(chunk)
+    }
+
+    /// A chunk that is not the last; the start and an unknown gap are told with it, if they were not.
+    fn chunk(&mut self, bytes: &'a [u8], gap: u32, seen: Nanos) -> Reassembly<'a> {
+        Reassembly {
             direction: self.direction,
             bytes,
             skip: if core::mem::take(&mut self.joined) { -1 } else { i64::from(gap) },
             start: core::mem::take(&mut self.start),
-            end: last && core::mem::take(&mut self.end),
+            end: false,
             seen,
-        })
+        }
     }
 }

@@ -13,6 +13,8 @@ counters! {
         pub stragglers,
         /// Segments that no receiver would take: RSTs outside the window, SYN-ACKs that acknowledge no SYN.
         pub refused,
+        /// SYNs with another number on an open connection: another connection only if somebody goes on from them.
+        pub doubtful_syns,
         /// Segments whose bytes were seen before on another interface.
         pub copies,
         /// Connections that were opened.
@@ -47,6 +49,10 @@ counters! {
         pub retransmitted_bytes,
         /// Segments whose payload began after a hole.
         pub out_of_order,
+        /// Segments held back until what they acknowledge of the other direction was seen.
+        pub held_back,
+        /// Those of them that were handed on without it: no causal order could be found.
+        pub unordered,
         /// Segments that gave other bytes for a place than the first ones.
         pub overlap_conflicts,
         /// Holes given up because a connection had too many pages.
@@ -55,6 +61,8 @@ counters! {
         pub limit_pages_total,
         /// Connections given up or forgotten because there were too many.
         pub limit_connections,
+        /// Connections given up because too many had nothing but SYNs.
+        pub limit_embryonic,
         /// Connections forgotten early because too many had ended.
         pub limit_closed,
         /// Pages in use now.

@@ -26,6 +26,8 @@ impl HalfStream {
     const FIN: u8 = 4;
     const JOINED: u8 = 8;
     const PAYLOAD: u8 = 16;
+    const UNTOLD: u8 = 32;
+    const SHUT: u8 = 64;
 
     /// Nothing known yet.
     pub(super) const UNKNOWN: Self =
@@ -50,11 +52,11 @@ impl HalfStream {
         self.is(Self::FIN)
     }
 
-    /// Whether payload at `next` can be handed on as it is. The first payload of a direction goes the long way, which
+    /// Whether payload at `next` can be handed on as it is, and the window that comes with it is nothing special. The first payload of a direction goes the long way, which
     /// notes its interface.
     #[inline]
     pub(super) fn plain(self, payload: &[u8]) -> bool {
-        self.flags & (Self::KNOWN | Self::FIN | Self::JOINED) == Self::KNOWN
+        self.flags & (Self::KNOWN | Self::FIN | Self::JOINED | Self::SHUT) == Self::KNOWN
             && (payload.is_empty() || self.is(Self::PAYLOAD))
     }
 
@@ -63,16 +65,34 @@ impl HalfStream {
         self.flags |= Self::PAYLOAD;
     }
 
+    /// Whether `next` was only told by the peer's SYN-ACK, and it acknowledges a SYN with `len` bytes at `seq`.
+    pub(super) fn opened_with(self, seq: Sequence, len: usize) -> bool {
+        let end = u32::try_from(len).map(|len| seq.add(1).add(len));
+        self.flags == Self::KNOWN && end == Ok(self.next)
+    }
+
     /// Takes note of a SYN; gives whether it is the first sight of it.
     pub(super) fn open(&mut self, seq: Sequence, window_scale: Option<u8>) -> bool {
         let first = !self.syn();
-        if !self.known() {
+        if !self.known() || (first && self.initial != seq) {
             (self.initial, self.next) = (seq, seq.add(1));
         }
         // Both ends must offer scaling; where the other's offer is not known the larger window is the safe guess.
         self.scale = window_scale.unwrap_or(0);
         self.flags |= Self::KNOWN | Self::SYN;
         first
+    }
+
+    /// The SYN is still to be told: it was in doubt when it came.
+    pub(super) fn tell_later(&mut self) {
+        self.flags |= Self::UNTOLD;
+    }
+
+    /// Whether the SYN is still to be told; it counts as told from now on.
+    pub(super) fn take_untold(&mut self) -> bool {
+        let untold = self.is(Self::UNTOLD);
+        self.flags &= !Self::UNTOLD;
+        untold
     }
 
     /// Takes the first byte's number from what the peer acknowledged with its SYN.
@@ -98,6 +118,13 @@ impl HalfStream {
     pub(super) fn finish(&mut self) {
         self.flags |= Self::FIN;
         self.next = self.next.add(1);
+    }
+
+    /// Takes note that this end's window is closed, or open again; gives whether that is new.
+    pub(super) fn shut(&mut self, shut: bool) -> bool {
+        let before = self.is(Self::SHUT);
+        self.flags = if shut { self.flags | Self::SHUT } else { self.flags & !Self::SHUT };
+        before != shut
     }
 
     /// Takes note of the window that a segment tells.

@@ -5,11 +5,12 @@ use super::connection::{State, of_mut};
 use super::hole::{BUFFERING, Hole, Stored, TIMERS, Timer};
 use super::list::List;
 use super::pool::NONE;
+use super::timing::before_payload;
 use super::{Assembler, Sequence, Stream, StreamFactory, Totals};
 use crate::packet::Segment;
 use crate::{Direction, End};
 
-const BOTH: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
+pub(super) const BOTH: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
 
 impl<F: StreamFactory> Assembler<F> {
     /// An empty run where a half-stream stands.
@@ -49,7 +50,7 @@ impl<F: StreamFactory> Assembler<F> {
         }
         let totals = match active {
             Some(active) => active.totals,
-            None => packets_only(connection.packets),
+            None => before_payload(connection),
         };
         let heads = [runs[0].head, runs[1].head];
         let chunks = Chunks::runs(runs, &self.pages);
@@ -80,15 +81,16 @@ impl<F: StreamFactory> Assembler<F> {
             self.remove_hole(index, direction);
             return;
         }
-        let unseen = hole.acknowledged(&self.pages, half.next);
         // What was acknowledged when the timer was set is settled: what was acknowledged later waits its own time.
-        let settled = hole.timer.is_some_and(|timer| half.next.difference(timer.mark) <= 0);
-        if hole.timer.is_some() && (unseen.is_none() || settled) {
-            hole.timer = None;
+        let waived = hole.waived;
+        let reached = |mark: Sequence| {
+            half.next.difference(mark) <= 0 || waived.is_some_and(|waived| waived.difference(mark) <= 0)
+        };
+        if hole.timer.take_if(|timer| reached(timer.mark)).is_some() {
             self.timers.remove(&mut self.holes, at);
         }
         let Some(hole) = self.holes.get_mut(at) else { return };
-        if let (Some(_), None, Some(mark)) = (unseen, hole.timer, hole.acked) {
+        if let (Some(mark), None) = (hole.pending(half.next), hole.timer) {
             hole.timer = Some(Timer { since: self.now, mark, left: self.options.hole_segments });
             self.timers.push(&mut self.holes, at);
         }
@@ -124,22 +126,19 @@ impl<F: StreamFactory> Assembler<F> {
             Some(direction) => [direction.reverse(), direction],
             None => BOTH,
         };
-        let runs = order.map(|direction| {
-            let mut run = self.run(index, direction);
-            let Some(half) = self.pool.connections.get(index).map(|c| c.half(direction)) else { return run };
-            if half.fin() {
-                return run;
-            }
-            if half.known() {
-                self.drain(index, &mut run);
-            }
-            run.end |= reset == Some(direction);
-            run
-        });
+        let mut runs = order.map(|direction| self.run(index, direction));
+        // A half-stream that is over has no hole.
+        let last = order.map(|direction| self.hole_of(index, direction)?.last(&self.pages));
+        self.release(index, &mut runs, last);
+        let fin = |direction| self.pool.connections.get(index).is_some_and(|c| c.half(direction).fin());
+        for run in &mut runs {
+            run.end |= reset == Some(run.direction) && !fin(run.direction);
+        }
         self.hand_on(factory, index, runs);
         for direction in BOTH {
             self.remove_hole(index, direction);
         }
+        self.end_stalls(index);
         let totals = self.totals_of(index);
         let Some(connection) = self.pool.connections.get_mut(index) else { return };
         *self.counters.ended(end) += 1;
@@ -154,24 +153,6 @@ impl<F: StreamFactory> Assembler<F> {
             self.keep_closed_limit();
         } else {
             self.pool.remove(index);
-        }
-    }
-
-    /// Takes all that a half-stream's hole holds into the run.
-    fn drain(&mut self, index: u32, run: &mut Run<'_>) {
-        let at = self.pool.connections.get(index).map_or(NONE, |c| c.hole(run.direction));
-        let Some(hole) = self.holes.get_mut(at) else { return };
-        while let Some(page) = self.pages.get(hole.head) {
-            let (start, before) = (page.seq, hole.pages);
-            run.extend(hole, &mut self.pages, start);
-            if hole.pages == before {
-                break; // Behind the FIN: no part of the stream.
-            }
-        }
-        let to = run.to;
-        let last = hole.fin.or_else(|| hole.acknowledged(&self.pages, to));
-        if let Some(last) = last {
-            run.extend(hole, &mut self.pages, last);
         }
     }
 
@@ -194,7 +175,7 @@ impl<F: StreamFactory> Assembler<F> {
         let Some(connection) = self.pool.connections.get(index) else { return Default::default() };
         match self.pool.actives.get(connection.active) {
             Some(active) => active.totals,
-            None => packets_only(connection.packets),
+            None => before_payload(connection),
         }
     }
 
@@ -266,9 +247,4 @@ impl<F: StreamFactory> Assembler<F> {
     pub(super) fn hole_of(&self, index: u32, direction: Direction) -> Option<&Hole> {
         self.holes.get(self.pool.connections.get(index)?.hole(direction))
     }
-}
-
-/// The totals of a connection without payload.
-fn packets_only(packets: [u16; 2]) -> [Totals; 2] {
-    packets.map(|packets| Totals { packets: u64::from(packets), ..Totals::default() })
 }

@@ -2,10 +2,11 @@
 //!
 //! A half-stream has a hole when something behind its next byte is known: bytes that came out of order (in pages), a FIN,
 //! or an acknowledgement of bytes that were never seen. Invariants: pages are sorted, do not overlap, are not empty, and
-//! all begin behind the half-stream's next byte.
+//! all begin behind the half-stream's next byte, but for one that is held back for the other direction: it may begin there.
 
 use super::list::{Linked, Links};
 use super::page::Page;
+use super::payload::Payload;
 use super::pool::{NONE, Pool};
 use super::{Overlap, Sequence};
 use crate::{Direction, Nanos};
@@ -34,6 +35,10 @@ pub(super) struct Hole {
     pub(super) acked: Option<Sequence>,
     /// Where the FIN stands.
     pub(super) fin: Option<Sequence>,
+    /// What the FIN's segment acknowledged of the other direction, where that was not seen by then.
+    pub(super) fin_after: Option<Sequence>,
+    /// Up to here the other direction does not wait for this one any more.
+    pub(super) waived: Option<Sequence>,
     /// Whether it is in the list `BUFFERING`: while it has pages.
     pub(super) waiting: bool,
     /// Set while it is in the list `TIMERS`.
@@ -91,6 +96,8 @@ impl Hole {
             pages: 0,
             acked: None,
             fin: None,
+            fin_after: None,
+            waived: None,
             waiting: false,
             timer: None,
             timers: Links::NONE,
@@ -106,9 +113,9 @@ impl Hole {
     }
 
     /// Takes note of a FIN at or behind `next`. Of several the nearest counts: its receiver takes nothing behind it.
-    pub(super) fn finish_at(&mut self, fin: Sequence) {
+    pub(super) fn finish_at(&mut self, fin: Sequence, after: Option<Sequence>) {
         if self.fin.is_none_or(|before| fin.difference(before) > 0) {
-            self.fin = Some(fin);
+            (self.fin, self.fin_after) = (Some(fin), after);
         }
     }
 
@@ -120,16 +127,28 @@ impl Hole {
         }
     }
 
-    /// Up to where the receiver acknowledged bytes that were not seen, if it did.
-    pub(super) fn acknowledged(&self, pages: &Pages, next: Sequence) -> Option<Sequence> {
-        let acked = self.acked.filter(|&acked| next.difference(acked) > 0)?;
-        match self.end(pages) {
-            Some(end) if end.difference(acked) >= 0 => Some(end),
-            Some(_) => Some(acked),
-            // One number with nothing behind it: more likely a FIN that was not seen than a byte.
-            None if next.distance(acked) == 1 => None,
-            None => Some(acked),
+    /// Behind the last that is known: the last page, the FIN, what was acknowledged.
+    pub(super) fn last(&self, pages: &Pages) -> Option<Sequence> {
+        let fin = self.fin.map(|fin| fin.add(1));
+        let page = pages.get(self.tail).map(Page::end);
+        fin.or_else(|| match (page, self.acked) {
+            (Some(page), Some(acked)) if page.difference(acked) < 0 => Some(page),
+            (page, acked) => acked.or(page),
+        })
+    }
+
+    /// What the receiver acknowledged and was not handed on, as long as somebody waits for it.
+    pub(super) fn pending(&self, next: Sequence) -> Option<Sequence> {
+        let waived = |acked| self.waived.is_some_and(|waived| acked_by(acked, waived));
+        self.acked.filter(|&acked| !acked_by(acked, next) && !waived(acked))
+    }
+
+    /// What the next thing, page or FIN, has to come after when it stands at `next`.
+    pub(super) fn waits_for(&self, pages: &Pages, next: Sequence) -> Option<Sequence> {
+        if self.fin == Some(next) {
+            return self.fin_after;
         }
+        pages.get(self.head).filter(|page| page.seq == next)?.after
     }
 
     /// Whether nothing is known behind `next`.
@@ -142,22 +161,16 @@ impl Hole {
         u32::try_from(len.div_ceil(super::PAGE_BYTES)).unwrap_or(u32::MAX)
     }
 
-    /// Copies bytes that begin at `seq`, behind `next`, into pages, and notes that `cut` more were cut behind them. What
-    /// is there already stays or is replaced, as `overlap` says.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the bytes' place, origin and treatment; a struct would only name them again"
-    )]
+    /// Copies payload that begins at or behind `next` into pages. What is there already stays or is replaced, as `overlap`
+    /// says.
     pub(super) fn insert(
         &mut self,
         pages: &mut Pages,
         next: Sequence,
-        mut seq: Sequence,
-        mut bytes: &[u8],
-        cut: u32,
-        seen: Nanos,
+        payload: &Payload<'_>,
         overlap: Overlap,
     ) -> Stored {
+        let Payload { mut seq, mut bytes, cut, seen, after: behind, .. } = *payload;
         let mut stored = Stored::default();
         // Most come at the end: look for their place from there.
         let mut before = self.tail;
@@ -175,7 +188,7 @@ impl Hole {
             for piece in new.chunks(super::PAGE_BYTES) {
                 let Some(index) = pages.take() else { return stored };
                 if let Some(page) = pages.get_mut(index) {
-                    seq = seq.add(u32::try_from(page.fill(seq, piece, seen)).unwrap_or(0));
+                    seq = seq.add(u32::try_from(page.fill(seq, piece, seen, behind)).unwrap_or(0));
                 }
                 self.link(pages, before, index);
                 before = index;
@@ -237,6 +250,11 @@ impl Hole {
         }
         self.pages += 1;
     }
+}
+
+/// Whether everything before `seq` lies before `position`.
+fn acked_by(seq: Sequence, position: Sequence) -> bool {
+    seq.difference(position) >= 0
 }
 
 /// Lays `bytes`, which begin at `seq` inside `page`, over it; gives how many bytes met and those behind the page.

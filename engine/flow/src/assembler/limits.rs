@@ -8,7 +8,7 @@ use super::hole::BUFFERING;
 use super::list::List;
 use super::pool::NONE;
 use super::{Assembler, Sequence, Stream, StreamFactory};
-use crate::{End, Nanos};
+use crate::{Direction, End, Nanos};
 
 /// Packet time between two looks at memory that could be given back.
 const TRIM: u64 = 5 * Nanos::SECOND;
@@ -36,8 +36,7 @@ impl<F: StreamFactory> Assembler<F> {
             let at = self.timers.front();
             self.timers.remove(&mut self.holes, at);
             let mut runs = [self.run(index, direction), self.run(index, direction.reverse())];
-            let [run, _] = &mut runs;
-            self.give_up_to(index, run, timer.mark);
+            self.give_up(index, &mut runs, [Some(timer.mark), None]);
             self.hand_on(factory, index, runs);
             self.settle(factory, index);
         }
@@ -73,15 +72,14 @@ impl<F: StreamFactory> Assembler<F> {
             let Some(hole) = self.holes.get(at).filter(|hole| hole.waiting) else { continue };
             let (index, direction) = (hole.connection, hole.direction);
             let mut runs = [self.run(index, direction), self.run(index, direction.reverse())];
-            let [run, _] = &mut runs;
             while self
                 .holes
                 .get(at)
                 .and_then(|hole| self.pages.get(hole.head))
                 .is_some_and(|page| page.seen < time)
-                && self.give_up_first(index, run)
+                && self.give_up_first(index, &mut runs, direction)
             {}
-            if !run.is_empty() {
+            if runs.iter().any(|run| !run.is_empty()) {
                 flushed.push(index);
                 self.hand_on(factory, index, runs);
                 self.settle(factory, index);
@@ -130,42 +128,23 @@ impl<F: StreamFactory> Assembler<F> {
         closed
     }
 
-    /// A segment of the connection is being taken in: gives up what is due in a run's hole, acknowledged, and the time is
-    /// over or enough segments came since.
-    pub(super) fn give_up_due(&mut self, index: u32, run: &mut Run<'_>) {
-        let at = self.pool.connections.get(index).map_or(NONE, |c| c.hole(run.direction));
-        let Some(timer) = self.holes.get_mut(at).and_then(|hole| hole.timer.as_mut()) else { return };
+    /// A segment of the connection is being taken in: up to where a half-stream's hole is to be given up, because it was
+    /// acknowledged and the time is over or enough segments came since.
+    pub(super) fn due(&mut self, index: u32, direction: Direction) -> Option<Sequence> {
+        let at = self.pool.connections.get(index)?.hole(direction);
+        let timer = self.holes.get_mut(at)?.timer.as_mut()?;
         timer.left = timer.left.saturating_sub(1);
-        if timer.left == 0 || is_due(self.now, timer.since, self.options.hole_timeout) {
-            let mark = timer.mark;
-            self.give_up_to(index, run, mark);
-        }
-    }
-
-    /// Gives up what is acknowledged in a run's hole, but nothing beyond `mark`.
-    fn give_up_to(&mut self, index: u32, run: &mut Run<'_>, mark: Sequence) {
-        loop {
-            let before = run.to;
-            let unseen =
-                self.hole_of(index, run.direction).and_then(|hole| hole.acknowledged(&self.pages, before));
-            let Some(unseen) = unseen else { return };
-            let target = if unseen.difference(mark) < 0 { mark } else { unseen };
-            if before.difference(target) <= 0 {
-                return;
-            }
-            self.extend(index, run, target);
-            if run.to == before {
-                return; // Behind the FIN.
-            }
-        }
+        let due = timer.left == 0 || is_due(self.now, timer.since, self.options.hole_timeout);
+        due.then_some(timer.mark)
     }
 
     /// Keeps a connection within its number of pages, and all of them within theirs, by giving up its own holes.
-    pub(super) fn keep_page_limits<'a>(&mut self, index: u32, run: &mut Run<'a>, other: &mut Run<'a>) {
+    pub(super) fn keep_page_limits(&mut self, index: u32, runs: &mut [Run<'_>; 2]) {
         let connection = self.options.max_buffered_pages_per_connection;
         let total = self.options.max_buffered_pages_total;
         loop {
             let pages = |run: &Run<'_>| self.hole_of(index, run.direction).map_or(0, |hole| hole.pages);
+            let [other, run] = &*runs;
             let own = (pages(run) + pages(other)) as usize;
             // Pages that are on their way out count no more.
             let all = (self.pages.used() - run.pages - other.pages) as usize;
@@ -177,12 +156,9 @@ impl<F: StreamFactory> Assembler<F> {
                 return;
             };
             *limit += 1;
-            let run = if self.hole_of(index, run.direction).is_some_and(|hole| hole.pages > 0) {
-                &mut *run
-            } else {
-                &mut *other
-            };
-            if !self.give_up_first(index, run) {
+            let waits = self.hole_of(index, run.direction).is_some_and(|hole| hole.pages > 0);
+            let direction = if waits { run.direction } else { other.direction };
+            if !self.give_up_first(index, runs, direction) {
                 return;
             }
         }
@@ -203,16 +179,23 @@ impl<F: StreamFactory> Assembler<F> {
             }
             self.counters.limit_pages_total += 1;
             let mut runs = [self.run(index, direction), self.run(index, direction.reverse())];
-            let [run, _] = &mut runs;
-            self.give_up_first(index, run);
+            self.give_up_first(index, &mut runs, direction);
             self.hand_on(factory, index, runs);
             self.settle(factory, index);
             at = self.buffering.front();
         }
     }
 
-    /// Before a connection is added: closes or forgets the oldest until there is room.
-    pub(super) fn make_room(&mut self, factory: &mut F) {
+    /// Before a connection is added, `embryonic` or not: closes or forgets the oldest until there is room.
+    pub(super) fn make_room(&mut self, factory: &mut F, embryonic: bool) {
+        if let Some(max) = self.options.max_embryonic.filter(|_| embryonic) {
+            while self.pool.count(State::Embryonic) as usize >= max.max(1)
+                && let Some(index) = self.pool.oldest(State::Embryonic)
+            {
+                self.counters.limit_embryonic += 1;
+                self.finish(factory, index, End::Evicted, None);
+            }
+        }
         let Some(max) = self.options.max_connections else { return };
         while self.pool.len() >= max.max(1) {
             self.counters.limit_connections += 1;
@@ -238,20 +221,14 @@ impl<F: StreamFactory> Assembler<F> {
         }
     }
 
-    /// Goes on over the first hole of a run's half-stream; false when nothing waits behind one.
-    fn give_up_first(&mut self, index: u32, run: &mut Run<'_>) -> bool {
-        let Some(hole) = self.hole_of(index, run.direction) else { return false };
+    /// Goes on over the first hole of a half-stream, or ends its wait for the other one; false when nothing waits.
+    fn give_up_first(&mut self, index: u32, runs: &mut [Run<'_>; 2], direction: Direction) -> bool {
+        let Some(hole) = self.hole_of(index, direction) else { return false };
         let before = hole.pages;
         let Some(end) = hole.end(&self.pages) else { return false };
-        self.extend(index, run, end);
-        self.hole_of(index, run.direction).is_some_and(|hole| hole.pages < before)
-    }
-
-    fn extend(&mut self, index: u32, run: &mut Run<'_>, target: Sequence) {
-        let at = self.pool.connections.get(index).map_or(NONE, |c| c.hole(run.direction));
-        if let Some(hole) = self.holes.get_mut(at) {
-            run.extend(hole, &mut self.pages, target);
-        }
+        let goals = [&runs[0], &runs[1]].map(|run| (run.direction == direction).then(|| end.add(1)));
+        self.release(index, runs, goals);
+        self.hole_of(index, direction).is_some_and(|hole| hole.pages < before)
     }
 
     fn oldest_due(&self, state: State, timeout: Duration) -> Option<u32> {

@@ -5,7 +5,7 @@
 //!
 //! One [`Assembler::assemble`] does, for the segment's connection and in this order: at most one
 //! [`StreamFactory::new_stream`], at most one [`Stream::reassembled`], at most one [`Stream::reassembly_complete`]. When
-//! a SYN uses a tuple again, the old connection is completed first. When a limit is reached, what has to make room (other
+//! a tuple is used again, the old connection is completed first. When a limit is reached, what has to make room (other
 //! connections' holes, or whole connections) is handed on and completed before.
 //!
 //! What opens a connection: a SYN, a SYN-ACK, or payload. A bare acknowledgement, FIN or RST of an unknown flow does not:
@@ -13,12 +13,14 @@
 //! byte no application sent.
 //!
 //! Files, in the order in which a segment meets them: `assembler` (the way in, and the short way of a segment in order),
-//! `admit` (does TCP take it?), `segment` (the long way), `hole` with `page` (bytes that wait), `hand_on` (to the stream, with
+//! `admit` (does TCP take it?), `segment` (the long way), `hole` with `page` (bytes that wait), `causal`
+//! (the order of the two directions), `hand_on` (to the stream, with
 //! `chunks`), `limits` (time and memory). `stream_pool`, `connection`, `half_stream`, `pool` and `list` hold the state.
 
 mod admit;
 #[expect(clippy::module_inception, reason = "the type that the module is named for")]
 mod assembler;
+mod causal;
 mod chunks;
 mod connection;
 mod counters;
@@ -29,6 +31,7 @@ mod limits;
 pub(crate) mod list;
 mod options;
 mod page;
+mod payload;
 pub(crate) mod pool;
 mod segment;
 mod sequence;
@@ -36,6 +39,7 @@ mod shared;
 mod stream_pool;
 #[cfg(test)]
 mod tests;
+mod timing;
 
 pub use assembler::Assembler;
 pub use chunks::Chunks;
@@ -45,6 +49,8 @@ pub use options::{AssemblerOptions, Overlap};
 pub use page::PAGE_BYTES;
 pub use sequence::Sequence;
 pub use shared::SharedStreamPool;
+
+use core::num::NonZeroU64;
 
 use crate::{Direction, End, FlowInfo, Nanos};
 
@@ -84,6 +90,13 @@ pub struct Totals {
     /// Retransmitted or overlapping segments whose bytes differ from those seen first. Only bytes that still wait for
     /// others can be compared: what was handed on is not kept.
     pub overlap_conflicts: u64,
+    /// Nanoseconds from the other end's step of the handshake to this one's: to the client from the SYN to the SYN-ACK, to the
+    /// server from the SYN-ACK to the segment that acknowledges it. None where one of them was not seen.
+    pub handshake: Option<NonZeroU64>,
+    /// How often the receiver closed its window.
+    pub window_stalls: u64,
+    /// Nanoseconds for which it was closed.
+    pub stalled: u64,
 }
 
 /// Makes a stream for each new connection; also the context that all streams of an assembler share.

@@ -22,6 +22,8 @@ pub struct AssemblerOptions {
     /// Connections, embryonic and closed ones included. Above it the oldest goes: a closed one, else an embryonic one,
     /// else the one without packets for the longest time.
     pub max_connections: Option<usize>,
+    /// Connections with nothing but SYNs so far. Above it the oldest of them goes, so that a flood of SYNs costs nobody else.
+    pub max_embryonic: Option<usize>,
     /// Connections that ended and are remembered so that stragglers open no new ones. Above it, the oldest is forgotten.
     pub max_closed: Option<usize>,
     /// A connection without packets for so long is closed, unless its stream says no.
@@ -48,9 +50,10 @@ impl Default for AssemblerOptions {
             max_buffered_pages_per_connection: Some(512),
             max_buffered_pages_total: Some(32 << 10),
             max_connections: Some(1 << 20),
+            max_embryonic: Some(64 << 10),
             max_closed: Some(16 << 10),
             idle_timeout: Some(Duration::from_secs(300)),
-            embryonic_timeout: Some(Duration::from_secs(60)),
+            embryonic_timeout: Some(Duration::from_secs(20)),
             closed_timeout: Duration::from_secs(60),
             overlap: Overlap::First,
             hole_timeout: Duration::from_millis(200),

@@ -22,6 +22,8 @@ pub(super) struct Page {
     pub(super) next: u32,
     /// When its segment was captured.
     pub(super) seen: Nanos,
+    /// What its segment acknowledged of the other direction, where that was not seen by then: the bytes come behind it.
+    pub(super) after: Option<Sequence>,
     content: [u8; PAGE_BYTES],
 }
 
@@ -35,6 +37,7 @@ impl Page {
             previous: NONE,
             next: NONE,
             seen: Nanos(0),
+            after: None,
             content: [0; PAGE_BYTES],
         }
     }
@@ -50,7 +53,13 @@ impl Page {
     }
 
     /// Starts the page over with up to `PAGE_BYTES` of `bytes`; gives how many it took.
-    pub(super) fn fill(&mut self, seq: Sequence, bytes: &[u8], seen: Nanos) -> usize {
+    pub(super) fn fill(
+        &mut self,
+        seq: Sequence,
+        bytes: &[u8],
+        seen: Nanos,
+        after: Option<Sequence>,
+    ) -> usize {
         let taken = bytes.len().min(PAGE_BYTES);
         if let (Some(to), Some(from)) = (self.content.get_mut(..taken), bytes.get(..taken)) {
             to.copy_from_slice(from);
@@ -58,7 +67,7 @@ impl Page {
         self.seq = seq;
         self.len = u32::try_from(taken).unwrap_or(0);
         self.cut = 0;
-        self.seen = seen;
+        (self.seen, self.after) = (seen, after);
         taken
     }
 

@@ -2,60 +2,17 @@
 
 use super::admit::{Admission, admit, opens};
 use super::chunks::Run;
-use super::connection::{Connection, State};
+use super::connection::{Connection, Doubt, State, of_mut};
 use super::half_stream::HalfStream;
 use super::hole::Hole;
+use super::payload::Payload;
 use super::pool::NONE;
-use super::{Assembler, Sequence, StreamFactory};
-use crate::packet::Segment;
-use crate::{Direction, End, FlowInfo, Nanos, OrientedBy};
+use super::{Assembler, StreamFactory};
+use crate::packet::{Packet, Segment};
+use crate::{Direction, End, FlowInfo, Nanos, OrientedBy, Side};
 
 /// An acknowledgement further ahead than the largest window is none.
 const MAX_WINDOW: i32 = 1 << 30;
-
-/// Payload on its way: where it begins, what was captured of it, how much more was cut, where the FIN stands.
-#[derive(Clone, Copy)]
-struct Payload<'a> {
-    seq: Sequence,
-    bytes: &'a [u8],
-    cut: u32,
-    fin: Option<Sequence>,
-    seen: Nanos,
-}
-
-impl<'a> Payload<'a> {
-    fn new(segment: &Segment, bytes: &'a [u8], seen: Nanos) -> Self {
-        // A SYN takes a number of its own; a FIN beside it is nonsense.
-        let syn = segment.flags.syn();
-        let seq = if syn { segment.seq.add(1) } else { segment.seq };
-        // More than a window can't be missing: numbers stay comparable whatever a file claims.
-        let cut = segment.packet.missing.min(1 << 30);
-        let mut payload = Self { seq, bytes, cut, fin: None, seen };
-        payload.fin = (segment.flags.fin() && !syn).then(|| seq.add(payload.wire_len()));
-        payload
-    }
-
-    fn wire_len(&self) -> u32 {
-        u32::try_from(self.bytes.len()).unwrap_or(0).saturating_add(self.cut)
-    }
-
-    /// Takes off what lies before `next`; gives the captured bytes of it.
-    fn trim_front(&mut self, next: Sequence) -> &'a [u8] {
-        let old = u32::try_from(self.seq.difference(next)).unwrap_or(0).min(self.wire_len());
-        let (seen, rest) = self.bytes.split_at_checked(old as usize).unwrap_or((self.bytes, &[]));
-        self.cut -= old - u32::try_from(seen.len()).unwrap_or(old);
-        self.bytes = rest;
-        self.seq = self.seq.add(old);
-        seen
-    }
-
-    /// Takes off what lies behind `fin`: nothing can.
-    fn trim_back(&mut self, fin: Sequence) {
-        let room = u32::try_from(self.seq.difference(fin)).unwrap_or(0);
-        self.bytes = self.bytes.get(..room as usize).unwrap_or(self.bytes);
-        self.cut = self.cut.min(room - u32::try_from(self.bytes.len()).unwrap_or(room));
-    }
-}
 
 impl<F: StreamFactory> Assembler<F> {
     /// A segment of a flow without a connection.
@@ -65,7 +22,6 @@ impl<F: StreamFactory> Assembler<F> {
             self.counters.unowned += 1;
             return;
         }
-        self.make_room(factory);
         let packet = &segment.packet;
         let syn = segment.flags.syn();
         let (client_side, oriented_by) = match (syn, segment.flags.ack()) {
@@ -78,25 +34,67 @@ impl<F: StreamFactory> Assembler<F> {
                 (client, OrientedBy::LowerPort)
             }
         };
+        self.counters.midstream += u64::from(!syn);
+        if let Some(index) = self.open(factory, packet, client_side, oriented_by, timestamp) {
+            self.take(factory, index, segment, payload, timestamp);
+        }
+    }
+
+    /// Adds a connection that was seen first at `first_seen`.
+    fn open(
+        &mut self,
+        factory: &mut F,
+        packet: &Packet,
+        client_side: Side,
+        oriented_by: OrientedBy,
+        first_seen: Nanos,
+    ) -> Option<u32> {
+        self.make_room(factory, oriented_by != OrientedBy::LowerPort);
         let mut flow = FlowInfo {
             key: packet.key,
             client_side,
             oriented_by,
-            first_seen: timestamp,
+            first_seen,
             last_seen: self.now,
             interface: packet.interface,
-            midstream: !syn,
+            midstream: oriented_by == OrientedBy::LowerPort,
             serial: self.next_serial,
         };
         self.next_serial = self.next_serial.wrapping_add(self.options.serial_step);
         self.counters.opened += 1;
-        self.counters.midstream += u64::from(!syn);
         let stream = factory.new_stream(&mut flow);
         let mut connection = Connection::new(flow, packet.hash);
         connection.stream = Some(stream);
-        if let Some(index) = self.pool.insert(connection) {
-            self.take(factory, index, segment, payload, timestamp);
+        self.pool.insert(connection)
+    }
+
+    /// Somebody went on from a SYN that was in doubt: the connection that it was seen on is over, and another one begins.
+    fn reopen(
+        &mut self,
+        factory: &mut F,
+        index: u32,
+        doubt: Doubt,
+        segment: &Segment,
+        payload: &[u8],
+        timestamp: Nanos,
+    ) {
+        self.finish(factory, index, End::Reused, None);
+        let (client_side, oriented_by) = match doubt.ack {
+            None => (doubt.sender, OrientedBy::Syn),
+            Some(_) => (doubt.sender.other(), OrientedBy::SynAck),
+        };
+        let opened = self.open(factory, &segment.packet, client_side, oriented_by, doubt.seen);
+        let Some(index) = opened else { return };
+        let Some(connection) = self.pool.connections.get_mut(index) else { return };
+        let direction = connection.flow.direction(doubt.sender);
+        let (own, peer) = connection.halves_mut(direction);
+        own.open(doubt.seq, doubt.window_scale);
+        own.tell_later();
+        if let Some(ack) = doubt.ack {
+            peer.begin_at(ack);
         }
+        self.count_packet(index, direction);
+        self.take(factory, index, segment, payload, timestamp);
     }
 
     /// A segment of a connection that is there.
@@ -110,6 +108,11 @@ impl<F: StreamFactory> Assembler<F> {
         timestamp: Nanos,
     ) {
         let Some(connection) = self.pool.connections.get(index) else { return };
+        if let Some(doubt) = self.pool.actives.get(connection.active).and_then(|active| active.doubt)
+            && doubt.is_confirmed_by(segment)
+        {
+            return self.reopen(factory, index, doubt, segment, payload, timestamp);
+        }
         match admit(connection, segment, payload) {
             Admission::Take if segment.flags.rst() => {
                 let direction = connection.flow.direction(segment.packet.sender);
@@ -126,6 +129,13 @@ impl<F: StreamFactory> Assembler<F> {
                 }
                 self.unknown(factory, segment, payload, timestamp);
             }
+            Admission::Doubt => {
+                self.counters.doubtful_syns += 1;
+                let at = connection.active;
+                if let Some(active) = self.pool.actives.get_mut(at) {
+                    active.doubt = Some(Doubt::new(segment, timestamp));
+                }
+            }
             Admission::Straggler => self.counters.stragglers += 1,
             Admission::Refuse => self.counters.refused += 1,
         }
@@ -134,7 +144,9 @@ impl<F: StreamFactory> Assembler<F> {
     /// A segment that belongs to the connection and is no RST.
     fn take(&mut self, factory: &mut F, index: u32, segment: &Segment, bytes: &[u8], timestamp: Nanos) {
         let mut payload = Payload::new(segment, bytes, timestamp);
-        let Some((direction, start)) = self.note_header(index, segment, &payload) else { return };
+        let embryonic = self.pool.connections.get(index).is_some_and(|c| c.state == State::Embryonic);
+        let Some((direction, start)) = self.note_header(index, segment, &mut payload) else { return };
+        self.note_time(index, direction, segment, embryonic && !segment.flags.syn(), timestamp);
         let Some(half) = self.pool.connections.get(index).map(|c| c.half(direction)) else { return };
         let mut run = Run::new(direction, half.next, timestamp);
         run.start = start;
@@ -149,27 +161,36 @@ impl<F: StreamFactory> Assembler<F> {
         if !copy {
             self.count_packet(index, direction);
         }
-        let mut other = self.run(index, direction.reverse());
-        self.keep_page_limits(index, &mut run, &mut other);
-        self.give_up_due(index, &mut other);
-        self.give_up_due(index, &mut run);
-        self.hand_on(factory, index, [other, run]);
+        let mut runs = [self.run(index, direction.reverse()), run];
+        if let Some(connection) = self.pool.connections.get_mut(index) {
+            for run in &mut runs {
+                run.start |= of_mut(&mut connection.halves, run.direction).take_untold();
+            }
+        }
+        self.release(index, &mut runs, [None; 2]);
+        self.keep_page_limits(index, &mut runs);
+        let due = [self.due(index, direction.reverse()), self.due(index, direction)];
+        if due != [None; 2] {
+            self.give_up(index, &mut runs, due);
+        }
+        self.hand_on(factory, index, runs);
         self.settle(factory, index);
     }
 
-    /// Takes in what the header says; gives the direction and whether this is the first sight of its SYN.
+    /// Takes in what the header says, and what the payload has to come after; gives the direction and whether this is the
+    /// first sight of its SYN.
     fn note_header(
         &mut self,
         index: u32,
         segment: &Segment,
-        payload: &Payload<'_>,
+        payload: &mut Payload<'_>,
     ) -> Option<(Direction, bool)> {
         let embryonic = self.pool.connections.get(index)?.state == State::Embryonic;
         if embryonic && !segment.flags.syn() {
             self.pool.set_state(index, State::Open, self.now);
         }
         self.pool.touch(index, self.now);
-        if payload.wire_len() > 0 {
+        if !segment.flags.syn() || payload.wire_len() > 0 {
             self.pool.activate(index);
         }
         let connection = self.pool.connections.get_mut(index)?;
@@ -191,6 +212,11 @@ impl<F: StreamFactory> Assembler<F> {
             && (1..=MAX_WINDOW).contains(&peer.next.difference(segment.ack));
         if unseen {
             self.acknowledged_unseen(index, direction.reverse(), segment.ack);
+            // What was never heard of can't be waited for.
+            let other = self.run(index, direction.reverse());
+            let heard = super::connection::of(&self.totals_of(index), other.direction).packets > 0;
+            payload.after =
+                Some(segment.ack).filter(|&ack| heard && !self.reached(index, &other).covers(Some(ack)));
         }
         Some((direction, start))
     }
@@ -212,7 +238,7 @@ impl<F: StreamFactory> Assembler<F> {
         // A copy with new bytes behind it (another interface may merge segments otherwise) is a segment like any other.
         let repeated = !probe && self.repeated(index, direction, segment, old);
         let copy = repeated && payload.wire_len() == 0;
-        if half.next.difference(payload.seq) > 0 {
+        if half.next.difference(payload.seq) > 0 || self.holds_back(index, run, payload.after) {
             return self.wait(factory, index, segment, half, *payload, direction);
         }
         let fin = payload.fin.filter(|&fin| half.next.difference(fin) >= 0);
@@ -226,7 +252,7 @@ impl<F: StreamFactory> Assembler<F> {
             return copy;
         };
         if let Some(fin) = fin {
-            hole.finish_at(fin);
+            hole.finish_at(fin, payload.after);
         }
         if payload.wire_len() == 0 && hole.fin != Some(run.to) {
             return copy;
@@ -236,14 +262,12 @@ impl<F: StreamFactory> Assembler<F> {
         }
         let stored = hole.overlay(&mut self.pages, payload.seq, payload.bytes, self.options.overlap);
         run.begin(payload.bytes, payload.cut);
-        let to = run.to;
-        run.extend(hole, &mut self.pages, to);
         self.note_interface(index, direction, segment);
         self.note_stored(index, direction, segment, payload.bytes, stored);
         copy
     }
 
-    /// Puts payload that begins behind a hole into pages. Gives whether it is a copy from another interface.
+    /// Puts payload that begins behind a hole, or has to wait for the other direction, into pages. Gives whether it is a copy from another interface.
     fn wait(
         &mut self,
         factory: &mut F,
@@ -267,20 +291,12 @@ impl<F: StreamFactory> Assembler<F> {
             return false;
         }
         if let Some(fin) = payload.fin {
-            hole.finish_at(fin);
+            hole.finish_at(fin, payload.after);
         }
         if let Some(fin) = hole.fin {
             payload.trim_back(fin);
         }
-        let stored = hole.insert(
-            &mut self.pages,
-            half.next,
-            payload.seq,
-            payload.bytes,
-            payload.cut,
-            payload.seen,
-            self.options.overlap,
-        );
+        let stored = hole.insert(&mut self.pages, half.next, &payload, self.options.overlap);
         if hole.pages > 0 && !hole.waiting {
             hole.waiting = true;
             self.buffering.push(&mut self.holes, at);
@@ -289,8 +305,12 @@ impl<F: StreamFactory> Assembler<F> {
         let new = stored.known < payload.bytes.len() as u64;
         if new {
             self.note_interface(index, direction, segment);
-            self.counters.out_of_order += 1;
-            self.totals(index, direction, |totals| totals.out_of_order_packets += 1);
+            if payload.after.is_some() {
+                self.counters.held_back += 1;
+            } else {
+                self.counters.out_of_order += 1;
+                self.totals(index, direction, |totals| totals.out_of_order_packets += 1);
+            }
         }
         self.note_stored(index, direction, segment, payload.bytes, stored) && !new
     }

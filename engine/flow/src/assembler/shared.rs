@@ -28,6 +28,7 @@ impl<F: StreamFactory> SharedStreamPool<F> {
             let options = AssemblerOptions {
                 max_buffered_pages_total: share(options.max_buffered_pages_total),
                 max_connections: share(options.max_connections),
+                max_embryonic: share(options.max_embryonic),
                 max_closed: share(options.max_closed),
                 first_serial: options.first_serial + options.serial_step * at as u64,
                 serial_step: options.serial_step * count as u64,

@@ -6,6 +6,7 @@ use super::LRU;
 use super::connection::{Active, Connection, State};
 use super::list::List;
 use super::pool::{NONE, Pool};
+use super::timing::before_payload;
 use crate::{Endpoint, FlowInfo, FlowKey, Nanos, OrientedBy, Place, Transport};
 
 /// Connections move to the back of their list at most once in so many nanoseconds (2³⁰, about a second), so that a busy
@@ -112,10 +113,7 @@ impl<S> StreamPool<S> {
         let Some(at) = self.actives.take() else { return };
         connection.active = at;
         if let Some(active) = self.actives.get_mut(at) {
-            *active = Active::default();
-            for (totals, &packets) in active.totals.iter_mut().zip(&connection.packets) {
-                totals.packets = u64::from(packets);
-            }
+            *active = Active { totals: before_payload(connection), ..Active::default() };
         }
     }
 

@@ -190,25 +190,48 @@ pub struct Event {
     end: u32,
 }
 
-/// Stream bytes that a plugin wants in a file (`tcp --dump`).
+/// What happens to a direction's stream, for its file (`tcp --dump`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// The next bytes; `first` when none went there before.
+    Bytes {
+        /// These are the direction's first bytes.
+        first: bool,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// So many bytes are missing; none: nobody knows how many.
+    Gap(Option<u64>),
+    /// Nothing more comes; `keep` unless the file isn't wanted after all.
+    End {
+        /// Whether the file is wanted.
+        keep: bool,
+    },
+}
+
+/// A piece of a stream that a plugin wants in a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Content<'a> {
     /// The connection.
     pub flow: FlowInfo,
     /// Which way the bytes go.
     pub direction: Direction,
-    /// These are the direction's first bytes.
-    pub first: bool,
-    /// The bytes.
-    pub bytes: &'a [u8],
+    /// What comes next.
+    pub piece: Piece<'a>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct ContentSpan {
     flow: FlowInfo,
     direction: Direction,
-    first: bool,
-    bytes: Span,
+    piece: PieceSpan,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum PieceSpan {
+    Bytes { first: bool, bytes: Span },
+    Gap(Option<u64>),
+    End { keep: bool },
 }
 
 /// Event records of one batch of a worker. Cleared, not freed, between batches.
@@ -285,8 +308,11 @@ impl Arena {
         self.content.iter().map(|c| Content {
             flow: c.flow,
             direction: c.direction,
-            first: c.first,
-            bytes: self.slice(c.bytes),
+            piece: match c.piece {
+                PieceSpan::Bytes { first, bytes } => Piece::Bytes { first, bytes: self.slice(bytes) },
+                PieceSpan::Gap(bytes) => Piece::Gap(bytes),
+                PieceSpan::End { keep } => Piece::End { keep },
+            },
         })
     }
 
@@ -328,14 +354,15 @@ impl Arena {
 
     /// Forgets everything and keeps the memory, unless a spike left far too much of it.
     pub fn clear(&mut self) {
-        const KEEP: usize = 4 << 20;
-        self.events.clear();
-        self.fields.clear();
-        self.content.clear();
-        self.bytes.clear();
-        if self.bytes.capacity() > KEEP {
-            self.bytes.shrink_to(KEEP);
+        fn clear<T>(vec: &mut Vec<T>) {
+            const KEEP: usize = 4 << 20;
+            vec.clear();
+            vec.shrink_to(KEEP / size_of::<T>().max(1));
         }
+        clear(&mut self.events);
+        clear(&mut self.fields);
+        clear(&mut self.content);
+        clear(&mut self.bytes);
     }
 
     /// Opens an event; fields are put until [`Arena::close`] ends it.
@@ -376,9 +403,13 @@ impl Arena {
         Span { start, len: index(self.bytes.len()) - start }
     }
 
-    pub(super) fn push_content(&mut self, flow: FlowInfo, direction: Direction, first: bool, bytes: &[u8]) {
-        let bytes = self.copy(bytes);
-        self.content.push(ContentSpan { flow, direction, first, bytes });
+    pub(super) fn push_content(&mut self, flow: FlowInfo, direction: Direction, piece: Piece<'_>) {
+        let piece = match piece {
+            Piece::Bytes { first, bytes } => PieceSpan::Bytes { first, bytes: self.copy(bytes) },
+            Piece::Gap(bytes) => PieceSpan::Gap(bytes),
+            Piece::End { keep } => PieceSpan::End { keep },
+        };
+        self.content.push(ContentSpan { flow, direction, piece });
     }
 
     fn copy(&mut self, bytes: &[u8]) -> Span {

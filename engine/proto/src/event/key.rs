@@ -203,6 +203,14 @@ keys! {
     TCP_END = "sniffx.tcp.end": Text "";
     /// The connection was joined in the middle.
     TCP_MIDSTREAM = "sniffx.tcp.midstream": Boolean "";
+    /// From the SYN to the SYN-ACK: a round trip between here and the server.
+    TCP_SYN_TO_SYN_ACK = "sniffx.tcp.syn_to_syn_ack_ns": Integer "ns";
+    /// From the SYN-ACK to the segment that acknowledges it: a round trip between here and the client.
+    TCP_SYN_ACK_TO_ACK = "sniffx.tcp.syn_ack_to_ack_ns": Integer "ns";
+    /// With `--content`: which way the bytes go, `to_server` or `to_client`.
+    TCP_DIRECTION = "sniffx.tcp.direction": Text "";
+    /// With `--content`: the bytes, as text or in hexadecimal.
+    TCP_CONTENT = "sniffx.tcp.content": Text "";
     /// Bytes delivered in order to the server.
     TO_SERVER_BYTES = "sniffx.to_server.bytes": Integer "By";
     /// Segments to the server.
@@ -215,6 +223,10 @@ keys! {
     TO_SERVER_OUT_OF_ORDER_PACKETS = "sniffx.to_server.out_of_order_packets": Integer "{packet}";
     /// Segments to the server whose bytes contradict those seen first.
     TO_SERVER_OVERLAP_CONFLICTS = "sniffx.to_server.overlap_conflicts": Integer "{packet}";
+    /// How often the server took nothing more: it told a window of zero.
+    TO_SERVER_WINDOW_STALLS = "sniffx.to_server.window_stalls": Integer "{stall}";
+    /// For how long it took nothing, all stalls together.
+    TO_SERVER_STALLED = "sniffx.to_server.stalled_ns": Integer "ns";
     /// The file that holds the bytes to the server.
     TO_SERVER_FILE = "sniffx.to_server.file": Text "";
     /// Bytes delivered in order to the client.
@@ -229,6 +241,10 @@ keys! {
     TO_CLIENT_OUT_OF_ORDER_PACKETS = "sniffx.to_client.out_of_order_packets": Integer "{packet}";
     /// Segments to the client whose bytes contradict those seen first.
     TO_CLIENT_OVERLAP_CONFLICTS = "sniffx.to_client.overlap_conflicts": Integer "{packet}";
+    /// How often the client took nothing more: it told a window of zero.
+    TO_CLIENT_WINDOW_STALLS = "sniffx.to_client.window_stalls": Integer "{stall}";
+    /// For how long it took nothing, all stalls together.
+    TO_CLIENT_STALLED = "sniffx.to_client.stalled_ns": Integer "ns";
     /// The file that holds the bytes to the client.
     TO_CLIENT_FILE = "sniffx.to_client.file": Text "";
 }

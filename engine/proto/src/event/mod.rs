@@ -7,5 +7,5 @@ mod arena;
 mod key;
 pub mod out;
 
-pub use arena::{Arena, Content, Event, Head, IncompleteReason, Kind, Status, Suffix, ValueRef};
+pub use arena::{Arena, Content, Event, Head, IncompleteReason, Kind, Piece, Status, Suffix, ValueRef};
 pub use key::{Key, KeyInfo, KeyTable, SCHEMA_VERSION, ValueType};

@@ -7,7 +7,7 @@ use sniff_x_flow::assembler::Totals;
 use sniff_x_flow::{Direction, FlowInfo, Nanos};
 
 use super::arena::{Member, Value};
-use super::{Arena, Head, Key, Kind, Status, Suffix};
+use super::{Arena, Head, Key, Kind, Piece, Status, Suffix};
 use crate::ProxiedClient;
 use crate::half::Keeper;
 use crate::stock::Stock;
@@ -111,9 +111,9 @@ impl<'a> Out<'a> {
         self.arena.withhold();
     }
 
-    /// Hands stream bytes on to a file; `first` when none of the direction went there before.
-    pub fn content(&mut self, direction: Direction, first: bool, bytes: &[u8]) {
-        self.arena.push_content(*self.flow, direction, first, bytes);
+    /// Hands stream content on to a file.
+    pub fn content(&mut self, direction: Direction, piece: Piece<'_>) {
+        self.arena.push_content(*self.flow, direction, piece);
     }
 }
 
@@ -164,6 +164,15 @@ impl EventBuilder<'_> {
     pub fn text(self, key: Key, text: &[u8], sensitivity: Sensitivity) -> Self {
         let len = text.len() as u64;
         self.cut_text(key, text, len, sensitivity)
+    }
+
+    /// A text that is what `value` is displayed as; never cut.
+    pub fn written(self, key: Key, value: impl fmt::Display, sensitivity: Sensitivity) -> Self {
+        if sensitivity != Sensitivity::Secret {
+            let value = Value::Text(self.arena.written(value));
+            self.arena.put(key, Member::None, value);
+        }
+        self
     }
 
     /// A text of which only a part was kept; `full_len` is its whole length in bytes.

@@ -26,7 +26,7 @@ pub struct Connection {
 }
 
 enum State {
-    /// No plugin wants it, or it no longer matters.
+    /// It is over.
     Ignored,
     /// Given up: its bytes are counted, nothing else.
     Bypassed,
@@ -75,10 +75,6 @@ fn half_of(halves: &mut [Half; 2], direction: Direction) -> &mut Half {
 }
 
 impl Connection {
-    pub(super) fn ignored() -> Self {
-        Self::with(State::Ignored)
-    }
-
     pub(super) fn claimed(plugin: u32) -> Self {
         Self::with(State::Claimed(plugin))
     }

@@ -5,6 +5,7 @@
 //! matter. Decoders never buffer unconsumed input; the host never looks into it.
 
 mod connection;
+mod slot;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use sniff_x_flow::counters;
 use sniff_x_flow::{FlowInfo, FlowKey, Nanos, OrientedBy, Side};
 
 pub use connection::Connection;
+pub use slot::Slot;
 
 use crate::event::Arena;
 use crate::{OpensAt, Plugin};
@@ -114,6 +116,11 @@ impl Host {
         self.plugins.get(index as usize).map(|a| a.plugin.as_ref())
     }
 
+    /// Whether a plugin wants its decoder with the first packet, payload or not.
+    fn opens_at_first_packet(&self, plugin: u32) -> bool {
+        self.plugin(plugin).is_some_and(|plugin| plugin.about().opens_at == OpensAt::FirstPacket)
+    }
+
     /// The bit set of plugins whose rule matches the flow.
     fn candidates(&self, key: &FlowKey) -> u32 {
         (0..)
@@ -138,9 +145,9 @@ impl Host {
 }
 
 impl StreamFactory for Host {
-    type Stream = Connection;
+    type Stream = Slot;
 
-    fn new_stream(&mut self, flow: &mut FlowInfo) -> Connection {
+    fn new_stream(&mut self, flow: &mut FlowInfo) -> Slot {
         let candidates = self.candidates(&flow.key);
         if matches!(flow.oriented_by, OrientedBy::FirstSender | OrientedBy::LowerPort) {
             self.orient(flow, candidates);
@@ -148,19 +155,10 @@ impl StreamFactory for Host {
         match candidates.count_ones() {
             0 => {
                 self.counters.unclaimed += 1;
-                Connection::ignored()
+                Slot::ignored()
             }
-            1 => {
-                let index = candidates.trailing_zeros();
-                let opens_now =
-                    self.plugin(index).is_some_and(|p| p.about().opens_at == OpensAt::FirstPacket);
-                let mut connection = Connection::claimed(index);
-                if opens_now {
-                    connection.open(self, flow);
-                }
-                connection
-            }
-            _ => Connection::probing(candidates),
+            1 => Slot::claimed(candidates.trailing_zeros()),
+            _ => Slot::probing(candidates),
         }
     }
 }

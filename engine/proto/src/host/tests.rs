@@ -239,13 +239,13 @@ fn a_message_beyond_the_limit_is_passed_over_and_the_next_one_is_right() {
 mod probing {
     use super::*;
     use crate::event::Arena;
-    use crate::host::{ActivePlugin, Connection, Host};
+    use crate::host::{ActivePlugin, Connection, Host, Slot};
     use sniff_x_flow::assembler::{Chunks, Reassembly, Stream, StreamFactory, Totals};
     use sniff_x_flow::{Endpoint, FlowKey, OrientedBy, Place, Transport};
 
     struct Two {
         host: Host,
-        connection: Connection,
+        connection: Slot,
         flow: FlowInfo,
         logs: [Log; 2],
     }
@@ -360,7 +360,7 @@ mod probing {
         let mut host = Host::new(Arc::new(plugins), Arena::new(1000), 128 << 10).with_max_kept(100_000);
         let mut flow = two().flow;
         let mut connections: Vec<_> = (0..10).map(|_| host.new_stream(&mut flow)).collect();
-        let play = |connection: &mut Connection, host: &mut Host, bytes: &[u8]| {
+        let play = |connection: &mut Slot, host: &mut Host, bytes: &[u8]| {
             let direction = Direction::ToServer;
             let chunk = Reassembly { direction, bytes, skip: 0, start: false, end: false, seen: Nanos(5) };
             connection.reassembled(host, &flow, &totals, Chunks::from_slice(&[chunk]));

@@ -32,23 +32,69 @@ fn repeated_syns_open_nothing() {
 }
 
 #[test]
-fn a_syn_with_another_number_reuses_the_tuple() {
+fn a_syn_with_another_number_reuses_the_tuple_once_it_is_answered() {
     let mut bed = Bed::new();
     bed.open();
     bed.feed(&[c(A, 101, 501, "abc"), c(A, 200, 501, "later")]);
-    let told = bed.feed(&[c(S, 9000, 0, "")]);
-    assert_eq!(told, [">[96]later", "reused", "new Syn", ">^"]);
-    assert_eq!(bed.feed(&[s(S | A, 70, 9001, ""), c(A, 9001, 71, "x")]), ["<^", ">x"]);
+    assert_eq!(bed.feed(&[c(S, 9000, 0, "")]), NOTHING);
+    let told = bed.feed(&[s(S | A, 70, 9001, ""), c(A, 9001, 71, "x")]);
+    assert_eq!(told, [">[96]later", "reused", "new Syn", ">^ <^", ">x"]);
     assert_eq!(bed.log.bytes.len(), 2);
+    assert_eq!(bed.log.totals[1].map(|t| t.packets), [2, 1], "the SYN counts");
+    // The answer was not captured, but the client goes on.
+    assert_eq!(bed.feed(&[c(S, 4000, 0, "")]), NOTHING);
+    assert_eq!(bed.feed(&[c(A, 4001, 950, "new")]), ["reused", "new Syn", ">^new"]);
+    assert_eq!(bed.assembler.counters().doubtful_syns, 2);
 }
 
 #[test]
-fn a_syn_ack_with_another_number_reuses_the_tuple() {
+fn a_stray_syn_changes_nothing() {
     let mut bed = Bed::new();
     bed.open();
     bed.feed(&[c(A, 101, 501, "abc")]);
-    assert_eq!(bed.feed(&[s(S | A, 7000, 8001, "")]), ["reused", "new SynAck", "<^"]);
-    assert_eq!(bed.feed(&[c(A, 8001, 7001, "x")]), [">x"]);
+    // The server answers it with what it last acknowledged, as RFC 5961 wants, or refuses it as a connection unknown.
+    assert_eq!(bed.feed(&[c(S, 9000, 0, ""), s(A, 501, 104, ""), s(R | A, 0, 9001, "")]), NOTHING);
+    assert_eq!(bed.feed(&[c(A, 104, 501, "def"), s(A, 501, 107, "xyz")]), [">def", "<xyz"]);
+    let counters = bed.assembler.counters();
+    assert_eq!((counters.opened, counters.doubtful_syns, counters.closed_reused), (1, 1, 0));
+}
+
+#[test]
+fn a_syn_on_an_embryonic_connection_reuses_the_tuple_at_once() {
+    let mut bed = Bed::new();
+    bed.feed(&[c(S, 100, 0, "")]);
+    assert_eq!(bed.feed(&[c(S, 9000, 0, "")]), ["reused", "new Syn", ">^"]);
+}
+
+#[test]
+fn a_syn_ack_with_another_number_reuses_the_tuple_once_it_is_acknowledged() {
+    let mut bed = Bed::new();
+    bed.open();
+    bed.feed(&[c(A, 101, 501, "abc")]);
+    assert_eq!(bed.feed(&[s(S | A, 7000, 8001, "")]), NOTHING);
+    assert_eq!(bed.feed(&[c(A, 8001, 7001, "x")]), ["reused", "new SynAck", "<^ >x"]);
+    // Only the server's side is seen.
+    assert_eq!(bed.feed(&[s(S | A, 20, 3001, ""), s(A, 21, 3101, "hi")]), ["reused", "new SynAck", "<^hi"]);
+}
+
+#[test]
+fn urgent_data_stays_in_the_stream() {
+    const URG: u8 = 0x20;
+    let mut bed = Bed::new();
+    bed.open();
+    assert_eq!(
+        bed.feed(&[c(A, 101, 501, "ab"), c(A | URG, 103, 501, "!c"), c(A, 105, 501, "d")]),
+        [">ab", ">!c", ">d"]
+    );
+    assert_eq!(bed.feed(&[c(A | URG, 107, 501, "f"), c(A | URG, 106, 501, "e")]), [">e >f"]);
+}
+
+#[test]
+fn fast_open_data_behind_its_syn_ack_is_still_the_first_data() {
+    let mut bed = Bed::new();
+    assert_eq!(bed.feed(&[s(S | A, 500, 104, "")]), ["new SynAck", "<^"]);
+    assert_eq!(bed.feed(&[c(S, 100, 0, "GET"), c(A, 104, 501, " /")]), [">^GET", "> /"]);
+    assert_eq!(bed.assembler.counters().opened, 1);
 }
 
 #[test]

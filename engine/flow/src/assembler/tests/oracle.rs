@@ -113,6 +113,8 @@ struct Plan {
     cuts: Vec<(bool, u16)>,
     changes: Vec<Change>,
     midstream: bool,
+    /// Bytes with the client's SYN.
+    early: u16,
     fins: [bool; 2],
     reset: Option<u16>,
     last: bool,
@@ -139,15 +141,17 @@ fn plan() -> impl Strategy<Value = Plan> {
         prop::collection::vec(cut, 1..40),
         prop::collection::vec(change(), 0..24),
         prop::bool::weighted(0.3),
+        prop_oneof![3 => Just(0), 1 => 1u16..3000],
         any::<[bool; 2]>(),
         prop::option::weighted(0.2, any::<u16>()),
         any::<bool>(),
     )
-        .prop_map(|(isn, cuts, changes, midstream, fins, reset, last)| Plan {
+        .prop_map(|(isn, cuts, changes, midstream, early, fins, reset, last)| Plan {
             isn,
             cuts,
             changes,
             midstream,
+            early,
             fins,
             reset,
             last,
@@ -294,8 +298,10 @@ fn run(plan: &Plan) -> Result<(), TestCaseError> {
     let mut bed = super::Bed::new();
     let (mut assembler, mut record) = (Assembler::<Record>::new(options), Record::default());
     let mut oracles = [Oracle::default(), Oracle::default()];
-    let (segments, _) = schedule(plan, false);
+    let (segments, sent) = schedule(plan, false);
     if !plan.midstream {
+        // What a SYN carries is sent again, as a server without fast open wants.
+        let early = text(true, 0, u32::from(plan.early).min(sent[0]));
         for (client, flags) in [(true, S), (false, S | A), (true, A)] {
             let own = usize::from(!client);
             let seg = Seg {
@@ -303,11 +309,13 @@ fn run(plan: &Plan) -> Result<(), TestCaseError> {
                 seq: plan.isn[own].wrapping_add(u32::from(flags & S == 0)),
                 ack: plan.isn[1 - own].wrapping_add(1),
                 flags,
+                payload: if flags == S { &early } else { &[] },
                 ..super::c(0, 0, 0, "")
             };
-            assembler.assemble(&mut record, &bed.segment(&seg), &[]);
+            assembler.assemble(&mut record, &bed.segment(&seg), seg.payload);
         }
         oracles.iter_mut().for_each(|oracle| oracle.next = Some(0));
+        oracles[0].take(&Cut { client: true, offset: 0, bytes: early, flags: S, ack: 0 }, overlap);
     }
     let reset = plan.reset.map(|at| usize::from(at) % (segments.len() + 1));
     for (at, cut) in segments.iter().enumerate() {

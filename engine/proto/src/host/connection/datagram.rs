@@ -1,7 +1,7 @@
 //! Datagrams of a UDP flow: each is a whole message, nothing is kept between them.
 
 use sniff_x_flow::assembler::Totals;
-use sniff_x_flow::datagrams::{DatagramStream, Received};
+use sniff_x_flow::datagrams::Received;
 use sniff_x_flow::{Direction, FlowInfo};
 
 use super::{Call, Connection, State};
@@ -9,8 +9,15 @@ use crate::host::Host;
 use crate::window::Seen;
 use crate::{BypassReason, Decode, Lost, Next, Out, Probe, Window};
 
-impl DatagramStream<Host> for Connection {
-    fn datagram(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], received: Received<'_>) {
+impl Connection {
+    /// One datagram.
+    pub(in crate::host) fn datagram(
+        &mut self,
+        host: &mut Host,
+        flow: &FlowInfo,
+        totals: &[Totals; 2],
+        received: Received<'_>,
+    ) {
         let Received { direction, bytes, missing, seen } = received;
         host.now = seen;
         let mut call = Call { host, flow, totals, now: seen };
@@ -44,9 +51,7 @@ impl DatagramStream<Host> for Connection {
         self.unasked = self.unasked.saturating_add(bytes.len());
         self.charge(&mut call);
     }
-}
 
-impl Connection {
     /// Which of several plugins gets a flow. The first datagram decides: it is a whole message, and waiting for more would keep it from the
     /// decoder. The first plugin that knows it, else the first that does not say no.
     fn probe_datagram(&mut self, call: &mut Call<'_>, direction: Direction, bytes: &[u8], candidates: u32) {
