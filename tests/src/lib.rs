@@ -13,10 +13,13 @@
 )]
 
 pub mod binary;
+pub mod clients;
 pub mod fragments;
 pub mod frames;
+pub mod general_log;
 pub mod mariadb;
 pub mod netns;
+pub mod recording;
 
 use std::path::PathBuf;
 

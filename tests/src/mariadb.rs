@@ -52,7 +52,8 @@ impl MariaDb {
             &init,
             format!(
                 "CREATE DATABASE shop;\nCREATE USER app IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON *.* TO app;\n\
-                 CREATE TABLE shop.item (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(60), price DECIMAL(8,2));\n"
+                 CREATE TABLE shop.item (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(60), price DECIMAL(8,2));\n\
+                 CREATE TABLE shop.note (id INT AUTO_INCREMENT PRIMARY KEY, title VARCHAR(60), body LONGBLOB);\n"
             ),
         )
         .expect("init.sql");
@@ -84,10 +85,10 @@ impl MariaDb {
         server
     }
 
-    /// The statements that the server executed for clients, by its general log: lines of command and argument.
+    /// The general log of what the server did for clients, as [`crate::general_log`] reads it.
     #[must_use]
-    pub fn general_log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("general.log")).expect("general.log")
+    pub fn general_log(&self) -> Vec<u8> {
+        std::fs::read(self.folder.path().join("general.log")).expect("general.log")
     }
 
     fn socket(&self) -> PathBuf {
