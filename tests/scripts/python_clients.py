@@ -130,18 +130,18 @@ def execute(cursor, thread, text, values):
 
 
 def prepared(connection, thread, random):
-    cursor = connection.cursor(prepared=True)
-    insert = "INSERT INTO item (name, price) VALUES (?, ?)"
-    for name, price in [("plate", "7.00"), ("fork", None), ("knife", "2.20")]:
-        execute(cursor, thread, insert, (name, price))
-    execute(cursor, thread, "SELECT id, name FROM item WHERE price > ? ORDER BY id LIMIT 2", (1,))
+    def repeat(text, all_values):
+        cursor = connection.cursor(prepared=True)
+        for values in all_values:
+            execute(cursor, thread, text, values)
+        cursor.close()
+
+    repeat("INSERT INTO item (name, price) VALUES (?, ?)", [("plate", "7.00"), ("fork", None), ("knife", "2.20")])
+    repeat("SELECT id, name FROM item WHERE price > ? ORDER BY id LIMIT 2", [(1,), (None,)])
     # Sent in pieces. MariaDB logs such a value rightly only where no other type stood before it.
-    for _ in range(4):
-        execute(cursor, thread, "INSERT INTO note (title, body) VALUES (?, ?)", ("long", io.BytesIO(random.randbytes(random.randrange(1, 20_000)))))
-    text = "SELECT " + ", ".join(["?"] * 8)
-    for _ in range(ROUNDS):
-        execute(cursor, thread, text, tuple(random_value(random) for _ in range(8)))
-    cursor.close()
+    pieces = [("long", io.BytesIO(random.randbytes(random.randrange(1, 20_000)))) for _ in range(4)]
+    repeat("INSERT INTO note (title, body) VALUES (?, ?)", pieces)
+    repeat("SELECT " + ", ".join("?" * 8), [tuple(random_value(random) for _ in range(8)) for _ in range(ROUNDS)])
 
 
 def work(number):
