@@ -330,9 +330,10 @@ static void random_time(MYSQL_TIME *t, enum enum_field_types type) {
         if (below(2)) t->second_part = below(1000000);
     }
     if (type == MYSQL_TYPE_TIME) {
-        t->neg = below(2);
         /* 838:59:59 is the largest. */
         if (below(2)) t->day = below(34);
+        /* Zero is sent without a sign. */
+        t->neg = (t->day || t->hour || t->minute || t->second || t->second_part) && below(2);
     }
     t->time_type = type == MYSQL_TYPE_TIME ? MYSQL_TIMESTAMP_TIME
                    : type == MYSQL_TYPE_DATE ? MYSQL_TIMESTAMP_DATE : MYSQL_TIMESTAMP_DATETIME;
@@ -498,7 +499,15 @@ static void bulk(void) {
     bound(statement);
     int failure = mysql_stmt_execute(statement);
     begin_statement("Bulk", statement, text, strlen(text));
-    printf(",\"bulk\":%u", count);
+    printf(",\"bulk\":%u,\"params\":[", count);
+    for (unsigned i = 0; i < count; i++) {
+        if (i) putchar(',');
+        if (absent[i] == STMT_INDICATOR_NULL) printf("null");
+        else if (absent[i] == STMT_INDICATOR_DEFAULT) printf("[\"word\",\"DEFAULT\"]");
+        else printf("[\"hex\","), put_hex(names[i], lengths[i]), putchar(']');
+        printf(",[\"int\",\"%d\"]", prices[i]);
+    }
+    putchar(']');
     statement_results(statement, failure != 0);
     close_statement(statement);
 }
