@@ -1,4 +1,4 @@
-"""Issues statements through a Python driver, on several connections at once, and prints one JSON line for each request, as libmariadb_client.c does.
+"""Issues statements through a Python driver, on several connections at once, and prints one JSON line for each request, as libmariadb/main.c does.
 
 python_clients.py DRIVER HOST PASSWORD SEED [compressed]
 

@@ -19,7 +19,7 @@ pub fn python() -> Option<PathBuf> {
     found
 }
 
-/// The program `tests/scripts/libmariadb_client.c`, built into `folder`.
+/// The program in `tests/scripts/libmariadb`, built into `folder`.
 #[must_use]
 pub fn libmariadb(folder: &Path) -> Option<PathBuf> {
     if !has_program("gcc", "gcc") || !has_program("mariadb_config", "libmariadb-dev") {
@@ -31,7 +31,7 @@ pub fn libmariadb(folder: &Path) -> Option<PathBuf> {
     let built = Command::new("gcc")
         .args(["-std=gnu11", "-Wall", "-Wextra", "-O1", "-o"])
         .arg(&program)
-        .arg(root().join("tests/scripts/libmariadb_client.c"))
+        .args(["main.c", "say.c", "values.c"].map(|part| root().join("tests/scripts/libmariadb").join(part)))
         .args(String::from_utf8_lossy(&flags.stdout).split_whitespace())
         .output()
         .expect("gcc");

@@ -9,6 +9,7 @@
     clippy::indexing_slicing,
     clippy::print_stderr,
     clippy::disallowed_methods,
+    clippy::indexing_slicing,
     reason = "test support: failing loudly is its job, and it waits for real processes"
 )]
 
@@ -20,6 +21,7 @@ pub mod general_log;
 pub mod mariadb;
 pub mod netns;
 pub mod recording;
+pub mod requests;
 
 use std::path::PathBuf;
 
