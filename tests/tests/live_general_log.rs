@@ -2,7 +2,7 @@
 //!
 //! Real clients of three kinds work at once; the server's general log says what arrived, the clients say what came back. How the log writes things
 //! stands in `sniff_x_tests::general_log`.
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
