@@ -25,6 +25,9 @@ impl MariaDb {
     pub fn start(net: &Net) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let data = folder.path().join("data");
+        // A server that starts deletes the temporary tables that it finds: each needs a place of its own.
+        let temporary = folder.path().join("tmp");
+        std::fs::create_dir(&temporary).expect("a folder for temporary tables");
         let install = Command::new("mariadb-install-db")
             .args([
                 "--no-defaults",
@@ -33,6 +36,7 @@ impl MariaDb {
                 "--user=root",
             ])
             .arg(format!("--datadir={}", data.display()))
+            .env("TMPDIR", &temporary)
             .output()
             .expect("mariadb-install-db");
         assert!(install.status.success(), "{}", String::from_utf8_lossy(&install.stderr));
@@ -70,6 +74,7 @@ impl MariaDb {
             .args(["--general-log=1", "--log-output=FILE"])
             .arg(format!("--general-log-file={}", folder.path().join("general.log").display()))
             .arg(format!("--datadir={}", data.display()))
+            .arg(format!("--tmpdir={}", temporary.display()))
             .arg(format!("--socket={}", folder.path().join("s").display()))
             .arg(format!("--pid-file={}", folder.path().join("pid").display()))
             .arg(format!("--init-file={}", init.display()))
