@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::netns::{IFACE, Net};
 
@@ -50,6 +50,33 @@ impl Recording {
             );
         }
         self
+    }
+
+    /// The recording without the frames that `keep` (asked by their number) does not want.
+    ///
+    /// Source of the format: <https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-04.html>.
+    #[must_use]
+    pub fn without(&self, mut keep: impl FnMut(usize) -> bool) -> NamedTempFile {
+        let whole = std::fs::read(&self.file).expect("the recording");
+        let (head, mut rest) = whole.split_at(24);
+        assert_eq!(
+            head[..4],
+            0xa1b2_c3d4_u32.to_le_bytes(),
+            "tcpdump writes little-endian pcap with microseconds here"
+        );
+        let mut kept = head.to_vec();
+        for number in 0.. {
+            let Some(length) = rest.get(8..12) else { break };
+            let length = u32::from_le_bytes(length.try_into().expect("four bytes"));
+            let (record, after) = rest.split_at(16 + length as usize);
+            if keep(number) {
+                kept.extend(record);
+            }
+            rest = after;
+        }
+        let file = NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), kept).expect("the recording without some frames");
+        file
     }
 
     /// The file.

@@ -121,6 +121,34 @@ fn a_gap_among_requests_sent_ahead() {
     }
 }
 
+/// A frame with the end of a request is lost: nobody knows that before the client speaks again, and the response has come by then.
+#[test]
+fn a_response_before_the_end_of_its_request() {
+    let request = command(3, b"insert into t values (1), (2), (3)");
+    let prepare = command(0x16, b"delete from t where a = ? and b = 1");
+    for at in 5..request.len() {
+        let lost = |whole: &[u8]| Step::Gap(Direction::ToServer, (whole.len() - at) as u64);
+        let lines = after_login([
+            client(&request[..at]),
+            server(ok(3)),
+            lost(&request),
+            client(&prepare[..at]),
+            server(packets(&mut 1, &[0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
+            lost(&prepare),
+            client(command(0x17, &[9, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 0, 7, 0, 0, 0])),
+            server(ok(4)),
+            client(command(3, b"update t set a = 9")),
+            server(ok(9)),
+        ]);
+        let expected = ["exchange incomplete:gap", "exchange incomplete:gap", "exchange ok", "exchange ok"];
+        assert_eq!(heads(&lines), expected, "{at}: {lines:#?}");
+        assert_eq!(field(&lines[0], "sniffx.gap_bytes").unwrap(), (request.len() - at).to_string());
+        assert_eq!(field(&lines[2], "sniffx.db.statement_id").unwrap(), "9");
+        assert!(field(&lines[2], "db.query.text").is_none(), "{at}: {}", lines[2]);
+        assert_eq!(field(&lines[3], "db.query.text").unwrap(), "update t set a = 9");
+    }
+}
+
 #[test]
 fn prepare_and_execute_sent_together() {
     // MariaDB's clients execute the statement prepared last as -1, before they know its id.
