@@ -149,6 +149,34 @@ fn a_response_before_the_end_of_its_request() {
     }
 }
 
+/// What is missing of a local file is missing of the exchange, and nothing of the next one.
+#[test]
+fn a_gap_in_a_local_file() {
+    let mut file = packets(&mut 2, &[b'f'; 50]);
+    file.extend(packets(&mut 3, &[b'g'; 30]));
+    file.extend(packets(&mut 4, &[]));
+    for at in 0..file.len() {
+        for lost in 1..=file.len() - at {
+            let lines = after_login([
+                client(command(3, b"load data local infile 'f' into table t")),
+                server(packets(&mut 1, b"\xfbf")),
+                client(&file[..at]),
+                Step::Gap(Direction::ToServer, lost as u64),
+                client(&file[at + lost..]),
+                server(packets(&mut 5, &[0, 7, 0, 2, 0, 0, 0])),
+                client(command(3, b"update t set a = 9")),
+                server(ok(9)),
+            ]);
+            let shown = heads(&lines);
+            assert_eq!(shown.last().unwrap(), "exchange ok", "{at}+{lost}: {lines:#?}");
+            // Where only content is missing, all that is told is known.
+            let size = field(&lines[0], "sniffx.mysql.infile.size");
+            let whole = shown[0] == "exchange ok" && size.as_deref() == Some("80");
+            assert!(whole || shown[0] == "exchange incomplete:gap", "{at}+{lost}: {lines:#?}");
+        }
+    }
+}
+
 #[test]
 fn prepare_and_execute_sent_together() {
     // MariaDB's clients execute the statement prepared last as -1, before they know its id.

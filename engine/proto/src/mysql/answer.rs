@@ -89,11 +89,14 @@ impl MysqlDecoder {
         }
     }
 
-    /// A server answers what it has whole: where the end of the request has not come here by then, it was lost on the way.
+    /// A server answers what it has whole: where the end of the request, or of the file that it asked for, has not come here by then, it was lost
+    /// on the way.
     fn lose_the_end_of_the_request(&mut self) {
         let missing = self.client.left as u64;
-        if !self.response.started
-            && let Some(front) = self.queue.front_mut().filter(|f| !f.complete && f.loss.is_none())
+        let cut_file = self.response.stage == Stage::Infile && !self.response.file_ended;
+        if (cut_file || !self.response.started)
+            && let Some(front) = self.queue.front_mut().filter(|f| f.loss.is_none())
+            && (cut_file || !front.complete)
         {
             front.lose(IncompleteReason::Gap, missing);
         }
