@@ -149,6 +149,26 @@ fn a_response_before_the_end_of_its_request() {
     }
 }
 
+/// The way back in is not yet found when a request is lost, too: what the server says next may be the answer to that one.
+#[test]
+fn a_request_lost_while_the_server_is_out_of_step() {
+    let update = |n: u8| command(3, format!("update t set a = {n}").as_bytes());
+    let lines = after_login([
+        client(update(1)),
+        Step::Gap(Direction::ToClient, ok(1).len() as u64),
+        client(update(2)),
+        Step::Gap(Direction::ToServer, update(3).len() as u64),
+        server(ok(3)),
+        client(update(4)),
+        server(ok(4)),
+    ]);
+    for line in lines.iter().filter(|l| l.starts_with("exchange ok")) {
+        let text = field(line, "db.query.text").unwrap();
+        assert!(text.ends_with(&field(line, "sniffx.db.affected_rows").unwrap()), "{line}");
+    }
+    assert_eq!(lines.iter().filter(|l| l.starts_with("exchange incomplete:gap")).count(), 2, "{lines:#?}");
+}
+
 /// What is missing of a local file is missing of the exchange, and nothing of the next one.
 #[test]
 fn a_gap_in_a_local_file() {
