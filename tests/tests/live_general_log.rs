@@ -200,12 +200,7 @@ fn check_honesty(left: &Path, truth: &[Value]) {
     let events = binary::events([Path::new("--read"), left, Path::new("mysql")]);
     let complete: Vec<_> =
         events.iter().filter(|e| e["sniffx.kind"] == "exchange" && e["status"] != "incomplete").collect();
-    assert!(
-        !complete.is_empty() && complete.len() < truth.len(),
-        "{} of {} events",
-        complete.len(),
-        truth.len()
-    );
+    assert!(complete.len() > truth.len() / 2, "{} of {} events", complete.len(), truth.len());
     for event in complete {
         // Who was not there at the login takes it for MySQL, and an execution whose statement was not seen has the command's own name.
         let unknown = |key: &str| {
@@ -254,14 +249,10 @@ fn the_general_log_and_the_events_tell_the_same() {
         assert!(String::from_utf8_lossy(&wrong.stderr).contains("Access denied"), "{wrong:?}");
         clients.into_iter().flat_map(Client::said).collect()
     });
-    // Without a part of its frames: from somewhere in the middle on, and with holes.
-    for seed in 1..40_usize {
-        let mut state = seed;
-        let from = seed % 4 * 300;
-        let left = recording.without(|number| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            number >= from && (state >> 33) % (20 * seed) != 0
-        });
+    // With a hole: from one frame to hundreds are lost, somewhere.
+    for seed in 0..30_usize {
+        let (from, count) = (1 + seed * seed * 11 % 1500, 1 << (seed % 9));
+        let left = recording.without(|number| !(from..from + count).contains(&number));
         check_honesty(left.path(), &events);
     }
 }
