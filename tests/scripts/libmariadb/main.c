@@ -276,7 +276,8 @@ static void commands(const char *password) {
 }
 
 static void sent_ahead(void) {
-    const char *texts[] = {"SELECT 'first'", "SELECT seq FROM seq_1_to_40", "SELEC", "INSERT INTO note (title) VALUES ('ahead')", "DO 0", "SELECT 'last'"};
+    const char *texts[] = {"SELECT 'first' /* ahead */", "SELECT seq FROM seq_1_to_40 /* ahead */", "SELEC /* ahead */",
+                           "INSERT INTO note (title) VALUES ('ahead') /* ahead */", "DO 0 /* ahead */", "SELECT 'last' /* ahead */"};
     for (int round = 0; round < 5; round++) query_ahead(texts, sizeof texts / sizeof *texts);
 }
 
