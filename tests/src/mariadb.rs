@@ -90,9 +90,15 @@ impl MariaDb {
         server
     }
 
-    /// The general log of what the server did for clients, as [`crate::general_log`] reads it.
+    /// The general log of what the server did for clients, as text: lines of command and argument.
     #[must_use]
-    pub fn general_log(&self) -> Vec<u8> {
+    pub fn general_log(&self) -> String {
+        String::from_utf8_lossy(&self.general_log_bytes()).into_owned()
+    }
+
+    /// The general log as it is, for [`crate::general_log`] to read.
+    #[must_use]
+    pub fn general_log_bytes(&self) -> Vec<u8> {
         std::fs::read(self.folder.path().join("general.log")).expect("general.log")
     }
 

@@ -175,7 +175,7 @@ fn prove(options: &[&str], work: impl FnOnce(&Net) -> Vec<Value>) -> (Recording,
         noise.contains(" 0 dropped by the kernel"),
         "frames were lost, so there is nothing to compare:\n{noise}"
     );
-    let log = server.general_log();
+    let log = server.general_log_bytes();
     check(&events, &log, &said);
     let everything = format!("{events:?}{noise}");
     assert!(!everything.contains(PASSWORD), "a password is shown");

@@ -173,7 +173,7 @@ fn every_statement_is_seen_once_with_its_outcome() {
     check(&without_settings(second), &connector);
     let prepared = events.iter().filter(|e| e["db.operation.name"] == "PREPARE").count();
     assert_eq!(prepared, {
-        let log = general_log::parse(&server.general_log());
+        let log = general_log::parse(&server.general_log_bytes());
         log.values().flatten().filter(|e| e.command == "Prepare").count()
     });
     // The mariadb tool sends the batch statement by statement and stops at the error.
