@@ -271,6 +271,28 @@ fn statements_and_parameters_of_20_mib() {
     prove(&[], work);
 }
 
+/// The same over the compressed protocol, with both drivers that have it.
+#[test]
+fn compressed_connections_tell_the_same() {
+    let Some(python) = can_run() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let Some(library) = clients::libmariadb(folder.path()) else { return };
+    live("general_log_compressed");
+    let script = sniff_x_tests::root().join("tests/scripts/python_clients.py");
+    let (_, events) = prove(&[], |net| {
+        let mut connector = net.on_client(&python);
+        connector.arg(&script);
+        let connector = Client::start(connector, &["connector", SERVER, PASSWORD, "1", "compressed"]);
+        let with_library =
+            |role| Client::start(net.on_client(&library), &[SERVER, PASSWORD, role, "3", "compressed"]);
+        let clients = [with_library("broad"), connector, with_library("big")];
+        clients.into_iter().flat_map(Client::said).collect()
+    });
+    for login in events.iter().filter(|e| e["sniffx.kind"] == "session") {
+        assert_eq!(login["sniffx.db.compression"], "zlib", "{login}");
+    }
+}
+
 #[test]
 fn the_check_finds_what_is_wrong() {
     let event = |more: Value| {
