@@ -6,17 +6,21 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing,
     clippy::print_stderr,
     clippy::disallowed_methods,
+    clippy::indexing_slicing,
     reason = "test support: failing loudly is its job, and it waits for real processes"
 )]
 
 pub mod binary;
+pub mod clients;
 pub mod fragments;
 pub mod frames;
+pub mod general_log;
 pub mod mariadb;
 pub mod netns;
+pub mod recording;
+pub mod requests;
 
 use std::path::PathBuf;
 

@@ -25,6 +25,9 @@ impl MariaDb {
     pub fn start(net: &Net) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let data = folder.path().join("data");
+        // A server that starts deletes the temporary tables that it finds: each needs a place of its own.
+        let temporary = folder.path().join("tmp");
+        std::fs::create_dir(&temporary).expect("a folder for temporary tables");
         let install = Command::new("mariadb-install-db")
             .args([
                 "--no-defaults",
@@ -33,6 +36,7 @@ impl MariaDb {
                 "--user=root",
             ])
             .arg(format!("--datadir={}", data.display()))
+            .env("TMPDIR", &temporary)
             .output()
             .expect("mariadb-install-db");
         assert!(install.status.success(), "{}", String::from_utf8_lossy(&install.stderr));
@@ -52,7 +56,8 @@ impl MariaDb {
             &init,
             format!(
                 "CREATE DATABASE shop;\nCREATE USER app IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON *.* TO app;\n\
-                 CREATE TABLE shop.item (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(60), price DECIMAL(8,2));\n"
+                 CREATE TABLE shop.item (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(60), price DECIMAL(8,2));\n\
+                 CREATE TABLE shop.note (id INT AUTO_INCREMENT PRIMARY KEY, title VARCHAR(60), body LONGBLOB);\n"
             ),
         )
         .expect("init.sql");
@@ -69,6 +74,7 @@ impl MariaDb {
             .args(["--general-log=1", "--log-output=FILE"])
             .arg(format!("--general-log-file={}", folder.path().join("general.log").display()))
             .arg(format!("--datadir={}", data.display()))
+            .arg(format!("--tmpdir={}", temporary.display()))
             .arg(format!("--socket={}", folder.path().join("s").display()))
             .arg(format!("--pid-file={}", folder.path().join("pid").display()))
             .arg(format!("--init-file={}", init.display()))
@@ -84,10 +90,16 @@ impl MariaDb {
         server
     }
 
-    /// The statements that the server executed for clients, by its general log: lines of command and argument.
+    /// The general log of what the server did for clients, as text: lines of command and argument.
     #[must_use]
     pub fn general_log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("general.log")).expect("general.log")
+        String::from_utf8_lossy(&self.general_log_bytes()).into_owned()
+    }
+
+    /// The general log as it is, for [`crate::general_log`] to read.
+    #[must_use]
+    pub fn general_log_bytes(&self) -> Vec<u8> {
+        std::fs::read(self.folder.path().join("general.log")).expect("general.log")
     }
 
     fn socket(&self) -> PathBuf {

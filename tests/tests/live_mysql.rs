@@ -2,27 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 use sniff_x_tests::binary::{self, Capture};
+use sniff_x_tests::clients::python;
 use sniff_x_tests::mariadb::{MariaDb, PASSWORD};
 use sniff_x_tests::netns::{CLIENT, IFACE, Net, SERVER};
-use sniff_x_tests::{has_program, is_root, live, root, skip};
-
-/// A Python that has the drivers: the one that `.ci/setup` makes, or the system's.
-fn python() -> Option<PathBuf> {
-    let candidates = [root().join("target/venv/bin/python3"), PathBuf::from("python3")];
-    let found = candidates.into_iter().find(|python| {
-        let check = Command::new(python).args(["-c", "import pymysql, mysql.connector"]).output();
-        check.is_ok_and(|o| o.status.success())
-    });
-    if found.is_none() {
-        skip("no Python with PyMySQL and mysql-connector-python (.ci/setup makes one)");
-    }
-    found
-}
+use sniff_x_tests::recording::Recording;
+use sniff_x_tests::{general_log, has_program, is_root, live, root};
 
 fn can_run() -> Option<PathBuf> {
     let programs = [
@@ -129,18 +116,7 @@ fn every_statement_is_seen_once_with_its_outcome() {
     live("mysql");
     let net = Net::new();
     let server = MariaDb::start(&net);
-    let folder = tempfile::tempdir().unwrap();
-    let recording = folder.path().join("recorded.pcap");
-    let tcpdump = net
-        .on_server("tcpdump")
-        .args(["-i", IFACE, "-B", "65536", "--immediate-mode", "-U", "-w"])
-        .arg(&recording)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    while std::fs::metadata(&recording).map_or(0, |m| m.len()) < 24 {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let recording = Recording::start(&net);
     let mut command = net.on_server(binary::path());
     command.args(["--iface", IFACE, "--format", "json", "-v", "mysql"]);
     let capture = Capture::start(command);
@@ -196,7 +172,10 @@ fn every_statement_is_seen_once_with_its_outcome() {
     check(&without_settings(first), &pymysql);
     check(&without_settings(second), &connector);
     let prepared = events.iter().filter(|e| e["db.operation.name"] == "PREPARE").count();
-    assert_eq!(prepared, server.general_log().matches("Prepare\t").count());
+    assert_eq!(prepared, {
+        let log = general_log::parse(&server.general_log_bytes());
+        log.values().flatten().filter(|e| e.command == "Prepare").count()
+    });
     // The mariadb tool sends the batch statement by statement and stops at the error.
     let third: Vec<_> =
         third.iter().filter(|e| e["db.query.text"] != "select @@version_comment limit 1").collect();
@@ -230,18 +209,8 @@ fn every_statement_is_seen_once_with_its_outcome() {
     eprintln_drops(&said);
 
     // The same traffic, recorded by tcpdump, gives the same events.
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(i32::try_from(tcpdump.id()).unwrap()),
-        nix::sys::signal::Signal::SIGINT,
-    )
-    .unwrap();
-    let said = tcpdump.wait_with_output().unwrap().stderr;
-    let said = String::from_utf8_lossy(&said);
-    assert!(
-        said.contains("0 packets dropped by kernel"),
-        "tcpdump lost frames, so there is nothing to compare with:\n{said}"
-    );
-    let again = binary::events([Path::new("--read"), &recording, Path::new("mysql")]);
+    let recording = recording.stop();
+    let again = binary::events([Path::new("--read"), recording.path(), Path::new("mysql")]);
     let bare = |events: &[Value]| -> Vec<Value> {
         let mut events = events.to_vec();
         for event in &mut events {
@@ -257,7 +226,7 @@ fn every_statement_is_seen_once_with_its_outcome() {
     }
     assert_eq!(again.len(), events.len());
     if let Some(place) = keep {
-        std::fs::copy(&recording, place).unwrap();
+        std::fs::copy(recording.path(), place).unwrap();
     }
 }
 

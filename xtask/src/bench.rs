@@ -18,10 +18,12 @@ use sniff_x_engine::sink::json;
 use sniff_x_engine::{Config, Control, Format, Input, Limits, Output};
 use sniff_x_flow::assembler::{Assembler, AssemblerOptions, Chunks, Stream, StreamFactory, Totals};
 use sniff_x_flow::packet::{self, FlowHasher, Parsed};
-use sniff_x_flow::{End, FlowInfo, Nanos};
-use sniff_x_proto::event::{Arena, KeyTable};
+use sniff_x_flow::{End, FlowInfo, Frame, Nanos};
+use sniff_x_proto::event::{Arena, KeyTable, Kind};
 use sniff_x_proto::host::{ActivePlugin, Host};
 use sniff_x_proto::{Options, builtin};
+
+use crate::generate::Generate;
 
 /// The two benches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -36,7 +38,7 @@ pub(crate) struct Bench {
     /// What: the stages of the data path on a capture, or the assembler on segments of its own
     #[arg(value_enum, default_value_t = What::Stages)]
     what: What,
-    /// The capture; without it a MySQL capture of a million frames is generated
+    /// The capture; without it two MySQL captures of a million frames are generated, with statements as text and prepared
     #[arg(long)]
     read: Option<PathBuf>,
     /// The plugin of the later stages
@@ -57,9 +59,54 @@ const STAGES: [(&str, Stage); 6] = [
     ("whole engine, to a sink", engine),
 ];
 
-type Stage = fn(&Path, &str) -> Result<u64>;
+type Stage = fn(&Path, &str) -> Result<Tally>;
+
+/// What a stage had to do with.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    frames: u64,
+    bytes: u64,
+    /// Exchanges that the plugin told of.
+    exchanges: u64,
+}
+
+impl Tally {
+    fn add(&mut self, frame: &Frame<'_>) {
+        self.frames += 1;
+        self.bytes += frame.bytes.len() as u64;
+    }
+}
+
+/// A capture and the times of its stages.
+struct Measured {
+    file: PathBuf,
+    tally: Tally,
+    times: Vec<Vec<Duration>>,
+}
+
+impl Measured {
+    fn new(file: PathBuf) -> Result<Self> {
+        // The page cache must be equally warm for every stage.
+        std::io::copy(&mut File::open(&file)?.take(u64::MAX), &mut std::io::sink())?;
+        Ok(Self { file, tally: Tally::default(), times: vec![Vec::new(); STAGES.len()] })
+    }
+
+    /// Once through all stages.
+    fn round(&mut self, plugin: &str) -> Result<()> {
+        for ((_, stage), times) in STAGES.iter().zip(&mut self.times) {
+            let before = cpu_time()?;
+            let tally = stage(&self.file, plugin)?;
+            times.push(cpu_time()?.saturating_sub(before));
+            let exchanges = self.tally.exchanges.max(tally.exchanges);
+            let bytes = self.tally.bytes.max(tally.bytes);
+            self.tally = Tally { exchanges, bytes, ..tally };
+        }
+        Ok(())
+    }
+}
 
 impl Bench {
+    #[expect(clippy::print_stdout, reason = "the report")]
     pub(crate) fn run(&self) -> Result<()> {
         if cfg!(debug_assertions) {
             return self.run_optimised();
@@ -68,27 +115,30 @@ impl Bench {
             return crate::assembly::run(self.rounds.max(1));
         }
         let folder = tempfile::tempdir()?;
-        let file = match &self.read {
-            Some(file) => file.clone(),
+        let files = match &self.read {
+            Some(file) => vec![file.clone()],
             None => {
-                let file = folder.path().join("mysql.pcap");
-                crate::generate::Generate::of(1_000_000, 100, file.clone()).run()?;
-                file
+                let generate = |name: &str, prepared| {
+                    let file = folder.path().join(name);
+                    let (packets, connections) = (1_000_000, 100);
+                    Generate { packets, connections, prepared, file: file.clone() }.run().map(|()| file)
+                };
+                vec![generate("text.pcap", false)?, generate("prepared.pcap", true)?]
             }
         };
-        // The page cache must be equally warm for every stage.
-        std::io::copy(&mut File::open(&file)?.take(u64::MAX), &mut std::io::sink())?;
-        let mut times = vec![Vec::new(); STAGES.len()];
-        let mut count = 0;
+        let mut all: Vec<_> = files.into_iter().map(Measured::new).collect::<Result<_>>()?;
         for _ in 0..self.rounds.max(1) {
-            for ((_, stage), times) in STAGES.iter().zip(&mut times) {
-                let before = cpu_time()?;
-                count = stage(&file, &self.plugin)?;
-                times.push(cpu_time()?.saturating_sub(before));
+            for measured in &mut all {
+                measured.round(&self.plugin)?;
             }
         }
-        ensure!(count > 0, "{} holds no frames", file.display());
-        report(&file, count, times);
+        for measured in all {
+            ensure!(measured.tally.frames > 0, "{} holds no frames", measured.file.display());
+            report(measured);
+        }
+        if let Some(peak) = peak_memory() {
+            println!("peak memory of this process: {peak}");
+        }
         Ok(())
     }
 
@@ -107,31 +157,34 @@ impl Bench {
 }
 
 #[expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "the report; a rate needs no 53 bits")]
-fn report(file: &Path, count: u64, times: Vec<Vec<Duration>>) {
+fn report(Measured { file, tally, times }: Measured) {
     println!(
-        "{}: {count} frames, median CPU time of {} rounds",
+        "{}: {} frames, {} bytes, {} exchanges, median CPU time of {} rounds",
         file.display(),
+        tally.frames,
+        tally.bytes,
+        tally.exchanges,
         times.first().map_or(0, Vec::len)
     );
     println!(
-        "{:<26} {:>14} {:>12} {:>10} {:>12}",
-        "stage", "frames/s", "ns/frame", "added ns", "min..max ns"
+        "{:<26} {:>12} {:>12} {:>8} {:>9} {:>9} {:>11}",
+        "stage", "frames/s", "exchanges/s", "MB/s", "ns/frame", "added ns", "min..max ns"
     );
     let mut before = 0.0;
     for ((name, _), mut times) in STAGES.iter().zip(times) {
         times.sort();
-        let ns = |d: Option<&Duration>| d.map_or(0.0, |d| d.as_nanos() as f64 / count as f64);
+        let frames = tally.frames as f64;
+        let ns = |d: Option<&Duration>| d.map_or(0.0, |d| d.as_nanos() as f64 / frames);
         let (median, low, high) = (ns(times.get(times.len() / 2)), ns(times.first()), ns(times.last()));
+        let rate = 1e9 / median;
         println!(
-            "{name:<26} {:>14.0} {median:>12.1} {:>10.1} {:>12}",
-            1e9 / median,
+            "{name:<26} {rate:>12.0} {:>12.0} {:>8.0} {median:>9.1} {:>9.1} {:>11}",
+            rate * tally.exchanges as f64 / frames,
+            rate * tally.bytes as f64 / frames / 1e6,
             median - before,
             format!("{low:.0}..{high:.0}")
         );
         before = median;
-    }
-    if let Some(peak) = peak_memory() {
-        println!("peak memory of this process: {peak}");
     }
 }
 
@@ -157,28 +210,26 @@ fn batches(file: &Path, mut each: impl FnMut(&Lease)) -> Result<()> {
     }
 }
 
-fn frames(file: &Path, _: &str) -> Result<u64> {
-    let (mut count, mut bytes) = (0, 0);
+fn frames(file: &Path, _: &str) -> Result<Tally> {
+    let mut tally = Tally::default();
     batches(file, |lease| {
         for frame in lease.frames() {
-            count += 1;
-            bytes += frame.bytes.len();
+            tally.add(&frame);
         }
     })?;
-    std::hint::black_box(bytes);
-    Ok(count)
+    Ok(tally)
 }
 
-fn packets(file: &Path, _: &str) -> Result<u64> {
+fn packets(file: &Path, _: &str) -> Result<Tally> {
     let hasher = FlowHasher::default();
-    let mut count = 0;
+    let mut tally = Tally::default();
     batches(file, |lease| {
         for frame in lease.frames() {
-            count += 1;
+            tally.add(&frame);
             std::hint::black_box(&packet::parse(&frame, &hasher));
         }
     })?;
-    Ok(count)
+    Ok(tally)
 }
 
 /// Takes bytes and does nothing with them.
@@ -207,14 +258,14 @@ impl Stream<Nothing> for Nothing {
 }
 
 /// Frames through packet parsing and assembly into `factory`; `after` each batch.
-fn assemble<F: StreamFactory>(file: &Path, mut factory: F, mut after: impl FnMut(&mut F)) -> Result<u64> {
+fn assemble<F: StreamFactory>(file: &Path, mut factory: F, mut after: impl FnMut(&mut F)) -> Result<Tally> {
     let hasher = FlowHasher::default();
     let mut assembler = Assembler::new(AssemblerOptions::default());
-    let mut count = 0;
+    let mut tally = Tally::default();
     let mut now = Nanos(0);
     batches(file, |lease| {
         for frame in lease.frames() {
-            count += 1;
+            tally.add(&frame);
             if let Parsed::Tcp(segment) = packet::parse(&frame, &hasher) {
                 now = now.max(segment.packet.timestamp);
                 let payload = lease.bytes(segment.packet.payload.start, segment.packet.payload.len);
@@ -226,10 +277,10 @@ fn assemble<F: StreamFactory>(file: &Path, mut factory: F, mut after: impl FnMut
     })?;
     assembler.flush_all(&mut factory);
     after(&mut factory);
-    Ok(count)
+    Ok(tally)
 }
 
-fn assembly(file: &Path, _: &str) -> Result<u64> {
+fn assembly(file: &Path, _: &str) -> Result<Tally> {
     assemble(file, Nothing, |_| {})
 }
 
@@ -242,14 +293,16 @@ fn host(plugin: &str) -> Result<Host> {
     Ok(Host::new(plugins, Arena::new(limits.max_text), limits.max_message))
 }
 
-fn plugin(file: &Path, plugin: &str) -> Result<u64> {
-    assemble(file, host(plugin)?, |host| {
-        std::hint::black_box(host.arena.events().count());
+fn plugin(file: &Path, plugin: &str) -> Result<Tally> {
+    let mut exchanges = 0;
+    let tally = assemble(file, host(plugin)?, |host| {
+        exchanges += host.arena.events().filter(|e| e.head.kind == Kind::Exchange).count() as u64;
         host.arena.clear();
-    })
+    })?;
+    Ok(Tally { exchanges, ..tally })
 }
 
-fn json_lines(file: &Path, plugin: &str) -> Result<u64> {
+fn json_lines(file: &Path, plugin: &str) -> Result<Tally> {
     let keys = KeyTable::default();
     let mut lines = Vec::new();
     assemble(file, host(plugin)?, |host| {
@@ -264,7 +317,7 @@ fn json_lines(file: &Path, plugin: &str) -> Result<u64> {
     })
 }
 
-fn engine(file: &Path, plugin: &str) -> Result<u64> {
+fn engine(file: &Path, plugin: &str) -> Result<Tally> {
     let mut plugin = builtin(plugin).with_context(|| format!("no plugin '{plugin}'"))?;
     plugin.configure(&Options::default())?;
     let config = Config {
@@ -283,5 +336,5 @@ fn engine(file: &Path, plugin: &str) -> Result<u64> {
     };
     let mut frames = 0;
     sniff_x_engine::run(config, &Control::default(), |summary| frames = summary.reader.frames)?;
-    Ok(frames)
+    Ok(Tally { frames, ..Tally::default() })
 }

@@ -121,6 +121,82 @@ fn a_gap_among_requests_sent_ahead() {
     }
 }
 
+/// A frame with the end of a request is lost: nobody knows that before the client speaks again, and the response has come by then.
+#[test]
+fn a_response_before_the_end_of_its_request() {
+    let request = command(3, b"insert into t values (1), (2), (3)");
+    let prepare = command(0x16, b"delete from t where a = ? and b = 1");
+    for at in 5..request.len() {
+        let lost = |whole: &[u8]| Step::Gap(Direction::ToServer, (whole.len() - at) as u64);
+        let lines = after_login([
+            client(&request[..at]),
+            server(ok(3)),
+            lost(&request),
+            client(&prepare[..at]),
+            server(packets(&mut 1, &[0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
+            lost(&prepare),
+            client(command(0x17, &[9, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 0, 7, 0, 0, 0])),
+            server(ok(4)),
+            client(command(3, b"update t set a = 9")),
+            server(ok(9)),
+        ]);
+        let expected = ["exchange incomplete:gap", "exchange incomplete:gap", "exchange ok", "exchange ok"];
+        assert_eq!(heads(&lines), expected, "{at}: {lines:#?}");
+        assert_eq!(field(&lines[0], "sniffx.gap_bytes").unwrap(), (request.len() - at).to_string());
+        assert_eq!(field(&lines[2], "sniffx.db.statement_id").unwrap(), "9");
+        assert!(field(&lines[2], "db.query.text").is_none(), "{at}: {}", lines[2]);
+        assert_eq!(field(&lines[3], "db.query.text").unwrap(), "update t set a = 9");
+    }
+}
+
+/// The way back in is not yet found when a request is lost, too: what the server says next may be the answer to that one.
+#[test]
+fn a_request_lost_while_the_server_is_out_of_step() {
+    let update = |n: u8| command(3, format!("update t set a = {n}").as_bytes());
+    let lines = after_login([
+        client(update(1)),
+        Step::Gap(Direction::ToClient, ok(1).len() as u64),
+        client(update(2)),
+        Step::Gap(Direction::ToServer, update(3).len() as u64),
+        server(ok(3)),
+        client(update(4)),
+        server(ok(4)),
+    ]);
+    for line in lines.iter().filter(|l| l.starts_with("exchange ok")) {
+        let text = field(line, "db.query.text").unwrap();
+        assert!(text.ends_with(&field(line, "sniffx.db.affected_rows").unwrap()), "{line}");
+    }
+    assert_eq!(lines.iter().filter(|l| l.starts_with("exchange incomplete:gap")).count(), 2, "{lines:#?}");
+}
+
+/// What is missing of a local file is missing of the exchange, and nothing of the next one.
+#[test]
+fn a_gap_in_a_local_file() {
+    let mut file = packets(&mut 2, &[b'f'; 50]);
+    file.extend(packets(&mut 3, &[b'g'; 30]));
+    file.extend(packets(&mut 4, &[]));
+    for at in 0..file.len() {
+        for lost in 1..=file.len() - at {
+            let lines = after_login([
+                client(command(3, b"load data local infile 'f' into table t")),
+                server(packets(&mut 1, b"\xfbf")),
+                client(&file[..at]),
+                Step::Gap(Direction::ToServer, lost as u64),
+                client(&file[at + lost..]),
+                server(packets(&mut 5, &[0, 7, 0, 2, 0, 0, 0])),
+                client(command(3, b"update t set a = 9")),
+                server(ok(9)),
+            ]);
+            let shown = heads(&lines);
+            assert_eq!(shown.last().unwrap(), "exchange ok", "{at}+{lost}: {lines:#?}");
+            // Where only content is missing, all that is told is known.
+            let size = field(&lines[0], "sniffx.mysql.infile.size");
+            let whole = shown[0] == "exchange ok" && size.as_deref() == Some("80");
+            assert!(whole || shown[0] == "exchange incomplete:gap", "{at}+{lost}: {lines:#?}");
+        }
+    }
+}
+
 #[test]
 fn prepare_and_execute_sent_together() {
     // MariaDB's clients execute the statement prepared last as -1, before they know its id.

@@ -29,6 +29,7 @@ impl MysqlDecoder {
             }
             self.stray_eof = None;
         }
+        self.lose_the_end_of_the_request();
         let Some(front) = self.queue.front() else { return self.unasked(packet, out) };
         let expected = if self.response.started { self.response.seq } else { front.reply_seq };
         if self.frames.is_none() && expected.is_some_and(|e| e != seq) {
@@ -85,6 +86,19 @@ impl MysqlDecoder {
         } else if now.since(self.response.told) >= STREAM_TOLD {
             self.response.told = now;
             self.report(Outcome::OneWay, now, out);
+        }
+    }
+
+    /// A server answers what it has whole: where the end of the request, or of the file that it asked for, has not come here by then, it was lost
+    /// on the way.
+    fn lose_the_end_of_the_request(&mut self) {
+        let missing = self.client.left as u64;
+        let cut_file = self.response.stage == Stage::Infile && !self.response.file_ended;
+        if (cut_file || !self.response.started)
+            && let Some(front) = self.queue.front_mut().filter(|f| f.loss.is_none())
+            && (cut_file || !front.complete)
+        {
+            front.lose(IncompleteReason::Gap, missing);
         }
     }
 

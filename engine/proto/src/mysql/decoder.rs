@@ -323,6 +323,9 @@ impl MysqlDecoder {
         }
         if self.queue.is_empty() {
             self.server.lose();
+        } else if !self.server.in_step {
+            // What the server says next may as well answer a request that was never seen.
+            self.give_up(0, reason, out);
         }
         self.reason = reason;
     }

@@ -14,7 +14,6 @@ const MAX_SPARE_CAPACITY: usize = 4 << 10;
 /// One prepared statement.
 #[derive(Debug)]
 pub(super) struct Statement {
-    id: u32,
     text: Vec<u8>,
     /// Length of the text as it was sent; none when the text was not seen.
     len: Option<u64>,
@@ -74,7 +73,10 @@ impl Statement {
 /// The prepared statements by their ids.
 #[derive(Debug, Default)]
 pub(super) struct Statements {
-    /// Sorted by id: servers count ids up, so that new ones go to the end.
+    /// The ids, sorted: servers count them up, so that new ones go to the end. They lie close together, since each execution looks for one: in the
+    /// memory of a connection that was last used a while ago, a search through the statements themselves is what executions would cost most.
+    ids: Vec<u32>,
+    /// The statements, in the order of `ids`.
     list: Vec<Statement>,
     spare: Vec<Vec<u8>>,
     /// Capacity of all that statements and spare buffers hold: kept as a sum, since it is asked for often.
@@ -103,9 +105,8 @@ impl Statements {
         buffer.extend_from_slice(kept);
         self.held += buffer.capacity();
         self.clock += 1;
-        let at = self.list.partition_point(|s| s.id < id);
+        let at = self.ids.partition_point(|known| *known < id);
         let statement = Statement {
-            id,
             text: buffer,
             len,
             parameters,
@@ -114,6 +115,7 @@ impl Statements {
             long_data: Vec::new(),
             used: self.clock,
         };
+        self.ids.insert(at, id);
         self.list.insert(at, statement);
     }
 
@@ -195,11 +197,11 @@ impl Statements {
 
     /// Bytes of memory held.
     pub(super) fn retained(&self) -> usize {
-        self.held + self.list.capacity() * size_of::<Statement>()
+        self.held + self.ids.capacity() * size_of::<u32>() + self.list.capacity() * size_of::<Statement>()
     }
 
     fn find(&self, id: u32) -> Option<usize> {
-        self.list.binary_search_by_key(&id, |s| s.id).ok()
+        self.ids.binary_search(&id).ok()
     }
 
     fn get_mut(&mut self, id: u32) -> Option<&mut Statement> {
@@ -229,6 +231,7 @@ impl Statements {
     }
 
     fn remove(&mut self, at: usize) {
+        self.ids.remove(at);
         let statement = self.list.remove(at);
         self.held -= statement.held();
         let mut buffer = statement.text;
@@ -241,8 +244,8 @@ impl Statements {
 
     /// Forgets the least recently used statement that is not `id`; false when there is none.
     fn evict(&mut self, id: u32) -> bool {
-        let others = self.list.iter().enumerate().filter(|(_, s)| s.id != id);
-        let oldest = others.min_by_key(|(_, s)| s.used).map(|(at, _)| at);
+        let others = self.ids.iter().zip(&self.list).enumerate().filter(|(_, (other, _))| **other != id);
+        let oldest = others.min_by_key(|(_, (_, s))| s.used).map(|(at, _)| at);
         oldest.map(|at| self.remove(at)).is_some()
     }
 }
