@@ -2,8 +2,14 @@
 //!
 //! Its `Display` is a rule again, in a canonical form that parses into the same tree.
 
+mod arith;
+mod protocol;
+
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
+
+pub(crate) use self::arith::{Arith, Comparison, Operator};
+pub(crate) use self::protocol::{Asks, Family, Protocol, ether, ip, iso, sap};
 
 /// An expression; the empty one is no node at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,8 +60,11 @@ fn joined(left: Node, right: Node, open: impl Fn(Node) -> Result<Vec<Node>, Node
 pub(crate) enum Primitive {
     /// A protocol by its name alone: `tcp`.
     Protocol(Protocol),
-    /// `ether proto N`, N above 1500.
+    /// `ether proto N`; up to 1500 N is an 802.2 service access point.
     EtherProto(u16),
+    /// `iso proto N`, `isis proto N`.
+    IsoProto(u8),
+    IsisProto(u8),
     /// `ip proto N`, `ip6 proto N`, `proto N`.
     IpProto { family: Option<Family>, number: u8 },
     /// A port or a range of ports.
@@ -64,115 +73,76 @@ pub(crate) enum Primitive {
     V4 { inside: Option<V4Inside>, ends: Ends, address: u32, mask: u32 },
     /// An IPv6 address under a prefix.
     V6 { ends: Ends, address: u128, prefix: u8 },
+    /// An Ethernet address.
+    Mac { ends: Ends, address: [u8; 6] },
+    /// A destination address of many: `broadcast`, `ip multicast`.
+    Cast { kind: Cast, of: CastOf },
+    /// A VLAN tag, with an id or any; what stands behind it in the text is asked of what the tag holds. So for the next three.
+    Vlan(Option<u16>),
+    /// A label.
+    Mpls(Option<u32>),
+    /// A PPPoE session.
+    Pppoe(Option<u16>),
+    /// A GENEVE tunnel, with a network's number or any.
+    Geneve(Option<u32>),
+    /// PPPoE discovery.
+    PppoeDiscovery,
+    /// Sent by this host.
+    Outbound,
+    /// Received by this host.
+    Inbound,
+    /// The interface by its index.
+    Interface(u32),
+    /// 802.2, with a kind of frame or any.
+    Llc(Option<Llc>),
+    /// Two numbers compared.
+    Relation { left: Arith, comparison: Comparison, right: Arith },
 }
 
-/// The names that stand for a protocol by themselves.
+/// To all, or to many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Ether,
+pub(crate) enum Cast {
+    Broadcast,
+    Multicast,
+}
+
+/// Whose address a broadcast or multicast is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CastOf {
+    Link,
     Ip,
     Ip6,
-    Arp,
-    Rarp,
-    Tcp,
-    Udp,
-    Sctp,
-    Icmp,
-    Icmp6,
-    Igmp,
-    Igrp,
-    Pim,
-    Vrrp,
-    Carp,
-    Ah,
-    Esp,
 }
 
-impl Protocol {
-    pub(crate) const ALL: [(&'static str, Self); 18] = [
-        ("ether", Self::Ether),
-        ("link", Self::Ether),
-        ("ip", Self::Ip),
-        ("ip6", Self::Ip6),
-        ("arp", Self::Arp),
-        ("rarp", Self::Rarp),
-        ("tcp", Self::Tcp),
-        ("udp", Self::Udp),
-        ("sctp", Self::Sctp),
-        ("icmp", Self::Icmp),
-        ("icmp6", Self::Icmp6),
-        ("igmp", Self::Igmp),
-        ("igrp", Self::Igrp),
-        ("pim", Self::Pim),
-        ("vrrp", Self::Vrrp),
-        ("carp", Self::Carp),
-        ("ah", Self::Ah),
-        ("esp", Self::Esp),
+/// A kind of 802.2 frame: what its control byte is under a mask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Llc {
+    name: &'static str,
+    pub(crate) mask: u8,
+    pub(crate) value: u8,
+}
+
+impl Llc {
+    const ALL: [Self; 14] = [
+        Self { name: "i", mask: 0x01, value: 0x00 },
+        Self { name: "s", mask: 0x03, value: 0x01 },
+        Self { name: "u", mask: 0x03, value: 0x03 },
+        Self { name: "rr", mask: 0x0f, value: 0x01 },
+        Self { name: "rnr", mask: 0x0f, value: 0x05 },
+        Self { name: "rej", mask: 0x0f, value: 0x09 },
+        Self { name: "ui", mask: 0xef, value: 0x03 },
+        Self { name: "ua", mask: 0xef, value: 0x63 },
+        Self { name: "disc", mask: 0xef, value: 0x43 },
+        Self { name: "dm", mask: 0xef, value: 0x0f },
+        Self { name: "sabme", mask: 0xef, value: 0x6f },
+        Self { name: "test", mask: 0xef, value: 0xe3 },
+        Self { name: "xid", mask: 0xef, value: 0xaf },
+        Self { name: "frmr", mask: 0xef, value: 0x87 },
     ];
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(word, _)| *word == name).map(|(_, protocol)| *protocol)
+        Self::ALL.iter().find(|llc| llc.name.eq_ignore_ascii_case(name)).copied()
     }
-
-    pub(crate) fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, protocol)| *protocol == self).map_or("", |(word, _)| word)
-    }
-
-    /// The Ethernet type of a network protocol, None for others.
-    pub(crate) const fn ether_type(self) -> Option<u16> {
-        match self {
-            Self::Ip => Some(ether::IPV4),
-            Self::Ip6 => Some(ether::IPV6),
-            Self::Arp => Some(ether::ARP),
-            Self::Rarp => Some(ether::RARP),
-            _ => None,
-        }
-    }
-
-    /// What a transport protocol's name stands for: its number and the IP version that it is looked for in, None for both.
-    pub(crate) const fn ip_proto(self) -> Option<(u8, Option<Family>)> {
-        Some(match self {
-            Self::Ether | Self::Ip | Self::Ip6 | Self::Arp | Self::Rarp => return None,
-            Self::Tcp => (ip::TCP, None),
-            Self::Udp => (ip::UDP, None),
-            Self::Sctp => (ip::SCTP, None),
-            Self::Icmp => (ip::ICMP, Some(Family::V4)),
-            Self::Icmp6 => (ip::ICMP6, Some(Family::V6)),
-            Self::Igmp => (2, Some(Family::V4)),
-            Self::Igrp => (9, Some(Family::V4)),
-            Self::Pim => (103, None),
-            Self::Vrrp | Self::Carp => (112, Some(Family::V4)),
-            Self::Ah => (51, None),
-            Self::Esp => (50, None),
-        })
-    }
-}
-
-/// Numbers of network protocols (<https://www.iana.org/assignments/ieee-802-numbers>).
-pub(crate) mod ether {
-    pub(crate) const IPV4: u16 = 0x0800;
-    pub(crate) const ARP: u16 = 0x0806;
-    pub(crate) const RARP: u16 = 0x8035;
-    pub(crate) const IPV6: u16 = 0x86dd;
-    /// Up to here the field is a length.
-    pub(crate) const LARGEST_LENGTH: u32 = 1500;
-}
-
-/// Numbers of transport protocols (<https://www.iana.org/assignments/protocol-numbers>).
-pub(crate) mod ip {
-    pub(crate) const ICMP: u8 = 1;
-    pub(crate) const TCP: u8 = 6;
-    pub(crate) const UDP: u8 = 17;
-    pub(crate) const FRAGMENT: u8 = 44;
-    pub(crate) const ICMP6: u8 = 58;
-    pub(crate) const SCTP: u8 = 132;
-}
-
-/// The version of IP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Family {
-    V4,
-    V6,
 }
 
 /// A protocol with ports.
@@ -247,6 +217,8 @@ impl fmt::Display for Primitive {
         match self {
             Self::Protocol(protocol) => f.write_str(protocol.name()),
             Self::EtherProto(number) => write!(f, "ether proto {number:#x}"),
+            Self::IsoProto(number) => write!(f, "iso proto {number:#x}"),
+            Self::IsisProto(number) => write!(f, "isis proto {number}"),
             Self::IpProto { family, number } => {
                 f.write_str(match family {
                     None => "",
@@ -289,7 +261,41 @@ impl fmt::Display for Primitive {
                 let address = Ipv6Addr::from_bits(*address);
                 if *prefix == 128 { write!(f, "host {address}") } else { write!(f, "net {address}/{prefix}") }
             }
+            Self::Mac { ends, address: [a, b, c, d, e, g] } => {
+                write!(f, "ether {}host {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}", ends.words())
+            }
+            Self::Cast { kind, of } => {
+                f.write_str(match of {
+                    CastOf::Link => "ether ",
+                    CastOf::Ip => "ip ",
+                    CastOf::Ip6 => "ip6 ",
+                })?;
+                f.write_str(match kind {
+                    Cast::Broadcast => "broadcast",
+                    Cast::Multicast => "multicast",
+                })
+            }
+            Self::Vlan(id) => numbered(f, "vlan", id.map(u32::from)),
+            Self::Mpls(label) => numbered(f, "mpls", *label),
+            Self::Pppoe(session) => numbered(f, "pppoes", session.map(u32::from)),
+            Self::Geneve(network) => numbered(f, "geneve", *network),
+            Self::PppoeDiscovery => f.write_str("pppoed"),
+            Self::Outbound => f.write_str("outbound"),
+            Self::Inbound => f.write_str("inbound"),
+            Self::Interface(index) => write!(f, "ifindex {index}"),
+            Self::Llc(None) => f.write_str("llc"),
+            Self::Llc(Some(kind)) => write!(f, "llc {}", kind.name),
+            Self::Relation { left, comparison, right } => {
+                write!(f, "{left} {} {right}", comparison.symbol())
+            }
         }
+    }
+}
+
+fn numbered(f: &mut fmt::Formatter<'_>, word: &str, number: Option<u32>) -> fmt::Result {
+    match number {
+        Some(number) => write!(f, "{word} {number}"),
+        None => f.write_str(word),
     }
 }
 

@@ -9,7 +9,7 @@ use core::net::IpAddr;
 use sniff_x_flow::packet::Packet;
 use sniff_x_flow::{Endpoint, FlowKey, Side, Transport};
 
-use crate::ast::{Ends, Family, Primitive, V4Inside, ether, ip};
+use crate::ast::{Asks, Ends, Family, Primitive, V4Inside, ether, ip};
 use crate::graph::{Builder, Graph, Lower, Next, Ports};
 use crate::ranges::Ranges;
 
@@ -83,17 +83,18 @@ fn accepts(graph: &Graph<Test>, key: &FlowKey, sender: Side) -> bool {
 }
 
 /// Lowers to questions about a packet.
-pub(crate) enum Mode {}
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mode;
 
 impl Lower for Mode {
     type Test = Test;
 
-    fn primitive(to: &mut Builder<Test>, primitive: &Primitive, yes: Next, no: Next) -> Next {
+    fn primitive(&self, to: &mut Builder<Test>, primitive: &Primitive, _: usize, yes: Next, no: Next) -> Next {
         match *primitive {
-            Primitive::Protocol(protocol) => match (protocol.ether_type(), protocol.ip_proto()) {
-                (Some(number), _) => ether_type(to, number, yes, no),
-                (None, Some((number, family))) => ip_proto(to, family, number, yes, no),
-                (None, None) => no,
+            Primitive::Protocol(protocol) => match protocol.asks() {
+                Asks::Link(number) => ether_type(to, number, yes, no),
+                Asks::Ip(number, family) => ip_proto(to, family, number, yes, no),
+                Asks::Iso(_) | Asks::Isis(_) | Asks::Nothing => no,
             },
             Primitive::EtherProto(number) => ether_type(to, number, yes, no),
             Primitive::IpProto { family, number } => ip_proto(to, family, number, yes, no),
@@ -116,12 +117,12 @@ impl Lower for Mode {
                 };
                 to.test(Test::Family(Family::V6), entry, no)
             }
-            // Ports come through `ports`.
-            Primitive::Port { .. } => no,
+            // Ports come through `ports`; what else there is can't be asked of a flow, and is refused in a rule.
+            _ => no,
         }
     }
 
-    fn ports(to: &mut Builder<Test>, ports: &Ports, yes: Next, no: Next) -> Next {
+    fn ports(&self, to: &mut Builder<Test>, ports: &Ports, yes: Next, no: Next) -> Next {
         let set = Ranges::new(ports.ranges.iter().copied());
         let entry = ends_of(to, ports.ends, yes, no, |end| Test::Port { end, set: set.clone() });
         match ports.transport {

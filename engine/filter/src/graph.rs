@@ -57,11 +57,18 @@ pub(crate) trait Lower {
     /// A mode's test.
     type Test;
 
-    /// The tests of a primitive that has no ports.
-    fn primitive(builder: &mut Builder<Self::Test>, primitive: &Primitive, yes: Next, no: Next) -> Next;
+    /// The tests of a primitive that has no ports; it is the expression's `term`th in the order of the text.
+    fn primitive(
+        &self,
+        builder: &mut Builder<Self::Test>,
+        primitive: &Primitive,
+        term: usize,
+        yes: Next,
+        no: Next,
+    ) -> Next;
 
     /// The tests of a list of ports or ranges, joined by `or`.
-    fn ports(builder: &mut Builder<Self::Test>, ports: &Ports, yes: Next, no: Next) -> Next;
+    fn ports(&self, builder: &mut Builder<Self::Test>, ports: &Ports, yes: Next, no: Next) -> Next;
 }
 
 /// Ports and ranges joined by `or`, with the same qualifiers, in the order in which they were written.
@@ -71,16 +78,26 @@ pub(crate) struct Ports {
     pub(crate) ends: Ends,
     /// Never empty; just one with [`Ends::Both`], since both ends must be in the same one.
     pub(crate) ranges: Vec<(u32, u32)>,
+    /// The number of the first of them in the order of the text.
+    pub(crate) term: usize,
 }
 
 /// The graph of an expression; of the empty one, when there is no node.
-pub(crate) fn lower<L: Lower>(node: Option<&Node>) -> Graph<L::Test> {
-    let mut builder = Builder { steps: Vec::new() };
+pub(crate) fn lower<L: Lower>(node: Option<&Node>, mode: &L) -> Graph<L::Test> {
+    let mut builder = Builder { steps: Vec::new(), terms: node.map_or(0, terms) };
     let entry = match node {
-        Some(node) => builder.node::<L>(node, Next::Accept, Next::Reject),
+        Some(node) => builder.node(mode, node, Next::Accept, Next::Reject),
         None => Next::Accept,
     };
     builder.finish(entry)
+}
+
+fn terms(node: &Node) -> usize {
+    match node {
+        Node::Primitive(_) => 1,
+        Node::Not(inner) => terms(inner),
+        Node::All(nodes) | Node::Any(nodes) => nodes.iter().map(terms).sum(),
+    }
 }
 
 /// Builds a graph from its end: what a test leads to is known before the test itself.
@@ -88,6 +105,8 @@ pub(crate) fn lower<L: Lower>(node: Option<&Node>) -> Graph<L::Test> {
 pub(crate) struct Builder<T> {
     /// In reverse: the last step first.
     steps: Vec<Step<T>>,
+    /// Terms that are still to be lowered: the last one first.
+    terms: usize,
 }
 
 impl<T> Builder<T> {
@@ -97,51 +116,58 @@ impl<T> Builder<T> {
         Next::Step(self.steps.len() - 1)
     }
 
-    fn node<L: Lower<Test = T>>(&mut self, node: &Node, yes: Next, no: Next) -> Next {
+    fn node<L: Lower<Test = T>>(&mut self, mode: &L, node: &Node, yes: Next, no: Next) -> Next {
         match node {
-            Node::Primitive(primitive) => match port(primitive) {
-                Some(ports) => L::ports(self, &ports, yes, no),
-                None => L::primitive(self, primitive, yes, no),
-            },
-            Node::Not(inner) => self.node::<L>(inner, no, yes),
-            Node::All(nodes) => nodes.iter().rev().fold(yes, |next, node| self.node::<L>(node, next, no)),
-            Node::Any(nodes) => self.any::<L>(nodes, yes, no),
+            Node::Primitive(primitive) => {
+                self.terms = self.terms.saturating_sub(1);
+                match port(primitive, self.terms) {
+                    Some(ports) => mode.ports(self, &ports, yes, no),
+                    None => mode.primitive(self, primitive, self.terms, yes, no),
+                }
+            }
+            Node::Not(inner) => self.node(mode, inner, no, yes),
+            Node::All(nodes) => nodes.iter().rev().fold(yes, |next, node| self.node(mode, node, next, no)),
+            Node::Any(nodes) => self.any(mode, nodes, yes, no),
         }
     }
 
     /// One after the other, except that ports side by side become one list.
-    fn any<L: Lower<Test = T>>(&mut self, nodes: &[Node], yes: Next, no: Next) -> Next {
+    fn any<L: Lower<Test = T>>(&mut self, mode: &L, nodes: &[Node], yes: Next, no: Next) -> Next {
         let mut next = no;
         let mut pending: Option<Ports> = None;
         for node in nodes.iter().rev() {
             let ports = match node {
-                Node::Primitive(primitive) => port(primitive),
+                Node::Primitive(primitive) => port(primitive, self.terms.saturating_sub(1)),
                 _ => None,
             };
+            if ports.is_some() {
+                self.terms = self.terms.saturating_sub(1);
+            }
             if let (Some(list), Some(ports)) = (&mut pending, &ports)
                 && (list.transport, list.ends) == (ports.transport, ports.ends)
                 && list.ends != Ends::Both
             {
                 list.ranges.extend(&ports.ranges);
+                list.term = ports.term;
                 continue;
             }
             if let Some(list) = pending.take() {
-                next = self.port_list::<L>(list, yes, next);
+                next = self.port_list(mode, list, yes, next);
             }
             match ports {
                 Some(ports) => pending = Some(ports),
-                None => next = self.node::<L>(node, yes, next),
+                None => next = self.node(mode, node, yes, next),
             }
         }
         match pending {
-            Some(list) => self.port_list::<L>(list, yes, next),
+            Some(list) => self.port_list(mode, list, yes, next),
             None => next,
         }
     }
 
-    fn port_list<L: Lower<Test = T>>(&mut self, mut list: Ports, yes: Next, no: Next) -> Next {
+    fn port_list<L: Lower<Test = T>>(&mut self, mode: &L, mut list: Ports, yes: Next, no: Next) -> Next {
         list.ranges.reverse();
-        L::ports(self, &list, yes, no)
+        mode.ports(self, &list, yes, no)
     }
 
     fn finish(self, entry: Next) -> Graph<T> {
@@ -157,6 +183,12 @@ impl<T> Builder<T> {
 }
 
 impl<T> Graph<T> {
+    /// Whether no way leads to acceptance; of a graph whose steps are all reached.
+    pub(crate) fn never_accepts(&self) -> bool {
+        let leads = |next| next == Next::Accept;
+        !leads(self.entry) && !self.steps.iter().any(|step| leads(step.yes) || leads(step.no))
+    }
+
     /// Without the steps that no way leads to.
     pub(crate) fn reached(self) -> Self {
         let mut reached = vec![false; self.steps.len()];
@@ -193,10 +225,10 @@ impl<T> Graph<T> {
     }
 }
 
-fn port(primitive: &Primitive) -> Option<Ports> {
+fn port(primitive: &Primitive, term: usize) -> Option<Ports> {
     match *primitive {
         Primitive::Port { transport, ends, first, last } => {
-            Some(Ports { transport, ends, ranges: vec![(u32::from(first), u32::from(last))] })
+            Some(Ports { transport, ends, ranges: vec![(u32::from(first), u32::from(last))], term })
         }
         _ => None,
     }

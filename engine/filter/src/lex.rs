@@ -6,6 +6,7 @@
 use core::net::Ipv6Addr;
 
 use crate::error::ParseError;
+use crate::parse::keywords;
 
 /// A token and where it stands.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +28,8 @@ pub(crate) enum Token<'t> {
     /// Two to four numbers with dots between them, unchecked.
     Dotted(&'t str),
     V6(Ipv6Addr),
-    Ethernet,
+    /// An Ethernet address.
+    Ethernet([u8; 6]),
     And,
     Or,
     Not,
@@ -79,7 +81,7 @@ fn next(rest: &str) -> Result<(Token<'_>, usize), Refused> {
     if address.matches(':').count() >= 2 {
         return match address.parse() {
             Ok(v6) => Ok((Token::V6(v6), address.len())),
-            Err(_) if is_ethernet(address) => Ok((Token::Ethernet, address.len())),
+            Err(_) if is_mac(address) => Ok((Token::Ethernet(mac(address)), address.len())),
             Err(_) => Err((address.len(), format!("'{address}' is no IPv6 address"))),
         };
     }
@@ -100,6 +102,11 @@ const SYMBOLS: &[(&str, Token<'static>)] = &[
     ("&&", Token::And),
     ("||", Token::Or),
     ("!=", Token::Operator),
+    (">=", Token::Operator),
+    ("<=", Token::Operator),
+    ("==", Token::Operator),
+    ("<<", Token::Operator),
+    (">>", Token::Operator),
     ("!", Token::Not),
     ("(", Token::Open),
     (")", Token::Close),
@@ -107,8 +114,8 @@ const SYMBOLS: &[(&str, Token<'static>)] = &[
 ];
 
 fn classify(word: &str) -> Result<Token<'_>, Refused> {
-    if is_ethernet(word) {
-        return Ok(Token::Ethernet);
+    if is_mac(word) {
+        return Ok(Token::Ethernet(mac(word)));
     }
     if is_number(word) {
         return number(word).map(Token::Number).map_err(|message| (word.len(), message));
@@ -121,7 +128,7 @@ fn classify(word: &str) -> Result<Token<'_>, Refused> {
         "and" => Token::And,
         "or" => Token::Or,
         "not" => Token::Not,
-        _ => Token::Word(word),
+        _ => keywords::number(word).map_or(Token::Word(word), Token::Number),
     })
 }
 
@@ -155,7 +162,7 @@ fn number(word: &str) -> Result<u32, String> {
 }
 
 /// Whether libpcap's scanner takes this for an Ethernet address: `a:b:c:d:e:f`, the same with `-` or `.`, `abcd.abcd.abcd`, twelve digits.
-fn is_ethernet(word: &str) -> bool {
+fn is_mac(word: &str) -> bool {
     let of = |separator: char, parts: usize, digits: core::ops::RangeInclusive<usize>| {
         word.split(separator).count() == parts
             && word
@@ -163,4 +170,16 @@ fn is_ethernet(word: &str) -> bool {
                 .all(|part| digits.contains(&part.len()) && part.bytes().all(|b| b.is_ascii_hexdigit()))
     };
     of(':', 6, 1..=2) || of('-', 6, 1..=2) || of('.', 6, 1..=2) || of('.', 3, 4..=4) || of(' ', 1, 12..=12)
+}
+
+/// The six bytes: each part is one of them, or two with four digits, or all with twelve.
+fn mac(word: &str) -> [u8; 6] {
+    let parts = word.split([':', '-', '.']);
+    let digits: String = match word.len() {
+        12 if !word.contains([':', '-', '.']) => word.to_owned(),
+        _ if parts.clone().count() == 3 => parts.collect(),
+        _ => parts.map(|part| format!("{part:0>2}")).collect(),
+    };
+    let [_, _, bytes @ ..] = u64::from_str_radix(&digits, 16).unwrap_or_default().to_be_bytes();
+    bytes
 }

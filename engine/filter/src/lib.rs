@@ -3,11 +3,11 @@
 //! One language, pcap-filter(7) syntax, with two meanings: *frame mode* (libpcap's verdict on the outer frame, for `--filter`) and
 //! *flow mode* (asked of the innermost TCP or UDP header, for plugins' rules). Pure: no I/O, no system calls.
 //!
-//! What is read today: the protocols `ip`, `ip6`, `arp`, `rarp`, `tcp`, `udp`, `sctp`, `icmp`, `icmp6`, `igmp`, `igrp`, `pim`, `vrrp`, `carp`,
-//! `ah`, `esp`; `proto` behind `ip`, `ip6`, `ether` or alone; `port`, `portrange`, `host`, `net` with all of their qualifiers and lists; `and`,
-//! `or`, `not` and parentheses. The rest of the language is refused with an error that says so.
+//! The language is that of libpcap 1.10 for Ethernet, raw IP, Linux cooked (v1, v2) and BSD loopback frames; `docs/filter.md` says what it
+//! refuses and why. Names are answered by whoever parses ([`Names`]).
 //!
-//! The way of a rule: `lex` → `parse` → `ast` → a decision `graph` of `frame` or `flow` tests → evaluator, or instructions in `ebpf`.
+//! The way of a rule: `lex` → `parse` → `ast` → a decision `graph` of `frame` or `flow` tests → evaluator, or instructions in `ebpf` and
+//! `cbpf`.
 #![forbid(unsafe_code)]
 
 mod ast;
@@ -17,17 +17,21 @@ mod flow;
 mod frame;
 mod graph;
 mod lex;
+mod names;
 mod parse;
 mod ranges;
 mod rules;
+mod simplify;
 
 use core::fmt;
+use std::sync::{Arc, OnceLock};
 
 use sniff_x_flow::packet::Packet;
-use sniff_x_flow::{FlowKey, Frame};
+use sniff_x_flow::{FlowKey, Frame, LinkType};
 
 pub use ebpf::{CompileError, EbpfOptions, Link, Listing};
 pub use error::ParseError;
+pub use names::{Names, Service, WellKnown};
 pub use rules::RuleSet;
 
 /// A parsed expression. The empty one matches everything.
@@ -36,32 +40,87 @@ pub use rules::RuleSet;
 #[derive(Clone)]
 pub struct Expression {
     node: Option<ast::Node>,
-    frame: graph::Graph<frame::Test>,
+    frame: Arc<Frames>,
     flow: graph::Graph<flow::Test>,
 }
 
-/// Parses a rule.
+/// An expression's tests of frames, for each link layer made when the first frame of it comes.
+type Frames = [OnceLock<Result<graph::Graph<frame::Test>, frame::Refused>>; frame::Link::ALL.len()];
+
+/// Parses a filter: the whole language, with the names that are the same everywhere.
 ///
 /// # Errors
-/// The text is no rule, or uses a part of the language that is not supported yet; the error says which and where.
+/// The text is no filter; the error says why and where.
 pub fn parse(text: &str) -> Result<Expression, ParseError> {
-    parse::parse(text).map(Expression::new)
+    parse_with(text, &WellKnown)
+}
+
+/// Parses a filter; `names` answers for the names in it.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_with(text: &str, names: &dyn Names) -> Result<Expression, ParseError> {
+    parse::parse(text, parse::About::Frame, names).map(Expression::new)
+}
+
+/// Parses a plugin's rule, which is asked of TCP and UDP packets alone.
+///
+/// # Errors
+/// As [`parse`]; and for a term that only a frame can answer, such as `vlan`.
+pub fn parse_rule(text: &str) -> Result<Expression, ParseError> {
+    parse::parse(text, parse::About::Flow, &WellKnown).map(Expression::new)
 }
 
 impl Expression {
     fn new(node: Option<ast::Node>) -> Self {
-        let frame = graph::lower::<frame::Mode>(node.as_ref());
-        let flow = graph::lower::<flow::Mode>(node.as_ref());
-        Self { node, frame, flow }
+        let flow = graph::lower(node.as_ref(), &flow::Mode);
+        Self { node, frame: Arc::default(), flow }
     }
 
     /// Frame mode: libpcap's verdict on the outer frame.
     ///
     /// A tag in [`Frame::vlan`] counts as a tag in the frame, so `tcp` does not match a tagged frame. Frames of a link type other than
-    /// Ethernet, raw IP, Linux cooked (v1, v2), NULL and LOOP match only the empty expression.
+    /// Ethernet, raw IP, Linux cooked (v1, v2), NULL and LOOP match only the empty expression, and so do frames of a link type that the
+    /// expression can't be asked of ([`Self::refused_on`]).
     #[must_use]
     pub fn matches_frame(&self, frame: &Frame<'_>) -> bool {
-        frame::accepts(&self.frame, frame)
+        let Some(link) = frame::Link::of(frame.link_type) else { return self.is_empty() };
+        match self.tests(link) {
+            Ok(graph) => frame::accepts(graph, link, frame),
+            Err(_) => false,
+        }
+    }
+
+    /// Why the expression can't be asked of frames of this type, if it can't: an Ethernet address on raw IP, for one. libpcap refuses it
+    /// there.
+    #[must_use]
+    pub fn refused_on(&self, link_type: LinkType) -> Option<String> {
+        match frame::Link::of(link_type).map(|link| self.tests(link)) {
+            Some(Ok(_)) => None,
+            Some(Err(why)) => Some(why.to_string()),
+            None if self.is_empty() => None,
+            None => Some(format!("frames of link type {} can't be filtered", link_type.0)),
+        }
+    }
+
+    /// Whether no frame of this type can match, as far as the tests themselves show: `tcp and udp`.
+    #[must_use]
+    pub fn never_matches(&self, link_type: LinkType) -> bool {
+        match frame::Link::of(link_type).map(|link| self.tests(link)) {
+            Some(Ok(graph)) => frame::simplified(graph, frame::Known::default()).never_accepts(),
+            _ => false,
+        }
+    }
+
+    fn tests(&self, link: frame::Link) -> Result<&graph::Graph<frame::Test>, frame::Refused> {
+        let place = frame::Link::ALL.iter().zip(self.frame.iter()).find(|(known, _)| **known == link);
+        match place {
+            Some((_, tests)) => {
+                tests.get_or_init(|| frame::lower(self.node.as_ref(), link)).as_ref().map_err(|why| *why)
+            }
+            // `any` is no frame's link type.
+            None => Err(frame::Refused::No("tests", "any")),
+        }
     }
 
     /// Flow mode: asked of the innermost TCP or UDP header.
@@ -74,10 +133,6 @@ impl Expression {
     #[must_use]
     pub fn matches_flow(&self, flow: &FlowKey) -> bool {
         flow::accepts_flow(&self.flow, flow)
-    }
-
-    const fn frame_graph(&self) -> &graph::Graph<frame::Test> {
-        &self.frame
     }
 
     /// Whether this is the empty expression, which matches everything.

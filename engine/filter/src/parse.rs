@@ -4,23 +4,35 @@
 //! `not` binds tighter, and a bare value behind `and` or `or` (`tcp port 80 or 443`) has the qualifiers of the term before it; a term in
 //! parentheses has none to give, and those from before the parenthesis stay.
 
-mod keywords;
+mod arith;
+pub(crate) mod keywords;
+mod other;
 #[cfg(test)]
 mod tests;
 mod value;
 
-use self::keywords::{is_keyword, is_not_yet};
-use crate::ast::{Ends, Node, Primitive, Protocol};
+use self::keywords::is_keyword;
+use crate::ast::{Asks, Ends, Node, Primitive, Protocol};
 use crate::error::ParseError;
 use crate::lex::{Lexeme, Token, tokens};
+use crate::names::Names;
 
 /// Parentheses and `not` within each other, and `and` alternating with `or`: beyond this an expression is refused, so that walking its
 /// tree never needs an unbounded stack.
 const DEEPEST: usize = 200;
 
+/// What an expression may ask about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// A frame: the whole language.
+    Frame,
+    /// A connection's packets: what can be said of the innermost TCP or UDP header.
+    Flow,
+}
+
 /// The tree of `text`; None when it is empty, which means everything.
-pub(crate) fn parse(text: &str) -> Result<Option<Node>, ParseError> {
-    let mut parser = Parser { text, lexemes: tokens(text)?, at: 0, depth: 0 };
+pub(crate) fn parse(text: &str, about: About, names: &dyn Names) -> Result<Option<Node>, ParseError> {
+    let mut parser = Parser { text, lexemes: tokens(text)?, at: 0, depth: 0, about, names };
     if parser.peek().token == Token::End {
         return Ok(None);
     }
@@ -85,12 +97,17 @@ struct Parser<'t> {
     lexemes: Vec<Lexeme<'t>>,
     at: usize,
     depth: usize,
+    about: About,
+    names: &'t dyn Names,
 }
 
 impl<'t> Parser<'t> {
     fn expression(&mut self, context: Option<Qualifier>) -> Result<Part, ParseError> {
         let first = self.term(context)?;
         self.chain(first, |parser, before| {
+            if let Some(relation) = parser.relation()? {
+                return Ok(relation);
+            }
             if parser.value_follows() { parser.value_or_list(before) } else { parser.term(before) }
         })
     }
@@ -128,13 +145,18 @@ impl<'t> Parser<'t> {
     }
 
     fn term(&mut self, context: Option<Qualifier>) -> Result<Part, ParseError> {
+        if let Some(relation) = self.relation()? {
+            return Ok(relation);
+        }
         let start = self.peek();
         match start.token {
             Token::Not => self.nested(start, |parser| {
+                parser.at += 1;
                 let part = parser.term(context)?;
                 Ok(Part { node: part.node.not(), height: part.height + 1, ..part })
             }),
             Token::Open => self.nested(start, |parser| {
+                parser.at += 1;
                 let part = parser.expression(context)?;
                 parser.close(start)?;
                 Ok(Part { qualifier: context, ..part })
@@ -147,9 +169,7 @@ impl<'t> Parser<'t> {
             Token::Operator => Err(self.error(start, format!("expected a term, found '{}'", start.text))),
             Token::Close | Token::And | Token::Or | Token::Slash => Err(self
                 .error(start, format!("expected a term such as 'tcp' or 'port 80', found '{}'", start.text))),
-            Token::Number(_) | Token::Dotted(_) | Token::V6(_) | Token::Ethernet | Token::Escaped(_) => {
-                self.at += 1;
-                self.no_arithmetic(start)?;
+            Token::Number(_) | Token::Dotted(_) | Token::V6(_) | Token::Ethernet(_) | Token::Escaped(_) => {
                 Err(self.unqualified(start))
             }
         }
@@ -160,10 +180,12 @@ impl<'t> Parser<'t> {
         let start = self.peek();
         match start.token {
             Token::Not => self.nested(start, |parser| {
+                parser.at += 1;
                 let part = parser.value_or_list(before)?;
                 Ok(Part { node: part.node.not(), height: part.height + 1, ..part })
             }),
             Token::Open => self.nested(start, |parser| {
+                parser.at += 1;
                 let first = parser.value_or_list(before)?;
                 let part = parser.chain(first, Self::value_or_list)?;
                 parser.close(start)?;
@@ -173,20 +195,29 @@ impl<'t> Parser<'t> {
                 let Some(qualifier) = before else {
                     return Err(self.unqualified(start));
                 };
-                let primitive = self.value(start, qualifier)?;
-                Ok(Part { node: Node::Primitive(primitive), qualifier: before, height: 1 })
+                let node = self.value(start, qualifier)?;
+                let height = if matches!(node, Node::Primitive(_)) { 1 } else { 2 };
+                Ok(Part { node, qualifier: before, height })
             }
         }
     }
 
     /// A term that starts with a word: a protocol's name alone, or qualifiers with their value.
     fn primitive(&mut self, start: Lexeme<'t>, word: &'t str) -> Result<Part, ParseError> {
+        if let Some(part) = self.other(start, word)? {
+            return Ok(part);
+        }
         let protocol = Protocol::from_name(word);
         if protocol.is_some() {
             self.at += 1;
+            if matches!(self.peek().token, Token::Word("broadcast" | "multicast")) {
+                let cast = self.cast(start, protocol)?;
+                self.frame_only(start)?;
+                return Ok(Part { node: Node::Primitive(cast), qualifier: None, height: 1 });
+            }
         }
         let ends = self.ends();
-        let kind = self.kind(protocol, ends.is_some())?;
+        let kind = self.kind(ends.is_some())?;
         let Some(kind) = kind.or(ends.map(|_| Kind::Open)) else {
             return match protocol {
                 Some(protocol) => self.protocol_alone(start, protocol),
@@ -219,7 +250,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn kind(&mut self, protocol: Option<Protocol>, has_ends: bool) -> Result<Option<Kind>, ParseError> {
+    fn kind(&mut self, has_ends: bool) -> Result<Option<Kind>, ParseError> {
         let lexeme = self.peek();
         let kind = match lexeme.token {
             Token::Word("host") => Kind::Host,
@@ -230,8 +261,13 @@ impl<'t> Parser<'t> {
                 return Err(self.error(lexeme, "'proto' takes no 'src' or 'dst'"));
             }
             Token::Word("proto") => Kind::Proto,
-            Token::Word(word @ ("protochain" | "gateway" | "broadcast" | "multicast")) => {
-                return Err(self.error(lexeme, format!("'{word}' is not supported yet")));
+            Token::Word("protochain") => {
+                // libpcap's own program for it has loops, which the kernel refuses as well.
+                let message = "'protochain' needs a loop over all headers, which no kernel filter may have: use 'proto'";
+                return Err(self.error(lexeme, message));
+            }
+            Token::Word("gateway") => {
+                return Err(self.error(lexeme, "'gateway' needs the addresses of hosts by name: use 'ether host … and not host …'"));
             }
             Token::Word(word) if has_ends && Protocol::from_name(word).is_some() => {
                 return Err(self.error(lexeme, format!("the protocol comes first: '{word} src …'")));
@@ -239,20 +275,19 @@ impl<'t> Parser<'t> {
             _ => return Ok(None),
         };
         self.at += 1;
-        if protocol == Some(Protocol::Ether) && kind != Kind::Proto {
-            return Err(self.error(lexeme, "Ethernet addresses are not supported yet"));
-        }
         Ok(Some(kind))
     }
 
     fn protocol_alone(&mut self, start: Lexeme<'t>, protocol: Protocol) -> Result<Part, ParseError> {
-        if self.peek().token == Token::Operator && self.peek().text == "[" {
-            return Err(self.error(self.peek(), "access to bytes of a header is not supported yet"));
-        }
-        if protocol == Protocol::Ether {
-            return Err(
-                self.error(start, format!("'{}' needs more behind it, such as 'proto 0x800'", start.text))
-            );
+        match protocol.asks() {
+            Asks::Nothing if protocol == Protocol::Radio => {
+                return Err(self.error(start, "'radio' asks about 802.11 frames, which are not captured here"));
+            }
+            Asks::Nothing => {
+                let message = format!("'{}' needs more behind it, such as 'proto 0x800' or 'host …'", start.text);
+                return Err(self.error(start, message));
+            }
+            _ => {}
         }
         Ok(Part { node: Node::Primitive(Primitive::Protocol(protocol)), qualifier: None, height: 1 })
     }
@@ -262,26 +297,36 @@ impl<'t> Parser<'t> {
         let rest = self.lexemes.get(self.at..).unwrap_or_default();
         match rest.iter().find(|l| !matches!(l.token, Token::Not | Token::Open)).map(|l| l.token) {
             Some(
-                Token::Number(_) | Token::Dotted(_) | Token::V6(_) | Token::Ethernet | Token::Escaped(_),
+                Token::Number(_) | Token::Dotted(_) | Token::V6(_) | Token::Ethernet(_) | Token::Escaped(_),
             ) => true,
             Some(Token::Word(word)) => !is_keyword(word),
             _ => false,
         }
     }
 
-    fn nested(
+    fn nested<T>(
         &mut self,
         start: Lexeme<'t>,
-        inner: impl FnOnce(&mut Self) -> Result<Part, ParseError>,
-    ) -> Result<Part, ParseError> {
-        self.at += 1;
-        self.depth += 1;
-        if self.depth > DEEPEST {
+        inner: impl FnOnce(&mut Self) -> Result<T, ParseError>,
+    ) -> Result<T, ParseError> {
+        if self.depth >= DEEPEST {
             return Err(self.error(start, "the expression is nested too deeply"));
         }
-        let part = inner(self)?;
+        self.depth += 1;
+        let part = inner(self);
         self.depth -= 1;
-        Ok(part)
+        part
+    }
+
+    /// Refuses a term that a rule for connections can't ask.
+    fn frame_only(&self, start: Lexeme<'_>) -> Result<(), ParseError> {
+        match self.about {
+            About::Frame => Ok(()),
+            About::Flow => {
+                let message = format!("a plugin's rule is asked of TCP and UDP headers alone: '{}' can only be in --filter", start.text);
+                Err(self.error(start, message))
+            }
+        }
     }
 
     fn close(&mut self, open: Lexeme<'t>) -> Result<(), ParseError> {
@@ -316,34 +361,22 @@ impl<'t> Parser<'t> {
     fn unexpected_after(&self, odd: Lexeme<'_>) -> ParseError {
         let message = match odd.token {
             Token::Close => "there is no '(' for this ')'".to_owned(),
-            Token::Operator => {
-                format!("'{}': arithmetic and access to bytes are not supported yet", odd.text)
-            }
+            Token::Operator | Token::Slash => format!("'{}' has no number before it that it could belong to", odd.text),
             _ => format!("expected 'and' or 'or', found '{}'", odd.text),
         };
         self.error(odd, message)
     }
 
-    fn no_arithmetic(&self, value: Lexeme<'_>) -> Result<(), ParseError> {
-        let behind = self.peek();
-        let arithmetic = behind.token == Token::Operator
-            || (behind.token == Token::Slash && matches!(value.token, Token::Number(_)));
-        if arithmetic { Err(self.error(behind, "arithmetic is not supported yet")) } else { Ok(()) }
-    }
-
     fn unqualified(&self, value: Lexeme<'_>) -> ParseError {
         let hint = match value.token {
             Token::Number(_) => "'port' or 'proto'",
-            Token::Ethernet => "'ether host', which is not supported yet,",
+            Token::Ethernet(_) => "'ether host'",
             _ => "'host', 'net', 'src' or 'dst'",
         };
         self.error(value, format!("'{}' needs {hint} before it", value.text))
     }
 
     fn unknown_word(&self, at: Lexeme<'_>, word: &str) -> ParseError {
-        if is_not_yet(word) {
-            return self.error(at, format!("'{word}' is not supported yet"));
-        }
         let lower = word.to_ascii_lowercase();
         if is_keyword(&lower) || matches!(lower.as_str(), "and" | "or" | "not") {
             return self.error(at, format!("unknown word '{word}'; keywords are in lower case: '{lower}'"));

@@ -35,6 +35,54 @@ impl Ranges {
         }
     }
 
+    /// The number, if there is just one.
+    pub(crate) fn only(&self) -> Option<u32> {
+        match *self.0 {
+            [(first, last)] if first == last => Some(first),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is in both.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        let mut both = Vec::new();
+        let (mut left, mut right) = (self.0.iter().peekable(), other.0.iter().peekable());
+        while let (Some(&&(first, last)), Some(&&(start, end))) = (left.peek(), right.peek()) {
+            if first.max(start) <= last.min(end) {
+                both.push((first.max(start), last.min(end)));
+            }
+            if last < end {
+                left.next();
+            } else {
+                right.next();
+            }
+        }
+        Self(both.into())
+    }
+
+    /// What is in either.
+    pub(crate) fn or(&self, other: &Self) -> Self {
+        Self::new(self.0.iter().chain(&*other.0).copied())
+    }
+
+    /// What is not in it.
+    pub(crate) fn others(&self) -> Self {
+        let mut list = Vec::new();
+        let mut from = Some(0);
+        for (first, last) in &*self.0 {
+            if let Some(start) = from.filter(|start| start < first) {
+                list.push((start, first - 1));
+            }
+            from = last.checked_add(1);
+        }
+        list.extend(from.map(|start| (start, u32::MAX)));
+        Self(list.into())
+    }
+
     pub(crate) fn as_slice(&self) -> &[(u32, u32)] {
         &self.0
     }
@@ -52,5 +100,14 @@ mod tests {
         assert_eq!(inside, 1 + 1 + 21 + 1);
         assert!(set.contains(u32::MAX) && !set.contains(u32::MAX - 1));
         assert!(!Ranges::new([]).contains(0));
+        let other = Ranges::new([(0, 7), (25, 45)]);
+        for n in (0..=50).chain([u32::MAX - 1, u32::MAX]) {
+            assert_eq!(set.and(&other).contains(n), set.contains(n) && other.contains(n));
+            assert_eq!(set.or(&other).contains(n), set.contains(n) || other.contains(n));
+            assert_eq!(set.others().contains(n), !set.contains(n));
+            assert_eq!(other.others().contains(n), !other.contains(n));
+        }
+        assert!(Ranges::new([]).others().others().is_empty());
+        assert_eq!((Ranges::one(3).only(), set.only()), (Some(3), None));
     }
 }

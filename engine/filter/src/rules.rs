@@ -3,6 +3,8 @@
 use sniff_x_flow::Frame;
 use sniff_x_flow::packet::{Packet, Parsed};
 
+use crate::frame::{self, Test};
+use crate::graph::{Graph, Next};
 use crate::{Expression, Link};
 
 /// What passes: frames that the filter matches and that any of the rules asks for.
@@ -45,6 +47,27 @@ impl RuleSet {
     /// asked of what it passed. (Rules are asked again in any case, of the fragments and tunnels that the kernel leaves open.)
     #[must_use]
     pub fn filter_is_final(&self, link: Link) -> bool {
-        link != Link::Any || self.filter.as_ref().is_none_or(Expression::is_empty)
+        match self.frame_tests(link) {
+            Ok(None) => true,
+            Ok(Some(_)) if link == Link::Any => false,
+            Ok(Some(graph)) => {
+                let place = frame::Link::Ethernet.tag_place().filter(|_| link == Link::Ethernet);
+                !place.is_some_and(|place| {
+                    frame::simplified_beside(&graph, place).steps.iter().any(|step| step.test.0 == Test::Undecided)
+                })
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// The filter's tests; none when everything passes.
+    pub(crate) fn frame_tests(&self, link: Link) -> Result<Option<Graph<Test>>, frame::Refused> {
+        let link = match link {
+            Link::Ethernet => frame::Link::Ethernet,
+            Link::RawIp => frame::Link::Raw,
+            Link::Any => frame::Link::Any,
+        };
+        let graph = self.filter.as_ref().map(|filter| frame::lower(filter.node.as_ref(), link)).transpose()?;
+        Ok(graph.filter(|graph| graph.entry != Next::Accept))
     }
 }

@@ -86,7 +86,14 @@ impl Size {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Alu {
     Add,
+    Sub,
+    Mul,
+    /// Without a sign.
+    Div,
+    Mod,
     And,
+    Or,
+    Xor,
     Shl,
     Shr,
 }
@@ -95,9 +102,15 @@ impl Alu {
     const fn code(self) -> u8 {
         match self {
             Self::Add => 0x00,
+            Self::Sub => 0x10,
+            Self::Mul => 0x20,
+            Self::Div => 0x30,
+            Self::Or => 0x40,
             Self::And => 0x50,
             Self::Shl => 0x60,
             Self::Shr => 0x70,
+            Self::Mod => 0x90,
+            Self::Xor => 0xa0,
         }
     }
 }
@@ -190,8 +203,8 @@ impl Assembler {
         self.push(0x04 | alu.code(), dst, R0, 0, value.cast_signed());
     }
 
-    pub(crate) fn or(&mut self, dst: Reg, src: Reg) {
-        self.push(0x4c, dst, src, 0, 0);
+    pub(crate) fn alu_registers(&mut self, alu: Alu, dst: Reg, src: Reg) {
+        self.push(0x0c | alu.code(), dst, src, 0, 0);
     }
 
     /// `dst += value` on 64 bits, for pointers.
@@ -235,6 +248,21 @@ impl Assembler {
                     self.jump(to.no);
                 }
             }
+        }
+    }
+
+    /// Goes to `yes` when the lower 32 bits of the two compare so, else to `no`.
+    pub(crate) fn branch_registers(&mut self, condition: If, left: Reg, right: Reg, to: Branch) {
+        let (condition, first, second) = match condition.inverse() {
+            Some(inverse) if to.next == Some(to.yes) => (inverse, to.no, to.yes),
+            _ => (condition, to.yes, to.no),
+        };
+        self.jump_insn(0x0e | condition.code(), left, 0, first);
+        if let Some(insn) = self.insns.last_mut() {
+            insn.src = right.0;
+        }
+        if to.next != Some(second) {
+            self.jump(second);
         }
     }
 

@@ -3,12 +3,12 @@
 use sniff_x_ebpf_common::{cb, found};
 
 use super::asm::{Alu, Assembler, Branch, FP, Helper, If, Label, R0, R1, R2, R3, R4, R5, R6, R8, R9, Size};
-use super::simplify::{Knowledge, simplify};
 use super::walk::{Present, Verdicts, walk};
 use super::{Link, set, skb};
 use crate::ast::{Family, ip};
 use crate::flow::{End, Test};
 use crate::graph::Graph;
+use crate::simplify::{Knowledge, simplify};
 
 /// Source and destination address of the innermost IP header, on the stack.
 #[derive(Clone, Copy, Debug)]

@@ -1,218 +1,284 @@
 //! Frame mode in eBPF.
 //!
-//! Headers are loaded in chunks of a constant size into constant places of the stack, each at its first use. A chunk that runs past the
-//! end of the frame proves nothing, because a smaller load might not have: then a second form of the program, with one load per
-//! field in libpcap's order, decides. So ordinary frames cost one or two loads and short ones get the exact verdict.
+//! A window that runs past the end of the frame proves nothing, because a smaller load might not have: then a second form of the
+//! program, with one load per field in libpcap's order, decides. So ordinary frames cost one or two loads and short ones get the exact
+//! verdict. A frame whose VLAN tag lies beside it has a program of its own, with the offsets that it has.
 
 use super::asm::{Alu, Assembler, Branch, FP, Helper, If, Label, R0, R1, R2, R3, R4, R5, R6, R7, Size};
-use super::known::{Known, Protocols};
-use super::simplify::simplify;
 use super::walk::{Present, Verdicts, walk};
+use super::window::headers;
 use super::{Link, set, skb};
-use crate::frame::{self, Base, LinkTest, Load, Test};
+use crate::ast::Operator;
+use crate::frame::{self, Compare, Known, Load, REGISTERS, Test, Value, settled, simplified, simplified_beside};
 use crate::graph::{Graph, Next};
+use crate::ranges::Ranges;
 
-/// A part of the frame on the stack.
-#[derive(Clone, Copy, Debug)]
-struct Chunk {
-    id: u8,
-    /// Offset on the stack of the byte at the network header.
-    stack: i16,
-    /// Bytes of the network header and beyond that it holds.
-    len: u8,
-}
-
-/// With the link header before it, 14 bytes on Ethernet. Holds the IPv4 header and the ports behind it, when there are no options.
-const HEAD: Chunk = Chunk { id: 0, stack: -24, len: 24 };
-/// The IPv6 header and the first four bytes behind it.
-const V6: Chunk = Chunk { id: 1, stack: -88, len: 44 };
-/// An ARP packet for Ethernet and IPv4.
-const ARP: Chunk = Chunk { id: 2, stack: -120, len: 28 };
-/// The first four bytes behind the IPv4 header: the ports.
-const PORTS: Chunk = Chunk { id: 3, stack: -128, len: 4 };
 /// Where the exact form puts each field.
 const SCRATCH: i16 = -136;
+/// The filter's registers, downwards.
+const FIRST_REGISTER: i16 = -188;
+/// Numbers of unfinished arithmetic, downwards.
+const FIRST_TEMPORARY: i16 = -256;
+/// So many there is place for.
+const TEMPORARIES: usize = 60;
+
+/// No frame is as long as this: an offset from here on is past the end, and below it no sum of offsets wraps.
+const TOO_FAR: u32 = 1 << 24;
+
+/// Arithmetic needs more places than the stack has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooDeep;
 
 /// Writes `graph`'s tests. R6 holds the context. `end` is where a load past the end leads.
-pub(super) fn write(asm: &mut Assembler, graph: &Graph<Test>, link: Link, verdicts: Verdicts, end: Label) {
-    let exact = asm.label();
-    let code = Code { link, past_the_end: exact };
-    let asked = Protocols::of(graph);
-    let possible = |protocol| link.test(protocol) != LinkTest::Constant(false);
-    let simple = simplify(graph, Known::new(&asked, possible));
-    let mut present = Present::default();
-    // Every term first asks the link layer, so a graph that is no verdict by now starts with that.
-    if matches!(simple.entry, Next::Step(_)) {
-        code.link_header(asm, &mut present);
+pub(super) fn write(
+    asm: &mut Assembler,
+    graph: &Graph<Test>,
+    link: Link,
+    verdicts: Verdicts,
+    end: Label,
+) -> Result<(), TooDeep> {
+    let plain = settled(simplified(graph, Known::default()));
+    if link != Link::Ethernet {
+        return Program { link, verdicts, end, tagged: false }.write(asm, &plain);
     }
-    walk(asm, &simple, verdicts, present, |asm, (test, known), present, to| {
-        code.test(asm, test, known.protocol(), present, to);
-    });
-    if asm.is_used(exact) {
-        asm.bind(exact);
-        let code = Code { link, past_the_end: end };
-        code.exact_link_header(asm);
-        walk(asm, &simple, verdicts, Present::default(), |asm, (test, _), _, to| {
-            code.exact_test(asm, test, to);
+    let beside = settled(simplified_beside(graph, frame::Link::Ethernet.tag_place().unwrap_or_default()));
+    let tagged = asm.label();
+    asm.load(Size::Word, R0, R6, skb::VLAN_PRESENT);
+    asm.jump_if(If::Ne, R0, 0, tagged);
+    Program { link, verdicts, end, tagged: false }.write(asm, &plain)?;
+    asm.bind(tagged);
+    Program { link, verdicts, end, tagged: true }.write(asm, &beside)
+}
+
+/// The two forms of a program.
+struct Program {
+    link: Link,
+    verdicts: Verdicts,
+    end: Label,
+    tagged: bool,
+}
+
+impl Program {
+    fn write(&self, asm: &mut Assembler, graph: &Graph<(Test, Known)>) -> Result<(), TooDeep> {
+        let Self { link, verdicts, end, tagged } = *self;
+        let exact = asm.label();
+        let fields = graph.steps.iter().filter_map(|step| match &step.test.0 {
+            Test::Field { value, .. } => Some(value),
+            _ => None,
         });
+        let headers = headers(fields);
+        let registers = graph.steps.iter().any(|step| matches!(step.test.0, Test::Set { .. }) || step.test.0.reads_register());
+        let code = Code { link, tagged, exact: false, headers: &headers, past_the_end: exact };
+        let mut result = Ok(());
+        if matches!(graph.entry, Next::Step(_)) {
+            if registers {
+                for register in 0..REGISTERS {
+                    asm.store_word(FP, place(FIRST_REGISTER, register), 0);
+                }
+            }
+            code.protocol(asm, graph);
+        }
+        walk(asm, graph, verdicts, Present::default(), |asm, (test, known), present, to| {
+            result = result.and(code.test(asm, test, known, present, to));
+        });
+        result?;
+        if asm.is_used(exact) {
+            asm.bind(exact);
+            let code = Code { exact: true, past_the_end: end, ..code };
+            walk(asm, graph, verdicts, Present::default(), |asm, (test, known), present, to| {
+                result = result.and(code.test(asm, test, known, present, to));
+            });
+        }
+        result
     }
 }
 
-struct Code {
-    link: Link,
+fn place(first: i16, index: usize) -> i16 {
+    i16::try_from(index).map_or(first, |index| first - 4 * index)
+}
+
+pub(super) struct Code<'g> {
+    pub(super) link: Link,
+    /// The tag lies beside the frame.
+    tagged: bool,
+    /// One load per field.
+    exact: bool,
+    /// IPv4 headers behind which ports are asked for.
+    pub(super) headers: &'g [u32],
     past_the_end: Label,
 }
 
-impl Code {
-    /// R7: what the link layer says of the protocol, as it lies in memory.
-    fn link_header(&self, asm: &mut Assembler, present: &mut Present) {
-        match self.link {
-            Link::Ethernet => {
-                self.chunk(asm, HEAD, present);
-                asm.load(Size::Half, R7, FP, HEAD.stack - 2);
-                self.tag_in_metadata(asm);
-            }
-            Link::RawIp => {
-                self.chunk(asm, HEAD, present);
-                asm.load(Size::Byte, R7, FP, HEAD.stack);
-                asm.alu(Alu::Shr, R7, 4);
-            }
-            Link::Any => {
-                asm.load(Size::Word, R7, R6, skb::PROTOCOL);
-                self.tag_in_metadata(asm);
-            }
+impl Code<'_> {
+    /// R7: what the kernel says of the protocol, where the link layer can't be read.
+    fn protocol(&self, asm: &mut Assembler, graph: &Graph<(Test, Known)>) {
+        let asked = |test: &Test| matches!(test, Test::Field { value: Value::Protocol, .. });
+        if graph.steps.iter().any(|step| asked(&step.test.0)) {
+            let untagged = asm.label();
+            asm.load(Size::Word, R7, R6, skb::PROTOCOL);
+            asm.load(Size::Word, R0, R6, skb::VLAN_PRESENT);
+            asm.jump_if(If::Eq, R0, 0, untagged);
+            asm.load(Size::Word, R7, R6, skb::VLAN_PROTO);
+            asm.bind(untagged);
         }
     }
 
-    fn exact_link_header(&self, asm: &mut Assembler) {
-        match self.link {
-            Link::Ethernet => {
-                // With the tag in metadata the Ethernet header is there, and the tag is what stands behind the addresses.
-                let (tagged, done) = (asm.label(), asm.label());
-                asm.load(Size::Word, R0, R6, skb::VLAN_PRESENT);
-                asm.jump_if(If::Ne, R0, 0, tagged);
-                asm.set(R2, 12);
-                self.load_bytes(asm, 2, SCRATCH);
-                asm.load(Size::Half, R7, FP, SCRATCH);
-                asm.jump(done);
-                asm.bind(tagged);
-                asm.load(Size::Word, R7, R6, skb::VLAN_PROTO);
-                asm.bind(done);
-            }
-            Link::RawIp => {
-                asm.set(R2, 0);
-                self.load_bytes(asm, 1, SCRATCH);
-                asm.load(Size::Byte, R7, FP, SCRATCH);
-                asm.alu(Alu::Shr, R7, 4);
-            }
-            // R7 did not need the frame.
-            Link::Any => {}
-        }
-    }
-
-    fn tag_in_metadata(&self, asm: &mut Assembler) {
-        let untagged = asm.label();
-        asm.load(Size::Word, R0, R6, skb::VLAN_PRESENT);
-        asm.jump_if(If::Eq, R0, 0, untagged);
-        asm.load(Size::Word, R7, R6, skb::VLAN_PROTO);
-        asm.bind(untagged);
-    }
-
-    fn test(
-        &self,
-        asm: &mut Assembler,
-        test: &Test,
-        protocol: Option<u16>,
-        present: &mut Present,
-        to: Branch,
-    ) {
+    fn test(&self, asm: &mut Assembler, test: &Test, known: &Known, present: &mut Present, to: Branch) -> Result<(), TooDeep> {
         match test {
-            Test::Link(protocol) => self.link_test(asm, *protocol, to),
-            Test::Field { load, mask, set } => {
-                let end = load.offset + load.size;
-                let chunk = match load.base {
-                    Base::V4Payload => PORTS,
-                    Base::Net if end <= HEAD.len => HEAD,
-                    Base::Net if end <= ARP.len && protocol != Some(crate::ast::ether::IPV6) => ARP,
-                    Base::Net => V6,
-                };
-                if end <= chunk.len {
-                    self.chunk(asm, chunk, present);
-                    compare(asm, *load, (chunk.stack + i16::from(load.offset), *mask, set), to);
-                } else {
-                    self.field(asm, *load);
-                    compare(asm, *load, (SCRATCH, *mask, set), to);
+            Test::Field { value: Value::Load(load), mask, set } => {
+                let stack = if self.exact { None } else { self.windowed(asm, load, known, present) };
+                match stack {
+                    Some(stack) => compare_at(asm, load.size, (stack, *mask, set), to),
+                    None => {
+                        self.fetch(asm, load, 0, present)?;
+                        compare_at(asm, load.size, (SCRATCH, *mask, set), to);
+                    }
                 }
             }
-        }
-    }
-
-    fn exact_test(&self, asm: &mut Assembler, test: &Test, to: Branch) {
-        match test {
-            Test::Link(protocol) => self.link_test(asm, *protocol, to),
-            Test::Field { load, mask, set } => {
-                self.field(asm, *load);
-                compare(asm, *load, (SCRATCH, *mask, set), to);
+            Test::Field { value: Value::Protocol, mask: u32::MAX, set } if set.only().is_some_and(|n| n <= 0xffff) => {
+                let number = set.only().unwrap_or_default();
+                asm.branch(If::Eq, R7, number.swap_bytes() >> 16, to);
             }
-        }
-    }
-
-    fn link_test(&self, asm: &mut Assembler, protocol: u16, to: Branch) {
-        match self.link.test(protocol) {
-            LinkTest::Version(version) => asm.branch(If::Eq, R7, u32::from(version), to),
-            LinkTest::EtherType(_) => asm.branch(If::Eq, R7, u32::from(protocol.swap_bytes()), to),
-            LinkTest::Constant(true) => asm.jump(to.yes),
-            LinkTest::Constant(false) | LinkTest::Family(_) => asm.jump(to.no),
-        }
-    }
-
-    /// Puts the chunk on the stack, unless it is there.
-    fn chunk(&self, asm: &mut Assembler, chunk: Chunk, present: &mut Present) {
-        if present.has(chunk.id) {
-            return;
-        }
-        let before = if chunk.id == HEAD.id { self.link.header_len() } else { 0 };
-        if chunk.id == PORTS.id {
-            self.chunk(asm, HEAD, present);
-            let (options, done) = (asm.label(), asm.label());
-            asm.load(Size::Byte, R2, FP, HEAD.stack);
-            asm.alu(Alu::And, R2, 0x0f);
-            asm.jump_if(If::Ne, R2, 5, options);
-            asm.load(Size::Word, R0, FP, HEAD.stack + 20);
-            asm.store(Size::Word, FP, PORTS.stack, R0);
-            asm.jump(done);
-            asm.bind(options);
-            asm.alu(Alu::Shl, R2, 2);
-            asm.alu(Alu::Add, R2, self.link.header_len());
-            self.load_bytes(asm, u32::from(chunk.len), chunk.stack);
-            asm.bind(done);
-        } else {
-            asm.set(R2, self.link.header_len() - before);
-            let stack = chunk.stack - i16::try_from(before).unwrap_or_default();
-            self.load_bytes(asm, u32::from(chunk.len) + before, stack);
-        }
-        present.add(chunk.id);
-    }
-
-    /// Puts one field into the scratch place.
-    fn field(&self, asm: &mut Assembler, load: Load) {
-        let offset = self.link.header_len() + u32::from(load.offset);
-        match load.base {
-            Base::Net => asm.set(R2, offset),
-            Base::V4Payload => {
-                asm.set(R2, self.link.header_len());
-                self.load_bytes(asm, 1, SCRATCH);
-                asm.load(Size::Byte, R2, FP, SCRATCH);
-                asm.alu(Alu::And, R2, 0x0f);
-                asm.alu(Alu::Shl, R2, 2);
-                asm.alu(Alu::Add, R2, offset);
+            Test::Field { value, mask, set } => {
+                self.value(asm, value, 0, present)?;
+                if *mask != u32::MAX {
+                    asm.alu(Alu::And, R0, *mask);
+                }
+                set::branch(asm, R0, set.as_slice(), u32::MAX, to);
             }
+            Test::Compare { left, how, right } => {
+                self.value(asm, right, 0, present)?;
+                asm.store(Size::Word, FP, temporary(0)?, R0);
+                self.value(asm, left, 1, present)?;
+                asm.load(Size::Word, R1, FP, temporary(0)?);
+                let condition = match how {
+                    Compare::Equal => If::Eq,
+                    Compare::Greater => If::Gt,
+                    Compare::GreaterOrEqual => If::Ge,
+                };
+                asm.branch_registers(condition, R0, R1, to);
+            }
+            Test::Set { register, value } => {
+                self.value(asm, value, 0, present)?;
+                asm.store(Size::Word, FP, place(FIRST_REGISTER, usize::from(*register)), R0);
+                if to.next != Some(to.yes) {
+                    asm.jump(to.yes);
+                }
+            }
+            // A settled graph has none.
+            Test::Undecided => asm.jump(to.yes),
         }
+        Ok(())
+    }
+
+    /// R0: the number. Temporaries from `depth` on are free. Calls of helpers leave nothing in the other registers up to R5.
+    fn value(&self, asm: &mut Assembler, value: &Value, depth: usize, present: &mut Present) -> Result<(), TooDeep> {
+        match value {
+            Value::Number(number) => asm.set(R0, *number),
+            Value::Length => asm.load(Size::Word, R0, R6, skb::LEN),
+            Value::PacketType => asm.load(Size::Word, R0, R6, skb::PKT_TYPE),
+            Value::Interface => asm.load(Size::Word, R0, R6, skb::IFINDEX),
+            Value::Protocol => {
+                asm.mov(R0, R7);
+                asm.network_order(R0, 16);
+            }
+            Value::TagType => {
+                debug_assert!(self.tagged, "asked of tagged frames alone");
+                asm.load(Size::Word, R0, R6, skb::VLAN_PROTO);
+                asm.network_order(R0, 16);
+            }
+            Value::TagControl => asm.load(Size::Word, R0, R6, skb::VLAN_TCI),
+            Value::Register(register) => {
+                asm.load(Size::Word, R0, FP, place(FIRST_REGISTER, usize::from(*register)));
+            }
+            Value::Load(load) => {
+                self.fetch(asm, load, depth, present)?;
+                let size = size_of(load.size);
+                asm.load(size, R0, FP, SCRATCH);
+                if load.size > 1 {
+                    asm.network_order(R0, load.size * 8);
+                }
+            }
+            Value::Binary(operator, sides) => self.binary(asm, *operator, &sides.0, &sides.1, depth, present)?,
+        }
+        Ok(())
+    }
+
+    fn binary(
+        &self,
+        asm: &mut Assembler,
+        operator: Operator,
+        left: &Value,
+        right: &Value,
+        depth: usize,
+        present: &mut Present,
+    ) -> Result<(), TooDeep> {
+        if let Value::Number(number) = *right {
+            self.value(asm, left, depth, present)?;
+            match operator {
+                Operator::Subtract => asm.alu(Alu::Add, R0, number.wrapping_neg()),
+                // Always: but the verifier wants what follows to be reached.
+                Operator::Divide | Operator::Modulo if number == 0 => {
+                    asm.set(R0, 0);
+                    asm.jump_if(If::Eq, R0, 0, self.past_the_end);
+                }
+                Operator::ShiftLeft | Operator::ShiftRight if number >= u32::BITS => asm.set(R0, 0),
+                _ => asm.alu(alu(operator), R0, number),
+            }
+            return Ok(());
+        }
+        let (_, most) = right.bounds();
+        self.value(asm, right, depth, present)?;
+        asm.store(Size::Word, FP, temporary(depth)?, R0);
+        self.value(asm, left, depth + 1, present)?;
+        asm.load(Size::Word, R1, FP, temporary(depth)?);
+        match operator {
+            Operator::Divide | Operator::Modulo => {
+                asm.jump_if(If::Eq, R1, 0, self.past_the_end);
+                asm.alu_registers(alu(operator), R0, R1);
+            }
+            Operator::ShiftLeft | Operator::ShiftRight if most >= u32::BITS => {
+                let (fits, done) = (asm.label(), asm.label());
+                asm.jump_if(If::Lt, R1, u32::BITS, fits);
+                asm.set(R0, 0);
+                asm.jump(done);
+                asm.bind(fits);
+                asm.alu_registers(alu(operator), R0, R1);
+                asm.bind(done);
+            }
+            _ => asm.alu_registers(alu(operator), R0, R1),
+        }
+        Ok(())
+    }
+
+    /// Puts the field into the scratch place.
+    fn fetch(&self, asm: &mut Assembler, load: &Load, depth: usize, present: &mut Present) -> Result<(), TooDeep> {
+        let Some(base) = &load.base else {
+            self.field(asm, load);
+            return Ok(());
+        };
+        self.value(asm, base, depth, present)?;
+        // Neither the base nor the sum may wrap: both would look like an offset in the frame.
+        let offset = load.offset;
+        if base.bounds().1 >= TOO_FAR {
+            asm.jump_if(If::Ge, R0, TOO_FAR, self.past_the_end);
+        }
+        asm.mov(R2, R0);
+        asm.alu(Alu::Add, R2, offset.min(TOO_FAR));
         self.load_bytes(asm, u32::from(load.size), SCRATCH);
+        Ok(())
+    }
+
+    /// The same, at a constant offset.
+    pub(super) fn field(&self, asm: &mut Assembler, load: &Load) {
+        asm.set(R2, load.offset.min(TOO_FAR));
+        self.load_bytes(asm, u32::from(load.size), SCRATCH);
+        if load.size == 1 {
+            asm.load(Size::Byte, R0, FP, SCRATCH);
+        }
     }
 
     /// Loads `len` bytes at R2 to the stack.
-    fn load_bytes(&self, asm: &mut Assembler, len: u32, stack: i16) {
+    pub(super) fn load_bytes(&self, asm: &mut Assembler, len: u32, stack: i16) {
         asm.mov(R1, R6);
         asm.mov(R3, FP);
         asm.add_pointer(R3, i32::from(stack));
@@ -227,32 +293,67 @@ impl Code {
     }
 }
 
-/// Compares the field at `stack`.
-fn compare(
-    asm: &mut Assembler,
-    load: Load,
-    (stack, mask, set): (i16, u32, &crate::ranges::Ranges),
-    to: Branch,
-) {
-    let (size, max) = match load.size {
-        1 => (Size::Byte, 0xff),
-        2 => (Size::Half, 0xffff),
-        _ => (Size::Word, u32::MAX),
+impl Test {
+    fn reads_register(&self) -> bool {
+        let reads = |value: &Value| (0..REGISTERS).any(|r| u8::try_from(r).is_ok_and(|r| value.needs(r)));
+        match self {
+            Self::Field { value, .. } | Self::Set { value, .. } => reads(value),
+            Self::Compare { left, right, .. } => reads(left) || reads(right),
+            Self::Undecided => false,
+        }
+    }
+}
+
+fn temporary(depth: usize) -> Result<i16, TooDeep> {
+    if depth < TEMPORARIES { Ok(place(FIRST_TEMPORARY, depth)) } else { Err(TooDeep) }
+}
+
+const fn alu(operator: Operator) -> Alu {
+    match operator {
+        Operator::Add => Alu::Add,
+        Operator::Subtract => Alu::Sub,
+        Operator::Multiply => Alu::Mul,
+        Operator::Divide => Alu::Div,
+        Operator::Modulo => Alu::Mod,
+        Operator::And => Alu::And,
+        Operator::Or => Alu::Or,
+        Operator::Xor => Alu::Xor,
+        Operator::ShiftLeft => Alu::Shl,
+        Operator::ShiftRight => Alu::Shr,
+    }
+}
+
+const fn size_of(bytes: u8) -> Size {
+    match bytes {
+        1 => Size::Byte,
+        2 => Size::Half,
+        _ => Size::Word,
+    }
+}
+
+/// Compares the field of `bytes` bytes at `stack`.
+fn compare_at(asm: &mut Assembler, bytes: u8, (stack, mask, set): (i16, u32, &Ranges), to: Branch) {
+    let size = size_of(bytes);
+    let max = match bytes {
+        1 => 0xff,
+        2 => 0xffff,
+        _ => u32::MAX,
     };
     if size == Size::Word && stack % 4 != 0 {
         // The verifier wants words on the stack aligned; ARP's source address is not.
         asm.load(Size::Half, R0, FP, stack);
         asm.load(Size::Half, R1, FP, stack + 2);
         asm.alu(Alu::Shl, R1, 16);
-        asm.or(R0, R1);
+        asm.alu_registers(Alu::Or, R0, R1);
     } else {
         asm.load(size, R0, FP, stack);
     }
-    if let &[(first, last)] = set.as_slice()
-        && first == last
-    {
+    if let Some(number) = set.only() {
+        if number > max {
+            return asm.jump(to.no);
+        }
         // One number: it is turned around here instead of the field there.
-        let turned = |number: u32| match load.size {
+        let turned = |number: u32| match bytes {
             1 => number & max,
             2 => (number & max).swap_bytes() >> 16,
             _ => number.swap_bytes(),
@@ -260,33 +361,14 @@ fn compare(
         if mask & max != max {
             asm.alu(Alu::And, R0, turned(mask));
         }
-        return asm.branch(If::Eq, R0, turned(first), to);
+        return asm.branch(If::Eq, R0, turned(number), to);
     }
-    match load.size {
+    match bytes {
         1 => {}
-        2 => asm.network_order(R0, 16),
-        _ => asm.network_order(R0, 32),
+        _ => asm.network_order(R0, bytes * 8),
     }
     if mask & max != max {
         asm.alu(Alu::And, R0, mask);
     }
     set::branch(asm, R0, set.as_slice(), max, to);
-}
-
-impl Link {
-    /// Bytes before the network header; loads are relative to it where that is unknown.
-    fn header_len(self) -> u32 {
-        match self {
-            Self::Ethernet => 14,
-            Self::RawIp | Self::Any => 0,
-        }
-    }
-
-    fn test(self, protocol: u16) -> LinkTest {
-        match self {
-            // The kernel's own idea of the protocol is an Ethernet type whatever the link.
-            Self::Ethernet | Self::Any => frame::Link::Ethernet.test(protocol),
-            Self::RawIp => frame::Link::Raw.test(protocol),
-        }
-    }
 }

@@ -10,19 +10,18 @@
 mod asm;
 mod flow;
 mod frame;
-mod known;
 mod listing;
 mod set;
-mod simplify;
 mod walk;
+mod window;
 
 use sniff_x_ebpf_common::counter;
 
 use self::asm::{Assembler, FP, Helper, If, R0, R1, R2, R6, Size};
 use self::walk::Verdicts;
 use crate::ast::Node;
-use crate::graph::{self, Next};
-use crate::{Expression, RuleSet};
+use crate::RuleSet;
+use crate::graph;
 
 pub use listing::Listing;
 
@@ -51,7 +50,7 @@ pub enum Link {
 }
 
 /// The rules can't be put into a program that the kernel takes: they must be evaluated in user space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompileError {
     /// A jump would be further than an instruction can say.
@@ -60,13 +59,23 @@ pub enum CompileError {
         /// The program's length.
         instructions: usize,
     },
+    /// Unfinished arithmetic finds no place.
+    #[error("the filter's arithmetic is nested too deeply for a program")]
+    TooDeep,
+    /// The filter can't be asked of this link.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// Words of `struct __sk_buff` by their offset, and constants of its helpers.
 mod skb {
+    pub(super) const LEN: i16 = 0;
+    pub(super) const PKT_TYPE: i16 = 4;
     pub(super) const PROTOCOL: i16 = 16;
     pub(super) const VLAN_PRESENT: i16 = 20;
+    pub(super) const VLAN_TCI: i16 = 24;
     pub(super) const VLAN_PROTO: i16 = 28;
+    pub(super) const IFINDEX: i16 = 40;
     /// `BPF_HDR_START_NET`.
     pub(super) const RELATIVE_TO_NETWORK_HEADER: u32 = 1;
 
@@ -96,16 +105,17 @@ impl RuleSet {
             let nodes: Option<Vec<Node>> = self.rules.iter().map(|rule| rule.node.clone()).collect();
             // One rule that takes everything makes the others idle.
             let any = nodes.and_then(|nodes| nodes.into_iter().reduce(Node::or));
-            let graph = graph::lower::<crate::flow::Mode>(any.as_ref());
+            let graph = graph::lower(any.as_ref(), &crate::flow::Mode);
             flow::write(&mut asm, &graph, options.link, Verdicts { accept: filter, reject });
         }
         asm.bind(filter);
-        match self.filter.as_ref().map(Expression::frame_graph) {
-            Some(graph) if graph.entry != Next::Accept => {
+        match self.frame_tests(options.link).map_err(|why| CompileError::Refused(why.to_string()))? {
+            Some(graph) => {
                 let end = if options.link == Link::Any { pass } else { reject };
-                frame::write(&mut asm, graph, options.link, Verdicts { accept: pass, reject }, end);
+                frame::write(&mut asm, &graph, options.link, Verdicts { accept: pass, reject }, end)
+                    .map_err(|frame::TooDeep| CompileError::TooDeep)?;
             }
-            _ => asm.jump(pass),
+            None => asm.jump(pass),
         }
         if asm.is_used(pass) {
             asm.bind(pass);

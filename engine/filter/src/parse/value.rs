@@ -1,22 +1,24 @@
 //! Values: ports, addresses, networks and protocol numbers, checked against the qualifiers before them.
 
+use core::net::IpAddr;
+
 use super::keywords::is_keyword;
 use super::{Kind, Parser, Qualifier};
-use crate::ast::{Ends, Family, Primitive, Protocol, Transport, V4Inside, ether};
+use crate::ast::{Asks, Ends, Family, Node, Primitive, Protocol, Transport, V4Inside, ether};
 use crate::error::ParseError;
 use crate::lex::{Lexeme, Token};
 
 impl<'t> Parser<'t> {
-    /// The primitive that the value at `start` makes under `qualifier`.
-    pub(super) fn value(&mut self, start: Lexeme<'t>, qualifier: Qualifier) -> Result<Primitive, ParseError> {
+    /// The term that the value at `start` makes under `qualifier`.
+    pub(super) fn value(&mut self, start: Lexeme<'t>, qualifier: Qualifier) -> Result<Node, ParseError> {
         self.at += 1;
-        let primitive = match start.token {
-            Token::Number(number) => self.number(start, number, qualifier)?,
+        Ok(Node::Primitive(match start.token {
+            Token::Number(number) => self.plain_number(start, number, qualifier)?,
             Token::Dotted(dotted) => self.v4(start, dotted, qualifier)?,
             Token::V6(address) => self.v6(start, address.to_bits(), qualifier)?,
-            Token::Ethernet => return Err(self.error(start, "Ethernet addresses are not supported yet")),
-            Token::Escaped(name) => self.name(start, name, qualifier)?,
-            Token::Word(word) => self.word(start, word, qualifier)?,
+            Token::Ethernet(address) => self.mac(start, address, qualifier)?,
+            Token::Escaped(name) => return self.name(start, name, qualifier),
+            Token::Word(word) => return self.word(start, word, qualifier),
             Token::End => {
                 let message = format!(
                     "the filter ends where {} is expected behind '{}'",
@@ -26,12 +28,10 @@ impl<'t> Parser<'t> {
                 return Err(self.error(start, message));
             }
             _ => return Err(self.mismatch(start, qualifier)),
-        };
-        self.no_arithmetic(start)?;
-        Ok(primitive)
+        }))
     }
 
-    fn number(&self, at: Lexeme<'_>, number: u32, qualifier: Qualifier) -> Result<Primitive, ParseError> {
+    fn plain_number(&self, at: Lexeme<'_>, number: u32, qualifier: Qualifier) -> Result<Primitive, ParseError> {
         match qualifier.kind {
             Kind::Port | Kind::PortRange => {
                 let port = self.port(at, u64::from(number))?;
@@ -45,6 +45,14 @@ impl<'t> Parser<'t> {
                 self.v4_primitive(at, qualifier, number << spare, u32::MAX << spare)
             }
         }
+    }
+
+    fn mac(&self, at: Lexeme<'_>, address: [u8; 6], qualifier: Qualifier) -> Result<Primitive, ParseError> {
+        if qualifier.protocol != Some(Protocol::Ether) || !matches!(qualifier.kind, Kind::Open | Kind::Host) {
+            return Err(self.error(at, "an Ethernet address needs 'ether host', 'ether src' or 'ether dst' before it"));
+        }
+        self.frame_only(at)?;
+        Ok(Primitive::Mac { ends: qualifier.ends(), address })
     }
 
     fn port(&self, at: Lexeme<'_>, number: u64) -> Result<u16, ParseError> {
@@ -77,14 +85,19 @@ impl<'t> Parser<'t> {
             Some(Protocol::Ether) => {
                 let ether_type = u16::try_from(number)
                     .map_err(|_| self.error(at, format!("Ethernet type {number} is larger than 65535")))?;
-                // Lengths, and AppleTalk's two, mean an 802.2 header that must be looked into.
-                if number <= ether::LARGEST_LENGTH || matches!(ether_type, 0x809b | 0x80f3) {
-                    return Err(self.error(at, format!("'ether proto {number}' is not supported yet")));
+                if ether_type <= ether::LARGEST_LENGTH && number > 0xff {
+                    return Err(self.error(at, format!("Ethernet type {number}: up to 1500 it is a length, up to 255 an 802.2 address")));
                 }
                 return Ok(Primitive::EtherProto(ether_type));
             }
+            Some(protocol @ (Protocol::Iso | Protocol::Isis)) => {
+                let number = u8::try_from(number)
+                    .map_err(|_| self.error(at, format!("protocol number {number} is larger than 255")))?;
+                self.frame_only(at)?;
+                return Ok(if protocol == Protocol::Iso { Primitive::IsoProto(number) } else { Primitive::IsisProto(number) });
+            }
             Some(other) => {
-                let message = format!("'{} proto' does not exist: use 'ip', 'ip6' or 'ether'", other.name());
+                let message = format!("'{} proto' does not exist: use 'ip', 'ip6', 'ether', 'iso' or 'isis'", other.name());
                 return Err(self.error(at, message));
             }
         };
@@ -198,54 +211,132 @@ impl<'t> Parser<'t> {
         Ok(Primitive::V6 { ends: qualifier.ends(), address, prefix })
     }
 
-    /// A name behind a backslash: protocols only.
-    fn name(&self, at: Lexeme<'_>, name: &str, qualifier: Qualifier) -> Result<Primitive, ParseError> {
+    /// A name behind a backslash, which may be a keyword.
+    fn name(&self, at: Lexeme<'_>, name: &str, qualifier: Qualifier) -> Result<Node, ParseError> {
         if qualifier.kind != Kind::Proto {
             return self.word(at, name, qualifier);
         }
         let protocol = Protocol::from_name(name);
-        let number = if qualifier.protocol == Some(Protocol::Ether) {
-            protocol.and_then(Protocol::ether_type).map(u32::from)
-        } else {
-            // `ip6 proto \icmp` is protocol 1 as well; the names are those of /etc/protocols, which knows no icmp6 or carp.
-            protocol
-                .filter(|p| !matches!(p, Protocol::Icmp6 | Protocol::Carp | Protocol::Igrp))
-                .and_then(Protocol::ip_proto)
-                .map(|(number, _)| u32::from(number))
+        let number = match qualifier.protocol {
+            Some(Protocol::Ether) => match protocol.map(Protocol::asks) {
+                Some(Asks::Link(number)) => Some(u32::from(number)),
+                _ if name == "loopback" => Some(u32::from(ether::LOOPBACK)),
+                _ => None,
+            },
+            Some(Protocol::Iso) => match protocol.map(Protocol::asks) {
+                Some(Asks::Iso(number)) => Some(u32::from(number)),
+                _ => None,
+            },
+            // `ip6 proto \icmp` is protocol 1 as well.
+            _ => self.names.protocol(name).map(u32::from),
         };
         match number {
-            Some(number) => self.proto(at, number, qualifier),
-            None => Err(self.error(at, format!("protocol name '{name}' is not supported: write its number"))),
+            Some(number) => self.proto(at, number, qualifier).map(Node::Primitive),
+            None => Err(self.error(at, format!("unknown protocol '{name}': write its number"))),
         }
     }
 
-    fn word(&self, at: Lexeme<'_>, word: &str, qualifier: Qualifier) -> Result<Primitive, ParseError> {
-        let range = || {
-            let (first, last) = word.split_once('-')?;
-            let number = |digits: &str| {
-                let decimal = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-                decimal.then(|| digits.parse::<u64>().unwrap_or(u64::MAX))
-            };
-            Some((number(first)?, number(last)?))
-        };
-        match (qualifier.kind, range()) {
-            (Kind::PortRange, Some((first, last))) => {
-                self.ports(at, qualifier, self.port(at, first)?, self.port(at, last)?)
-            }
-            (Kind::Port, Some(_)) => {
+    fn word(&self, at: Lexeme<'_>, word: &str, qualifier: Qualifier) -> Result<Node, ParseError> {
+        // Behind a backslash a keyword is a name.
+        if matches!(at.token, Token::Word(_)) && is_keyword(word) {
+            return Err(match qualifier.kind {
+                Kind::Proto if Protocol::from_name(word).is_some() => {
+                    self.error(at, format!("'{word}' is a keyword: write '\\{word}' or the number"))
+                }
+                _ => self.mismatch(at, qualifier),
+            });
+        }
+        match qualifier.kind {
+            Kind::Proto => self.name(at, word, qualifier),
+            Kind::Port if range(word).is_some() => {
                 Err(self.error(at, format!("'{word}' is a range: write 'portrange {word}'")))
             }
-            (Kind::Proto, _) if Protocol::from_name(word).is_some() => {
-                Err(self.error(at, format!("'{word}' is a keyword: write '\\{word}' or the number")))
-            }
-            (Kind::Port | Kind::PortRange, _) if !is_keyword(word) => Err(self
-                .error(at, format!("service name '{word}' is not supported yet: write the port's number"))),
-            (Kind::Open | Kind::Host | Kind::Net, _) if !is_keyword(word) => {
-                Err(self
-                    .error(at, format!("'{word}': names are not looked up; write an IPv4 or IPv6 address")))
-            }
-            _ => Err(self.mismatch(at, qualifier)),
+            Kind::Port => self.service(at, word, qualifier),
+            Kind::PortRange => self.port_range(at, word, qualifier),
+            Kind::Net => self.network(at, word, qualifier),
+            Kind::Open | Kind::Host => self.host(at, word, qualifier),
         }
+    }
+
+    fn service(&self, at: Lexeme<'_>, name: &str, qualifier: Qualifier) -> Result<Node, ParseError> {
+        let (port, transport) = self.service_port(at, name)?;
+        self.ports(at, self.over(at, qualifier, transport)?, port, port).map(Node::Primitive)
+    }
+
+    /// A service's port, and the transport protocol if it has only one; where they differ TCP's counts.
+    fn service_port(&self, at: Lexeme<'_>, name: &str) -> Result<(u16, Option<Protocol>), ParseError> {
+        let service = self.names.service(name);
+        match (service.tcp, service.udp) {
+            (Some(tcp), Some(udp)) if tcp == udp => Ok((tcp, None)),
+            (Some(tcp), _) => Ok((tcp, Some(Protocol::Tcp))),
+            (None, Some(udp)) => Ok((udp, Some(Protocol::Udp))),
+            (None, None) => Err(self.error(at, format!("unknown service '{name}': write the port's number"))),
+        }
+    }
+
+    /// The qualifier with the transport protocol that a service has.
+    fn over(&self, at: Lexeme<'_>, qualifier: Qualifier, transport: Option<Protocol>) -> Result<Qualifier, ParseError> {
+        match (qualifier.protocol, transport) {
+            (Some(Protocol::Tcp | Protocol::Udp | Protocol::Sctp), Some(only)) if qualifier.protocol != Some(only) => {
+                Err(self.error(at, format!("the service '{}' is one of {}", at.text, only.name())))
+            }
+            (None, Some(only)) => Ok(Qualifier { protocol: Some(only), ..qualifier }),
+            _ => Ok(qualifier),
+        }
+    }
+
+    /// Two ports with `-` between them, each a number or a service.
+    fn port_range(&self, at: Lexeme<'_>, word: &str, qualifier: Qualifier) -> Result<Node, ParseError> {
+        if let Some((first, last)) = range(word) {
+            return self
+                .ports(at, qualifier, self.port(at, first)?, self.port(at, last)?)
+                .map(Node::Primitive);
+        }
+        let Some((first, last)) = word.split_once('-') else { return self.service(at, word, qualifier) };
+        let ((first, over_first), (last, over_last)) = (self.service_port(at, first)?, self.service_port(at, last)?);
+        let transport = over_first.filter(|_| over_first == over_last);
+        self.ports(at, self.over(at, qualifier, transport)?, first, last).map(Node::Primitive)
+    }
+
+    fn network(&self, at: Lexeme<'_>, name: &str, qualifier: Qualifier) -> Result<Node, ParseError> {
+        let Some(network) = self.names.network(name) else {
+            let message = format!("unknown network '{name}': write its address, such as 10.0.0.0/8");
+            return Err(self.error(at, message));
+        };
+        let mut address = network.to_bits();
+        let mut mask = u32::MAX;
+        while address != 0 && address & !(mask << 8) == 0 {
+            mask <<= 8;
+        }
+        address &= mask;
+        self.v4_primitive(at, qualifier, address, mask).map(Node::Primitive)
+    }
+
+    /// All addresses of a host.
+    fn host(&self, at: Lexeme<'_>, name: &str, qualifier: Qualifier) -> Result<Node, ParseError> {
+        if let Some(other) = qualifier.protocol
+            && !matches!(other, Protocol::Ip | Protocol::Ip6 | Protocol::Arp | Protocol::Rarp)
+        {
+            return Err(self.no_addresses(at, other));
+        }
+        let addresses = self
+            .names
+            .host(name)
+            .map_err(|why| self.error(at, format!("unknown host '{name}': {why}; write its IPv4 or IPv6 address")))?;
+        let terms = addresses.into_iter().filter_map(|address| match address {
+            IpAddr::V4(v4) if qualifier.protocol != Some(Protocol::Ip6) => {
+                Some(self.v4_primitive(at, qualifier, v4.to_bits(), u32::MAX))
+            }
+            IpAddr::V6(v6) if matches!(qualifier.protocol, None | Some(Protocol::Ip6)) => {
+                Some(Ok(Primitive::V6 { ends: qualifier.ends(), address: v6.to_bits(), prefix: 128 }))
+            }
+            _ => None,
+        });
+        let terms: Vec<Node> = terms.map(|term| term.map(Node::Primitive)).collect::<Result<_, _>>()?;
+        terms
+            .into_iter()
+            .reduce(Node::or)
+            .ok_or_else(|| self.error(at, format!("the host '{name}' has no such address")))
     }
 
     fn no_addresses(&self, at: Lexeme<'_>, protocol: Protocol) -> ParseError {
@@ -263,4 +354,14 @@ impl Qualifier {
     fn ends(self) -> Ends {
         self.ends.unwrap_or(Ends::Either)
     }
+}
+
+/// Two numbers with `-` between them.
+fn range(word: &str) -> Option<(u64, u64)> {
+    let (first, last) = word.split_once('-')?;
+    let number = |digits: &str| {
+        let decimal = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        decimal.then(|| digits.parse::<u64>().unwrap_or(u64::MAX))
+    };
+    Some((number(first)?, number(last)?))
 }

@@ -6,9 +6,14 @@
 use crate::graph::{Graph, Next, Step};
 
 /// What is known at a place of a graph.
-pub(super) trait Knowledge<T>: Clone {
-    /// The answer, if only one is possible.
+pub(crate) trait Knowledge<T>: Clone {
+    /// The answer, if only one is possible and the test can be left out.
     fn answer(&self, test: &T) -> Option<bool>;
+
+    /// The answer, if only one is possible, of a test that must be made all the same: it may read past the end.
+    fn certain(&self, _test: &T) -> Option<bool> {
+        None
+    }
 
     /// With the answer to one more test.
     fn and(self, test: &T, answer: bool) -> Self;
@@ -18,7 +23,7 @@ pub(super) trait Knowledge<T>: Clone {
 }
 
 /// Simplifies `graph`, of which `start` is known before its first test. Each test comes with what is known where it is asked.
-pub(super) fn simplify<T: Clone, K: Knowledge<T>>(graph: &Graph<T>, start: K) -> Graph<(T, K)> {
+pub(crate) fn simplify<T: Clone, K: Knowledge<T>>(graph: &Graph<T>, start: K) -> Graph<(T, K)> {
     let mut known: Vec<Option<K>> = vec![None; graph.steps.len()];
     let entry = follow(graph, &mut known, graph.entry, start);
     let mut steps = Vec::with_capacity(graph.steps.len());
@@ -27,8 +32,12 @@ pub(super) fn simplify<T: Clone, K: Knowledge<T>>(graph: &Graph<T>, start: K) ->
     for (index, step) in graph.steps.iter().enumerate() {
         numbers.push(steps.len());
         let Some(now) = known.get_mut(index).and_then(Option::take) else { continue };
-        let yes = follow(graph, &mut known, step.yes, now.clone().and(&step.test, true));
-        let no = follow(graph, &mut known, step.no, now.clone().and(&step.test, false));
+        let certain = now.certain(&step.test);
+        let mut lead = |answer: bool| {
+            let next = if certain.unwrap_or(answer) { step.yes } else { step.no };
+            follow(graph, &mut known, next, now.clone().and(&step.test, certain.unwrap_or(answer)))
+        };
+        let (yes, no) = (lead(true), lead(false));
         steps.push(Step { test: (step.test.clone(), now), yes, no });
     }
     let turn = |next: Next| match next {

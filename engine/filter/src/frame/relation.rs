@@ -1,0 +1,149 @@
+//! Relations between numbers → tests. The checks of the protocols whose bytes are read come first, and stay where the relation is
+//! turned round: `tcp[13] != 2` is no frame without TCP.
+
+use std::sync::Arc;
+
+use super::link::Link;
+use super::lower::{Writer, field};
+use super::scope::{Layer, Scope};
+use super::value::{Load, Value};
+use super::{Compare, Test};
+use crate::ast::{Arith, Asks, Comparison, Family, Operator, Protocol, ether};
+use crate::graph::{Builder, Next};
+use crate::ranges::Ranges;
+
+/// A check that a packet is of the protocol whose bytes are read.
+#[derive(Clone, Copy, Debug)]
+enum Check {
+    Announced(u16),
+    IpProto(u8, Option<Family>),
+    /// In the IPv6 header itself.
+    V6Next(u8),
+    /// Not a later fragment.
+    NoFragment,
+    /// The program can't tell.
+    Undecided,
+}
+
+impl Writer<'_> {
+    pub(super) fn relation(
+        &self,
+        to: &mut Builder<Test>,
+        scope: &Scope,
+        (left, comparison, right): (&Arith, Comparison, &Arith),
+        yes: Next,
+        no: Next,
+    ) -> Next {
+        let mut checks = Vec::new();
+        let left = self.arith(scope, left, &mut checks);
+        let right = self.arith(scope, right, &mut checks);
+        let (how, positive) = match comparison {
+            Comparison::Greater => (Compare::Greater, true),
+            Comparison::LessOrEqual => (Compare::Greater, false),
+            Comparison::GreaterOrEqual => (Compare::GreaterOrEqual, true),
+            Comparison::Less => (Compare::GreaterOrEqual, false),
+            Comparison::Equal => (Compare::Equal, true),
+            Comparison::NotEqual => (Compare::Equal, false),
+        };
+        let (holds, fails) = if positive { (yes, no) } else { (no, yes) };
+        let entry = match compare(left, how, right) {
+            Ok(answer) => if answer { holds } else { fails },
+            Err(test) => to.test(test, holds, fails),
+        };
+        checks.iter().rev().fold(entry, |entry, check| match *check {
+            Check::Announced(protocol) => self.announced(to, scope, protocol, entry, no),
+            Check::IpProto(number, family) => self.ip_proto(to, scope, family, number, entry, no),
+            Check::V6Next(number) => to.test(field(scope.network().load(6, 1), u32::MAX, u32::from(number)), entry, no),
+            Check::NoFragment => to.test(field(scope.network().load(6, 2), 0x1fff, 0), entry, no),
+            // Whatever the relation would say.
+            Check::Undecided => to.test(Test::Undecided, yes, yes),
+        })
+    }
+
+    fn arith(&self, scope: &Scope, arith: &Arith, checks: &mut Vec<Check>) -> Value {
+        match arith {
+            Arith::Number(number) => Value::Number(*number),
+            Arith::Length => {
+                if scope.layer == Layer::Link(Link::Any) {
+                    checks.push(Check::Undecided);
+                }
+                Value::Length
+            }
+            Arith::Negative(inner) => {
+                let inner = self.arith(scope, inner, checks);
+                Value::binary(Operator::Subtract, Value::Number(0), inner)
+            }
+            Arith::Binary(operator, left, right) => {
+                let left = self.arith(scope, left, checks);
+                let right = self.arith(scope, right, checks);
+                Value::binary(*operator, left, right)
+            }
+            Arith::Bytes { protocol, index, size } => {
+                let index = self.arith(scope, index, checks);
+                self.bytes(scope, *protocol, index, *size, checks)
+            }
+        }
+    }
+
+    fn bytes(&self, scope: &Scope, protocol: Protocol, index: Value, size: u8, checks: &mut Vec<Check>) -> Value {
+        if scope.lost || (protocol == Protocol::Ether && scope.layer == Layer::Link(Link::Any)) {
+            checks.push(Check::Undecided);
+        }
+        match protocol.asks() {
+            Asks::Ip(number, Some(Family::V6)) => {
+                checks.extend([Check::Announced(ether::IPV6), Check::V6Next(number)]);
+                scope.network().plus(40).indexed(index, size)
+            }
+            Asks::Ip(number, family) => {
+                checks.extend([Check::Announced(ether::IPV4), Check::IpProto(number, family), Check::NoFragment]);
+                let Value::Load(Load { base: Some(header), offset, .. }) = self.v4_payload(scope, 0, size) else {
+                    return Value::Number(0);
+                };
+                let base = Value::binary(Operator::Add, index, Value::clone(&header));
+                match &base {
+                    // Not behind a carry, and not what looks negative: the sum stays what BPF makes of it.
+                    Value::Binary(Operator::Add, sides) => match &**sides {
+                        (Value::Number(number), header) if offset.checked_add(*number).is_some_and(|sum| sum < 1 << 16) => {
+                            Value::Load(Load { base: Some(Arc::new(header.clone())), offset: offset + number, size })
+                        }
+                        _ => Value::Load(Load { base: Some(Arc::new(base)), offset, size }),
+                    },
+                    _ => Value::Load(Load { base: Some(Arc::new(base)), offset, size }),
+                }
+            }
+            Asks::Link(number) => {
+                checks.push(Check::Announced(number));
+                scope.network().indexed(index, size)
+            }
+            Asks::Nothing | Asks::Iso(_) | Asks::Isis(_) => scope.header.indexed(index, size),
+        }
+    }
+}
+
+/// The test of a relation, or its answer.
+fn compare(left: Value, how: Compare, right: Value) -> Result<bool, Test> {
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => Ok(how.holds(left, right)),
+        (value, Value::Number(number)) => Err(with_number(value, match how {
+            Compare::Equal => Some((number, number)),
+            Compare::GreaterOrEqual => Some((number, u32::MAX)),
+            Compare::Greater => number.checked_add(1).map(|least| (least, u32::MAX)),
+        })),
+        (Value::Number(number), value) => Err(with_number(value, match how {
+            Compare::Equal => Some((number, number)),
+            Compare::GreaterOrEqual => Some((0, number)),
+            Compare::Greater => number.checked_sub(1).map(|most| (0, most)),
+        })),
+        (left, right) => Err(Test::Compare { left, how, right }),
+    }
+}
+
+fn with_number(value: Value, range: Option<(u32, u32)>) -> Test {
+    let set = Ranges::new(range);
+    if let Value::Binary(Operator::And, sides) = &value
+        && let (value, Value::Number(mask)) | (Value::Number(mask), value) = &**sides
+    {
+        return Test::Field { value: value.clone(), mask: *mask, set };
+    }
+    Test::Field { value, mask: u32::MAX, set }
+}
