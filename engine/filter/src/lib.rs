@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod ast;
+mod cbpf;
 mod ebpf;
 mod error;
 mod flow;
@@ -29,6 +30,7 @@ use std::sync::{Arc, OnceLock};
 use sniff_x_flow::packet::Packet;
 use sniff_x_flow::{FlowKey, Frame, LinkType};
 
+pub use cbpf::{ClassicListing, Instruction};
 pub use ebpf::{CompileError, EbpfOptions, Link, Listing};
 pub use error::ParseError;
 pub use names::{Names, Service, WellKnown};

@@ -295,10 +295,14 @@ impl<'t> Parser<'t> {
     /// Whether a value comes next, behind any number of `not` and `(`.
     fn value_follows(&self) -> bool {
         let rest = self.lexemes.get(self.at..).unwrap_or_default();
-        match rest.iter().find(|l| !matches!(l.token, Token::Not | Token::Open)).map(|l| l.token) {
-            Some(
-                Token::Number(_) | Token::Dotted(_) | Token::V6(_) | Token::Ethernet(_) | Token::Escaped(_),
-            ) => true,
+        let mut rest = rest.iter().skip_while(|l| matches!(l.token, Token::Not | Token::Open)).map(|l| l.token);
+        match rest.next() {
+            // Unless arithmetic goes on with it.
+            Some(Token::Number(_)) => {
+                let behind = rest.find(|token| *token != Token::Close);
+                !matches!(behind, Some(Token::Operator | Token::Slash))
+            }
+            Some(Token::Dotted(_) | Token::V6(_) | Token::Ethernet(_) | Token::Escaped(_)) => true,
             Some(Token::Word(word)) => !is_keyword(word),
             _ => false,
         }

@@ -42,11 +42,11 @@ const PLAIN: u32 = 5;
 
 impl Window {
     fn holds(&self, start: u32, size: u32) -> bool {
-        self.start <= start && start + size <= self.start + self.len
+        self.start <= start && start.saturating_add(size) <= self.start + self.len
     }
 
     fn place(&self, start: u32) -> i16 {
-        self.stack + i16::try_from(start - self.start).unwrap_or_default()
+        self.stack + i16::try_from(start.saturating_sub(self.start)).unwrap_or_default()
     }
 }
 
@@ -83,8 +83,7 @@ impl Code<'_> {
         }
         let in_order = self.windows();
         let fits = |window: &&Window| {
-            let odd = window.place(load.offset) % 2 != 0 && load.size > 1;
-            window.holds(load.offset, size) && !odd
+            window.holds(load.offset, size) && (load.size == 1 || window.place(load.offset) % 2 == 0)
         };
         // An IPv6 header is loaded whole.
         let v6 = self.link == Link::Ethernet && known.only(&Value::load(12, 2)) == Some(u32::from(ether::IPV6));

@@ -239,10 +239,7 @@ impl Writer<'_> {
         let entry = words.iter().rev().fold(yes, |yes, at| {
             #[expect(clippy::cast_possible_truncation, reason = "one word of four")]
             let word = |number: u128| (number << (at * 8) >> 96) as u32;
-            match word(mask) {
-                0 => yes,
-                mask => to.test(field(scope.network().load(start + at, 4), mask, word(address)), yes, no),
-            }
+            to.test(field(scope.network().load(start + at, 4), word(mask), word(address)), yes, no)
         });
         self.announced(to, scope, ether::IPV6, entry, no)
     }

@@ -75,7 +75,10 @@ impl Writer<'_> {
             }
             Arith::Binary(operator, left, right) => {
                 let left = self.arith(scope, left, checks);
-                let right = self.arith(scope, right, checks);
+                // libpcap's arithmetic keeps the checks of its left side alone; what the program can't tell it can't tell on either.
+                let mut of_right = Vec::new();
+                let right = self.arith(scope, right, &mut of_right);
+                checks.extend(of_right.into_iter().filter(|check| matches!(check, Check::Undecided)));
                 Value::binary(*operator, left, right)
             }
             Arith::Bytes { protocol, index, size } => {

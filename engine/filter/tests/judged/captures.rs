@@ -7,7 +7,7 @@ use sniff_x_filter::{EbpfOptions, Link, Listing, RuleSet};
 use sniff_x_flow::LinkType;
 
 use crate::support::vm::{Skb, Vm};
-use crate::support::{Judge, expressions, frame};
+use crate::support::{expressions, frame, judged as by_both};
 
 /// Frames of a capture that are looked at.
 const ENOUGH: usize = 60;
@@ -57,8 +57,7 @@ fn same_verdicts_on_real_captures() {
     for link_type in crate::support::frames::LINKS {
         let of_link: Vec<_> = judged.iter().filter(|(_, link, _)| *link == link_type).collect();
         for text in expressions() {
-            let judge = Judge::new(link_type, text).expect("libpcap takes it");
-            let filter = sniff_x_filter::parse(text).expect("so do we");
+            let Some((judge, filter)) = by_both(link_type, text) else { continue };
             let link = match link_type {
                 LinkType::ETHERNET => Some(Link::Ethernet),
                 LinkType::RAW => Some(Link::RawIp),

@@ -1,7 +1,7 @@
 //! Flow mode in eBPF against the evaluator, and the evaluator against what the expression says.
 
 use crate::support::vm::{Skb, Vm, filtered, loads};
-use crate::support::{expressions, frame, frames};
+use crate::support::{expressions, frame, frames, rules as rule_texts};
 use proptest::prelude::*;
 use sniff_x_ebpf_common::{cb, found};
 use sniff_x_filter::{EbpfOptions, Expression, Link, Listing, RuleSet};
@@ -115,7 +115,7 @@ proptest! {
     #[test]
     fn every_rule_on_random_packets(samples in prop::collection::vec(sample(), 20)) {
         thread_local! {
-            static PROGRAMS: Vec<(&'static str, RuleSet, Programs)> = expressions()
+            static PROGRAMS: Vec<(&'static str, RuleSet, Programs)> = rule_texts()
                 .map(|text| {
                     let rules = of(&[text]);
                     let programs = [Link::Ethernet, Link::Any].map(|link| (link, compile(&rules, link)));
@@ -145,7 +145,7 @@ proptest! {
     #[test]
     fn rules_and_filter(
         sample in sample(),
-        texts in prop::collection::vec(prop::sample::select(expressions().collect::<Vec<_>>()), 1..4),
+        texts in prop::collection::vec(prop::sample::select(rule_texts().collect::<Vec<_>>()), 1..4),
         filter in prop::sample::select(expressions().collect::<Vec<_>>()),
     ) {
         let mut rules = of(&texts);
@@ -159,7 +159,7 @@ proptest! {
 
     /// An outer frame that flow mode looks through and frame mode does not: each asks its own header.
     #[test]
-    fn flow_mode_is_the_unwrapped_frame_mode(sample in sample(), text in prop::sample::select(expressions().collect::<Vec<_>>())) {
+    fn flow_mode_is_the_unwrapped_frame_mode(sample in sample(), text in prop::sample::select(rule_texts().collect::<Vec<_>>())) {
         // For a packet without link header, tunnel, options and fragments the two modes ask the same, but for ARP.
         let bytes = Sample { before: 0, ..sample.clone() }.skb(Link::Ethernet).bytes;
         let expression = rule(text);

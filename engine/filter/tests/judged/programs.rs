@@ -12,8 +12,11 @@ fn check(rules: &RuleSet) -> usize {
     let mut largest = 0;
     for link in [Link::Ethernet, Link::RawIp, Link::Any] {
         for counters_fd in [None, Some(3)] {
-            let program =
-                rules.compile_ebpf(&EbpfOptions { accept: u32::MAX, counters_fd, link }).expect("small");
+            let program = match rules.compile_ebpf(&EbpfOptions { accept: u32::MAX, counters_fd, link }) {
+                Ok(program) => program,
+                Err(CompileError::Refused(_)) if link == Link::RawIp => continue,
+                Err(error) => panic!("{rules:?} on {link:?}: {error}"),
+            };
             if let Err(e) = verify(&program) {
                 panic!("{rules:?} on {link:?}: {e}\n{}", Listing(&program));
             }

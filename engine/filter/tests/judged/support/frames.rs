@@ -165,7 +165,22 @@ pub(crate) fn packets() -> Vec<(u16, Vec<u8>)> {
     all.push((0x8100, tagged(5, IPV4, &inner)));
     all.push((0x8100, tagged(0xe007, IPV6, &v6(17, A6, B6, &ports(53, 53)))));
     all.push((0x88a8, tagged(5, 0x8100, &tagged(6, IPV4, &inner))));
+    all.push((0x9100, tagged(5, IPV4, &inner)));
     all.push((0x8847, inner.clone()));
+    all.extend(labelled(&inner));
+    all.extend(pppoe(&inner));
+    all.extend(geneve(&inner));
+    all.extend(lengths());
+    let [a, b, c] = [A, B, C];
+    all.push((IPV4, v4(17, a, [255; 4], 0, &[], &ports(53, 67))));
+    all.push((IPV4, v4(17, b, [0; 4], 0, &[], &ports(53, 67))));
+    all.push((IPV4, v4(17, c, [224, 0, 0, 251], 0, &[], &ports(5353, 5353))));
+    let mut group = B6;
+    group[0] = 0xff;
+    all.push((IPV6, v6(17, A6, group, &ports(5353, 5353))));
+    for ether_type in [0x6001, 0x6002, 0x6003, 0x6004, 0x6007, 0x809b, 0x80f3, 0x8137, 0x9000, 0x8863] {
+        all.push((ether_type, vec![1; 40]));
+    }
     all.push((0x0026, inner.clone()));
     all.push((IPV4, v4(4, C, C, 0, &[], &inner)));
     // The link header says one thing, the packet another.
@@ -175,7 +190,135 @@ pub(crate) fn packets() -> Vec<(u16, Vec<u8>)> {
     all
 }
 
+/// MPLS: one label and two, with IPv4 and IPv6 inside; one that says that another follows, and none does.
+fn labelled(inner: &[u8]) -> Vec<(u16, Vec<u8>)> {
+    let label = |number: u32, last: bool| (number << 12 | u32::from(last) << 8 | 64).to_be_bytes().to_vec();
+    let v6 = v6(17, A6, B6, &ports(53, 53));
+    let stacks = [
+        [label(7, true), inner.to_vec()].concat(),
+        [label(7, true), v6].concat(),
+        [label(7, false), label(9, true), inner.to_vec()].concat(),
+        [label(7, false), inner.to_vec()].concat(),
+    ];
+    let tagged_one = tagged(5, 0x8847, &stacks[0]);
+    stacks.into_iter().map(|stack| (0x8847, stack)).chain([(0x8100, tagged_one)]).collect()
+}
+
+/// PPPoE: sessions with IPv4, IPv6, OSI and MPLS inside, one in a VLAN.
+fn pppoe(inner: &[u8]) -> Vec<(u16, Vec<u8>)> {
+    let session = |id: u16, protocol: u16, payload: &[u8]| {
+        let mut bytes = vec![0x11, 0];
+        bytes.extend(id.to_be_bytes());
+        bytes.extend((payload.len() as u16 + 2).to_be_bytes());
+        bytes.extend(protocol.to_be_bytes());
+        bytes.extend(payload);
+        bytes
+    };
+    let labelled = [&[0, 0, 0x71, 64], inner].concat();
+    let sessions = [
+        session(3, 0x21, inner),
+        session(4, 0x57, &v6(6, A6, B6, &ports(80, 3306))),
+        session(3, 0x23, &[0x83; 30]),
+        session(3, 0x281, &labelled),
+        session(3, 0x29, &[1; 30]),
+    ];
+    let in_tag = tagged(5, 0x8864, &sessions[0]);
+    sessions.into_iter().map(|session| (0x8864, session)).chain([(0x8100, in_tag)]).collect()
+}
+
+/// GENEVE over IPv4 and IPv6: with Ethernet, with IP alone, with options, within a VLAN and within itself.
+fn geneve(inner: &[u8]) -> Vec<(u16, Vec<u8>)> {
+    let header = |network: u32, options: &[u8], protocol: u16, payload: &[u8]| {
+        let mut bytes = vec![(options.len() / 4) as u8, 0];
+        bytes.extend(protocol.to_be_bytes());
+        bytes.extend((network << 8).to_be_bytes());
+        bytes.extend(options);
+        bytes.extend(payload);
+        bytes
+    };
+    let udp = |payload: &[u8]| {
+        let mut bytes = vec![0xc0, 0, 0x17, 0xc1];
+        bytes.extend((payload.len() as u16 + 8).to_be_bytes());
+        bytes.extend([0, 0]);
+        bytes.extend(payload);
+        bytes
+    };
+    let ethernet = link(LinkType::ETHERNET, IPV4, inner).expect("Ethernet");
+    let in_tag = link(LinkType::ETHERNET, 0x8100, &tagged(5, IPV4, inner)).expect("Ethernet");
+    let mut group = ethernet.clone();
+    group[0] = 3;
+    let dns = v6(17, A6, B6, &ports(53, 53));
+    let payloads = [
+        udp(&header(5, &[], 0x6558, &ethernet)),
+        udp(&header(6, &[1; 8], 0x6558, &ethernet)),
+        udp(&header(5, &[], 0x6558, &group)),
+        udp(&header(5, &[], 0x6558, &in_tag)),
+        udp(&header(5, &[], IPV4, inner)),
+        udp(&header(5, &[2; 4], IPV6, &dns)),
+        // A version that nobody knows.
+        udp(&[&[0x40], &header(5, &[], IPV4, inner)[1..]].concat()),
+    ];
+    let again = v4(17, A, B, 0, &[], &payloads[4]);
+    let twice = udp(&header(5, &[], IPV4, &again));
+    let mut all: Vec<(u16, Vec<u8>)> = Vec::new();
+    for payload in payloads.iter().chain([&twice]) {
+        all.push((IPV4, v4(17, A, B, 0, &[], payload)));
+        all.push((IPV6, v6(17, A6, B6, payload)));
+    }
+    all.push((IPV4, v4(17, A, B, 0, &[1; 12], &payloads[0])));
+    all.push((0x8100, tagged(5, IPV4, &v4(17, A, B, 0, &[], &payloads[0]))));
+    all
+}
+
+/// Frames whose type is a length: 802.2 with OSI, spanning tree, NetBEUI, IPX, SNAP; Novell's without 802.2.
+fn lengths() -> Vec<(u16, Vec<u8>)> {
+    let payloads: [&[u8]; 12] = [
+        &[0xfe, 0xfe, 3, 0x83, 0, 0, 0, 18],
+        &[0xfe, 0xfe, 3, 0x83, 0, 0, 0, 27],
+        &[0xfe, 0xfe, 3, 0x81, 0, 0, 0, 15],
+        &[0xfe, 0xfe, 3, 0x82, 0, 0, 0, 17],
+        &[0x42, 0x42, 3, 0, 0, 0, 0, 0],
+        &[0xf0, 0xf0, 0x7f, 0, 0, 0, 0, 0],
+        &[0xe0, 0xe0, 3, 0xff, 0xff, 0, 0, 0],
+        &[0xff, 0xff, 0, 40, 0, 0, 0, 0],
+        &[0xaa, 0xaa, 3, 0, 0, 0, 0x81, 0x37],
+        &[0xaa, 0xaa, 3, 8, 0, 7, 0x80, 0x9b],
+        &[0xaa, 0xaa, 3, 0, 0, 0, 0x80, 0xf3],
+        &[5, 5, 0xe3, 0, 0, 0, 0, 0],
+    ];
+    let controls = [1, 5, 9, 0x63, 0x43, 0x0f, 0x6f, 0xaf, 0x87, 0];
+    let controlled: Vec<Vec<u8>> = controls.iter().map(|control| vec![6, 6, *control, 0, 0, 0, 0, 0]).collect();
+    let mut all: Vec<(u16, Vec<u8>)> = Vec::new();
+    for payload in payloads.into_iter().chain(controlled.iter().map(Vec::as_slice)) {
+        let payload = [payload, &[0; 20]].concat();
+        all.push((payload.len() as u16, payload.clone()));
+        // The same as cooked frames say it.
+        all.push((4, payload.clone()));
+        all.push((0x8100, tagged(5, payload.len() as u16, &payload)));
+    }
+    all.push((1, vec![0xff; 30]));
+    all
+}
+
+/// Frames with other Ethernet addresses.
+fn addressed() -> Vec<Vec<u8>> {
+    let inner = v4(6, A, B, 0, &[], &ports(80, 3306));
+    let frame = link(LinkType::ETHERNET, IPV4, &inner).expect("Ethernet");
+    let with = |destination: [u8; 6], source: [u8; 6]| [&destination, &source, &frame[12..]].concat();
+    vec![
+        with([0xff; 6], [2, 0, 0, 0, 0, 1]),
+        with([1, 0, 0x5e, 0, 0, 1], [2, 0, 0, 0, 0, 1]),
+        with([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 1]),
+        with([2, 0, 0, 0, 0, 3], [2, 0, 0, 0, 0, 3]),
+    ]
+}
+
 /// Every packet on this link.
 pub(crate) fn all(link_type: LinkType) -> Vec<Vec<u8>> {
-    packets().iter().filter_map(|(ether_type, packet)| link(link_type, *ether_type, packet)).collect()
+    let mut all: Vec<Vec<u8>> =
+        packets().iter().filter_map(|(ether_type, packet)| link(link_type, *ether_type, packet)).collect();
+    if link_type == LinkType::ETHERNET {
+        all.extend(addressed());
+    }
+    all
 }

@@ -67,6 +67,22 @@ impl Judge {
     }
 }
 
+/// What libpcap and we say of an expression on a link: taken by both, or refused by both.
+pub(crate) fn judged(link_type: LinkType, text: &str) -> Option<(Judge, sniff_x_filter::Expression)> {
+    let ours = sniff_x_filter::parse(text).unwrap_or_else(|e| panic!("{e}"));
+    match (Judge::new(link_type, text), ours.refused_on(link_type)) {
+        (Ok(judge), None) => Some((judge, ours)),
+        (Err(_), Some(_)) => None,
+        (Ok(_), Some(why)) => panic!("we refuse '{text}' on {link_type:?}, libpcap does not: {why}"),
+        (Err(why), None) => panic!("libpcap refuses '{text}' on {link_type:?}, we do not: {why}"),
+    }
+}
+
+/// The expressions that a plugin's rule can be.
+pub(crate) fn rules() -> impl Iterator<Item = &'static str> {
+    expressions().filter(|text| sniff_x_filter::parse_rule(text).is_ok())
+}
+
 /// The expressions that all differential tests use; the first is the empty one.
 pub(crate) fn expressions() -> impl Iterator<Item = &'static str> {
     include_str!("expressions.txt").lines()
