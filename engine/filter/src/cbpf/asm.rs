@@ -26,9 +26,8 @@ pub(super) enum Op {
     /// X = the length of the IPv4 header at the constant.
     HeaderLen = 0xb1,
     Store = 0x02,
-    /// X = A and back.
+    /// X = A.
     Tax = 0x07,
-    Txa = 0x87,
     Return = 0x06,
 }
 
@@ -93,11 +92,6 @@ impl Assembler {
         if let Some(place) = self.labels.get_mut(label.0) {
             *place = Some(here);
         }
-    }
-
-    /// The number of instructions until now, long jumps not counted.
-    pub(super) fn len(&self) -> usize {
-        self.items.len()
     }
 
     pub(super) fn op(&mut self, op: Op, k: u32) {

@@ -1,4 +1,4 @@
-//! The crate judged from outside: frame mode by libpcap, generated programs by `rbpf` and by the verifier's rules.
+//! The crate judged from outside: frame mode by libpcap, generated programs by `rbpf`, by a machine for classic BPF and by the verifiers' rules.
 #![expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -7,6 +7,8 @@
 
 #[cfg(test)]
 mod captures;
+#[cfg(test)]
+mod cbpf;
 #[cfg(test)]
 mod ebpf_flow;
 #[cfg(test)]

@@ -322,3 +322,21 @@ pub(crate) fn all(link_type: LinkType) -> Vec<Vec<u8>> {
     }
     all
 }
+
+/// Whether TCP or UDP stands right behind an IP header without fragments, extension headers or a tunnel.
+pub(crate) fn is_plain(link_type: LinkType, bytes: &[u8]) -> bool {
+    let ip = match link_type {
+        LinkType::ETHERNET if matches!(bytes[12..14], [8, 0] | [0x86, 0xdd]) => &bytes[14..],
+        LinkType::ETHERNET => return false,
+        _ => bytes,
+    };
+    let said = if link_type == LinkType::ETHERNET { [4, 6][usize::from(bytes[12] != 8)] } else { ip[0] >> 4 };
+    let (protocol, header_len, fragment) = match ip[0] {
+        first if first >> 4 != said => return false,
+        0x45..=0x4f => (ip[9], usize::from(ip[0] & 15) * 4, ip[6] & 0x3f | ip[7]),
+        0x60..=0x6f => (ip[6], 40, 0),
+        _ => return false,
+    };
+    let port = |at: usize| u16::from_be_bytes([ip[header_len + at], ip[header_len + at + 1]]);
+    matches!(protocol, 6 | 17) && fragment == 0 && ![port(0), port(2)].contains(&6081)
+}

@@ -1,4 +1,5 @@
 //! What the tests share: frames of all kinds, and libpcap's verdict on them.
+pub(crate) mod classic;
 pub(crate) mod frames;
 pub(crate) mod verifier;
 pub(crate) mod vm;
