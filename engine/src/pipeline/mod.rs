@@ -325,7 +325,7 @@ fn activate(
     let mut active = Vec::new();
     for plugin in plugins {
         let rule = plugin.rule();
-        let expression = sniff_x_filter::parse(&rule).map_err(|error| EngineError::Rule {
+        let expression = sniff_x_filter::parse_rule(&rule).map_err(|error| EngineError::Rule {
             plugin: plugin.about().name.to_owned(),
             rule,
             error,

@@ -7,7 +7,7 @@ use super::link::Link;
 use super::lower::{Writer, field};
 use super::scope::{Layer, Scope};
 use super::value::{Load, Value};
-use super::{Compare, Test};
+use super::{Compare, Refused, Test};
 use crate::ast::{Arith, Asks, Comparison, Family, Operator, Protocol, ether};
 use crate::graph::{Builder, Next};
 use crate::ranges::Ranges;
@@ -78,7 +78,15 @@ impl Writer<'_> {
                 // libpcap's arithmetic keeps the checks of its left side alone; what the program can't tell it can't tell on either.
                 let mut of_right = Vec::new();
                 let right = self.arith(scope, right, &mut of_right);
-                checks.extend(of_right.into_iter().filter(|check| matches!(check, Check::Undecided)));
+                for check in of_right {
+                    match check {
+                        Check::Undecided => checks.push(check),
+                        Check::Announced(protocol) if scope.labels > 0 && !matches!(protocol, ether::IPV4 | ether::IPV6) => {
+                            self.refuse(Refused::OverMpls);
+                        }
+                        _ => {}
+                    }
+                }
                 Value::binary(*operator, left, right)
             }
             Arith::Bytes { protocol, index, size } => {

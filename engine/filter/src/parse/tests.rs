@@ -35,31 +35,32 @@ fn numbers() {
     points_at("portrange 1-99999999999999999999999", "1-99999999999999999999999", "larger than 65535");
     points_at("port 4294967296", "4294967296", "32 bits");
     points_at("port 08", "08", "octal");
-    points_at("port 0x", "0x", "service name");
+    points_at("port 0x", "0x", "unknown service");
     points_at("port 80-90", "80-90", "write 'portrange 80-90'");
-    points_at("port http", "http", "service name");
+    points_at("port nowhere", "nowhere", "unknown service");
+    points_at("udp port ssh", "ssh", "is one of tcp");
     points_at("port 80 443", "443", "expected 'and' or 'or'");
     points_at("ip proto 256", "256", "larger than 255");
     points_at("ether proto 65536", "65536", "larger than 65535");
-    points_at("ether proto 60", "60", "not supported yet");
-    points_at("ether proto 0x809b", "0x809b", "not supported yet");
+    points_at("ether proto 256", "256", "up to 255");
+    points_at("isis proto 256", "256", "larger than 255");
 }
 
 #[test]
 fn addresses() {
     points_at("host 10.0.0.256", "10.0.0.256", "'256' is not from 0 to 255");
     points_at("host 10.0.0.0x1", "10.0.0.0x1", "'0x1'");
-    points_at("host example.org", "example.org", "names are not looked up");
-    points_at("net localnet", "localnet", "names are not looked up");
+    points_at("host example.org", "example.org", "not looked up");
+    points_at("net localnet", "localnet", "unknown network");
     points_at("host fe80::1::2", "fe80::1::2", "no IPv6 address");
-    points_at("host 1:2", ":", "not supported yet");
-    points_at("host fe80::1%eth0", "%", "not supported yet");
+    points_at("host 1:2", ":", "has no number before it");
+    points_at("host fe80::1%eth0", "%", "has no number before it");
     points_at("net 10.0.0.1/8", "10.0.0.1", "outside of the mask; the network is 10.0.0.0");
     points_at("net 10.0.0.0/33", "33", "at most 32 bits");
     points_at("net 10.0.0.1 mask 255.0.0.0", "10.0.0.1", "the network is 10.0.0.0");
     points_at("net 10.0.0.0 mask 8", "8", "expected a mask");
     points_at("net 10.0.0.0/", "", "prefix length");
-    points_at("net 10/8", "/", "arithmetic");
+    points_at("net 10/8", "/", "has no number before it");
     points_at("host 10.0.0.0/8", "/", "needs 'net'");
     points_at("src 10.0.0.0/8", "/", "needs 'net'");
     points_at("net fe80::1/64", "fe80::1", "the network is fe80::");
@@ -68,8 +69,9 @@ fn addresses() {
     points_at("ip host fe80::1", "fe80::1", "'ip' can't have the IPv6 address");
     points_at("ip6 host 10.0.0.1", "10.0.0.1", "'ip6' can't have the IPv4 address");
     points_at("tcp host 10.0.0.1", "10.0.0.1", "write 'tcp and host 10.0.0.1'");
-    points_at("ether host 2:0:0:0:0:1", "host", "not supported yet");
-    points_at("host 2:0:0:0:0:1", "2:0:0:0:0:1", "not supported yet");
+    points_at("host 2:0:0:0:0:1", "2:0:0:0:0:1", "needs 'ether host'");
+    points_at("ether port 2:0:0:0:0:1", "2:0:0:0:0:1", "needs 'ether host'");
+    points_at("ether host 10.0.0.1", "10.0.0.1", "'ether' has no addresses");
 }
 
 #[test]
@@ -82,6 +84,7 @@ fn qualifiers() {
     points_at("proto 10.0.0.1", "10.0.0.1", "expected a protocol number");
     points_at("ip proto tcp", "tcp", "write '\\tcp' or the number");
     points_at("ip proto \\icmp6", "\\icmp6", "write its number");
+    points_at("ether proto \\isis", "\\isis", "unknown protocol");
     points_at("src proto 6", "proto", "no 'src' or 'dst'");
     points_at("src tcp port 80", "tcp", "the protocol comes first");
     points_at("10.0.0.1", "10.0.0.1", "needs 'host', 'net', 'src' or 'dst'");
@@ -109,22 +112,100 @@ fn structure() {
 }
 
 #[test]
-fn what_comes_later_is_told_apart_from_what_is_wrong() {
-    for (text, part) in [
-        ("vlan and tcp", "vlan"),
-        ("tcp and less 100", "less"),
-        ("ip broadcast", "broadcast"),
-        ("gateway 10.0.0.1", "gateway"),
-        ("tcp[13] & 2 != 0", "["),
-        ("port 80 and 443 = 443", "="),
-        ("len > 100", "len"),
-        ("ip6 protochain 6", "protochain"),
+fn arithmetic() {
+    points_at("tcp[13] & 2", "", "expected a comparison");
+    points_at("tcp[13] & 2 and udp", "and", "expected a comparison");
+    points_at("tcp[13 = 2", "=", "expected ']'");
+    points_at("tcp[0:3] = 2", "3", "1, 2 or 4");
+    points_at("tcp[0:1+1] = 2", "+", "expected ']'");
+    points_at("tcp[] = 2", "]", "expected a number");
+    points_at("tcp[13] =", "", "the filter ends");
+    points_at("tcp[13] = tcp", "tcp", "expected a number");
+    points_at("tcp = 5", "=", "has no number before it");
+    points_at("1 = 1 = 1", "=", "has no number before it");
+    points_at("len", "", "expected a comparison");
+    points_at("len / 0 = 1", "/", "division by zero");
+    points_at("len % 0 = 1", "%", "division by zero");
+    points_at("len << 32 = 1", "<<", "more than 31 bits");
+    points_at("esp[0] = 1", "esp", "can't be asked for");
+    points_at("isis[0] = 1", "isis", "can't be asked for");
+    points_at("port 80 and 443 = ", "", "the filter ends");
+    let written = |text: &str| parse(text).map(|e| e.to_string());
+    for (text, canonical) in [
+        ("less 5", "len <= 5"),
+        ("greater 5", "len >= 5"),
+        ("len+1*2 - 3 > 4", "((len + (1 * 2)) - 3) > 4"),
+        ("len & 3 | 4 ^ 5 + 1 = 0", "((len & 3) | (4 ^ (5 + 1))) = 0"),
+        ("tcp[tcpflags] & tcp-syn != 0", "tcp[13] & 2 != 0"),
+        ("- 1 + 2 = 1", "((- 1) + 2) = 1"),
+        ("byte 3 = 5", "ether[3] = 5"),
+        ("(len) == 5", "len = 5"),
     ] {
-        points_at(text, part, "not supported yet");
+        let got = written(text).map(|text| text.replace(['(', ')'], ""));
+        assert_eq!(got, Ok(canonical.replace(['(', ')'], "")), "{text}");
+        assert_eq!(parse(&written(text).expect("taken")), parse(text));
     }
+}
+
+#[test]
+fn one_word_and_a_number() {
+    points_at("vlan 4096", "4096", "at most 4095");
+    points_at("mpls 1048576", "1048576", "at most 1048575");
+    points_at("pppoes 65536", "65536", "at most 65535");
+    points_at("geneve 16777216", "16777216", "at most 16777215");
+    points_at("vlan (tcp)", "tcp", "expected a VLAN id");
+    points_at("vlan (5", "(", "not closed");
+    points_at("less tcp", "tcp", "expected a number behind 'less'");
+    points_at("less (5)", "(", "expected a number behind 'less'");
+    points_at("byte 3 & 5", "&", "write 'link[3] & … != 0'");
+    points_at("ip6 broadcast", "ip6", "only 'ether' and 'ip'");
+    points_at("tcp multicast", "tcp", "only 'ether', 'ip' and 'ip6'");
+    points_at("llc foo", "foo", "expected 'and' or 'or'");
+}
+
+#[test]
+fn what_can_not_be_asked() {
+    points_at("ip6 protochain 6", "protochain", "loop");
+    points_at("gateway foo", "gateway", "addresses of hosts");
+    points_at("type mgt", "type", "802.11");
+    points_at("vpi 5", "vpi", "ATM");
+    points_at("on eth0", "on", "packet filter pf");
+    points_at("sio 4", "sio", "SS7");
+    points_at("radio", "radio", "802.11");
     points_at("foo", "foo", "unknown word 'foo'");
     points_at("TCP port 80", "TCP", "lower case: 'tcp'");
     points_at("tcp AND udp", "AND", "expected 'and' or 'or'");
+}
+
+#[test]
+fn a_rule_asks_of_packets_alone() {
+    for (text, part) in [
+        ("tcp and vlan 5", "vlan"),
+        ("tcp[13] = 2", "tcp"),
+        ("port 80 and len > 5", "len"),
+        ("ether host 2:0:0:0:0:1", "2:0:0:0:0:1"),
+        ("ip multicast", "ip"),
+        ("udp or inbound", "inbound"),
+    ] {
+        assert!(parse(text).is_ok(), "{text}");
+        let error = crate::parse_rule(text).expect_err(text);
+        assert_eq!(&text[error.offset()..error.offset() + error.len()], part);
+        assert!(error.message().contains("can only be in --filter"), "{error}");
+    }
+    assert!(crate::parse_rule("tcp port 80 or 443 and host 10.0.0.1").is_ok());
+}
+
+#[test]
+fn never_matching() {
+    use sniff_x_flow::LinkType;
+    let never = |text: &str| parse(text).is_ok_and(|e| e.never_matches(LinkType::ETHERNET));
+    for text in ["ip and arp", "tcp and not ip and not ip6", "1 = 2", "ip and not ip", "vlan and not vlan 5 and 3 > 4", "ip[0] > 255"] {
+        assert!(never(text), "{text}");
+    }
+    for text in ["", "tcp", "ip or arp", "tcp port 80 and port 443", "not 1 = 2", "ip[0] > 254"] {
+        assert!(!never(text), "{text}");
+    }
+    assert!(parse("arp").is_ok_and(|e| e.never_matches(LinkType::RAW)));
 }
 
 #[test]
@@ -134,6 +215,13 @@ fn deep_nesting_is_refused_not_followed() {
     assert!(parse(&deep(100_000)).is_err());
     assert!(parse(&"not ".repeat(100_000)).is_err());
     assert!(parse(&format!("{}tcp", "not ".repeat(99))).is_ok());
+    assert!(parse(&format!("{}1 = 1{}", "(".repeat(100), ")".repeat(100))).is_ok());
+    assert!(parse(&format!("{}1{} = 1", "(".repeat(100_000), ")".repeat(100_000))).is_err());
+    assert!(parse(&format!("{}len > 1", "- ".repeat(100_000))).is_err());
+    assert!(parse(&format!("{}1{} = 1", "ip[".repeat(100_000), "]".repeat(100_000))).is_err());
+    assert!(parse(&format!("len{} > 1", " + 1".repeat(100))).is_ok());
+    assert!(parse(&format!("len{} > 1", " + 1".repeat(100_000))).is_err());
+    assert!(parse(&format!("len{} > 1", " ^ 1".repeat(100_000))).is_err());
     let zigzag = |n: usize| "tcp and udp or ".repeat(n) + "ip";
     assert!(parse(&zigzag(50)).is_ok());
     assert!(parse(&zigzag(100_000)).is_err());
