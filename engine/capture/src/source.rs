@@ -88,6 +88,8 @@ pub struct Interface {
 pub enum FilterLevel {
     /// In the kernel, by eBPF.
     Ebpf,
+    /// In the kernel, by classic BPF, which needs no CAP_BPF and counts nothing.
+    Classic,
     /// By the engine.
     UserSpace,
 }
@@ -97,6 +99,7 @@ impl core::fmt::Display for FilterLevel {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::Ebpf => "in the kernel (eBPF)",
+            Self::Classic => "in the kernel (classic BPF)",
             Self::UserSpace => "in user space",
         })
     }

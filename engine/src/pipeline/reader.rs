@@ -147,7 +147,7 @@ impl Reader<'_> {
     /// All frames of one batch.
     fn block(&mut self, lease: &Lease) -> Result<(), EngineError> {
         // What reaches a file must not depend on where the rules were applied: the kernel lets fragments and tunnels pass undecided.
-        let in_kernel = self.source.filter_level() == FilterLevel::Ebpf;
+        let in_kernel = self.source.filter_level() != FilterLevel::UserSpace;
         let judge = !in_kernel || self.writer.is_some();
         if let Some(peers) = &mut self.peers {
             peers.block(lease, &self.parser);

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use sniff_x_filter::{EbpfOptions, RuleSet};
+use sniff_x_filter::{EbpfOptions, Instruction, RuleSet};
 use sniff_x_flow::LinkType;
 
 use super::socket::Socket;
@@ -25,14 +25,22 @@ enum Level {
         /// What was counted when it could be read last.
         counted: PrefilterCounters,
     },
+    /// Each socket has the whole program from the start.
+    Classic {
+        program: Vec<Instruction>,
+        /// As above.
+        undecided: bool,
+        /// Why it is not eBPF.
+        why: String,
+    },
     UserSpace {
         why: String,
     },
 }
 
 impl Filtering {
-    /// Loads the prefilter for these interfaces, if it can be loaded.
-    pub(super) fn load(chosen: &[Option<Device>], snaplen: u32) -> Self {
+    /// Loads the prefilter for these interfaces, if it can be loaded; else the rules become a classic program, if they can.
+    pub(super) fn load(chosen: &[Option<Device>], snaplen: u32, rules: &RuleSet) -> Self {
         let keep = if snaplen == 0 { u32::MAX } else { snaplen };
         let level = match link(chosen) {
             Some(link) => match Prefilter::load(link) {
@@ -42,8 +50,19 @@ impl Filtering {
                     undecided: false,
                     counted: PrefilterCounters::default(),
                 },
-                Err(error) => Level::UserSpace { why: error.to_string() },
+                Err(error) => Level::classic(rules, link, keep, error.to_string()),
             },
+            None => Level::UserSpace { why: "the interface has neither Ethernet nor IP frames".to_owned() },
+        };
+        Self { level, keep }
+    }
+
+    /// Classic BPF, as without CAP_BPF.
+    #[cfg(test)]
+    pub(super) fn classic(chosen: &[Option<Device>], snaplen: u32, rules: &RuleSet) -> Self {
+        let keep = if snaplen == 0 { u32::MAX } else { snaplen };
+        let level = match link(chosen) {
+            Some(link) => Level::classic(rules, link, keep, "a test wants it so".to_owned()),
             None => Level::UserSpace { why: "the interface has neither Ethernet nor IP frames".to_owned() },
         };
         Self { level, keep }
@@ -51,7 +70,7 @@ impl Filtering {
 
     /// User space, whatever the kernel can do.
     #[cfg(test)]
-    pub(super) fn user_space(_: &[Option<Device>], snaplen: u32) -> Self {
+    pub(super) fn user_space(_: &[Option<Device>], snaplen: u32, _: &RuleSet) -> Self {
         let keep = if snaplen == 0 { u32::MAX } else { snaplen };
         Self { level: Level::UserSpace { why: "a test wants it so".to_owned() }, keep }
     }
@@ -60,6 +79,7 @@ impl Filtering {
     pub(super) fn attach(&self, socket: &mut Socket) -> Result<(), CaptureError> {
         match &self.level {
             Level::Ebpf { prefilter, .. } => prefilter.attach(socket.as_fd()),
+            Level::Classic { program, .. } => socket.filter(program),
             // The kernel doesn't copy what nobody keeps.
             Level::UserSpace { .. } if self.keep < u32::MAX => socket.keep(self.keep),
             Level::UserSpace { .. } => Ok(()),
@@ -70,17 +90,16 @@ impl Filtering {
     pub(super) fn choose_rings(&mut self, socket: BorrowedFd<'_>) -> Result<(), CaptureError> {
         match &mut self.level {
             Level::Ebpf { prefilter, .. } => prefilter.choose_rings(socket),
-            Level::UserSpace { why } => Err(CaptureError::Prefilter(why.clone())),
+            Level::Classic { why, .. } | Level::UserSpace { why } => Err(CaptureError::Prefilter(why.clone())),
         }
     }
 
-    /// Puts the rules in: all sockets have their filter and ring. False when it could not be done; then the level is user space,
+    /// Puts the rules in: all sockets have their filter and ring. False when it could not be done; then the level is the next one,
     /// and the sockets have to be opened again, without the prefilter.
     pub(super) fn start(&mut self, rules: &RuleSet) -> bool {
         let Level::Ebpf { prefilter, link, undecided, .. } = &mut self.level else { return true };
-        // Where a frame's header differs from frame to frame the program sees only what comes behind it.
-        *undecided = *link == Link::Any && rules.filter.is_some();
         let link = *link;
+        *undecided = !rules.filter_is_final(link);
         let accept = self.keep;
         let result = prefilter.set_rules(|maps| {
             rules.compile_ebpf(&EbpfOptions { accept, counters_fd: Some(maps.counters), link })
@@ -88,7 +107,7 @@ impl Filtering {
         match result {
             Ok(()) => true,
             Err(error) => {
-                self.level = Level::UserSpace { why: error.to_string() };
+                self.level = Level::classic(rules, link, accept, error.to_string());
                 false
             }
         }
@@ -98,6 +117,9 @@ impl Filtering {
     pub(super) fn report(&self) {
         match &self.level {
             Level::Ebpf { .. } => log::debug!("the prefilter and the program of the rules are in the kernel"),
+            Level::Classic { program, why, .. } => {
+                log::info!("filtering by classic BPF, {} instructions on each socket: {why}", program.len());
+            }
             Level::UserSpace { why } => log::info!("filtering in user space, every frame is copied: {why}"),
         }
     }
@@ -106,11 +128,11 @@ impl Filtering {
     pub(super) fn why(&self) -> Option<&str> {
         match &self.level {
             Level::Ebpf { .. } => None,
-            Level::UserSpace { why } => Some(why),
+            Level::Classic { why, .. } | Level::UserSpace { why } => Some(why),
         }
     }
 
-    /// The kernel drops the second sight of loopback frames.
+    /// The prefilter is there: it drops the second sight of loopback frames, and can share the flows out.
     pub(super) const fn in_kernel(&self) -> bool {
         matches!(self.level, Level::Ebpf { .. })
     }
@@ -119,7 +141,8 @@ impl Filtering {
     pub(super) const fn level(&self) -> FilterLevel {
         match self.level {
             Level::Ebpf { undecided: false, .. } => FilterLevel::Ebpf,
-            Level::Ebpf { undecided: true, .. } | Level::UserSpace { .. } => FilterLevel::UserSpace,
+            Level::Classic { undecided: false, .. } => FilterLevel::Classic,
+            Level::Ebpf { .. } | Level::Classic { .. } | Level::UserSpace { .. } => FilterLevel::UserSpace,
         }
     }
 
@@ -135,10 +158,22 @@ impl Filtering {
                 counters.filtered = Some(counted.filtered);
                 counters.duplicates += counted.loopback_duplicates;
             }
+            // What the program rejects nobody counts.
+            Level::Classic { .. } => {}
             Level::UserSpace { .. } => {
                 counters.received = Some(packets.saturating_sub(counters.duplicates));
                 counters.filtered = Some(0);
             }
+        }
+    }
+}
+
+impl Level {
+    /// Classic BPF, or user space where the rules make no such program.
+    fn classic(rules: &RuleSet, link: Link, keep: u32, why: String) -> Self {
+        match rules.compile_cbpf(keep, link) {
+            Ok(program) => Self::Classic { program, undecided: !rules.filter_is_final(link), why },
+            Err(error) => Self::UserSpace { why: format!("{why}; {error}") },
         }
     }
 }

@@ -7,6 +7,8 @@
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 
+use sniff_x_filter::RuleSet;
+
 use super::filtering::Filtering;
 use super::{ANY, AfPacket, Capture};
 use crate::{CaptureError, Device, LiveOptions, Source, devices};
@@ -27,10 +29,10 @@ pub fn open_live(options: LiveOptions) -> Result<Vec<Box<dyn Source>>, CaptureEr
 }
 
 impl AfPacket {
-    /// Opens with the level of filtering that `load` chooses for these interfaces and this snap length.
+    /// Opens with the level of filtering that `load` chooses for these interfaces and this snap length and these rules.
     pub(super) fn open(
         options: &LiveOptions,
-        load: impl Fn(&[Option<Device>], u32) -> Filtering,
+        load: impl Fn(&[Option<Device>], u32, &RuleSet) -> Filtering,
     ) -> Result<Vec<Self>, CaptureError> {
         let devices = devices()?;
         let chosen = choose(&options.interfaces, &devices)?;
@@ -38,7 +40,8 @@ impl AfPacket {
         let open = |filtering: &Filtering| -> Result<Vec<Capture>, CaptureError> {
             chosen.iter().map(|device| Capture::open(device.clone(), options, blocks, filtering)).collect()
         };
-        let mut filtering = load(&chosen, options.snaplen);
+        check_filter(&chosen, &options.rules)?;
+        let mut filtering = load(&chosen, options.snaplen, &options.rules);
         let mut refused = None;
         let mut rings = Vec::new();
         if options.rings > 1 && filtering.in_kernel() {
@@ -90,6 +93,17 @@ fn join(rings: &[Vec<Capture>], filtering: &mut Filtering) -> Result<(), Capture
         let group = first.new_group()?;
         filtering.choose_rings(first.as_fd())?;
         sockets.try_for_each(|socket| socket.join(group))?;
+    }
+    Ok(())
+}
+
+/// A filter that can't be asked of any frame of an interface is a mistake, as it is to libpcap.
+fn check_filter(chosen: &[Option<Device>], rules: &RuleSet) -> Result<(), CaptureError> {
+    let Some(filter) = &rules.filter else { return Ok(()) };
+    for device in chosen.iter().flatten() {
+        if let Some(why) = device.link_type.and_then(|link_type| filter.refused_on(link_type)) {
+            return Err(CaptureError::Config(format!("--filter on {}: {why}", device.name)));
+        }
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use afpacket::sync::RawPacketStream;
 use libc::{PACKET_FANOUT_EBPF, PACKET_FANOUT_FLAG_UNIQUEID, c_int, c_uint, c_void, socklen_t};
 use memmap2::{MmapOptions, MmapRaw};
+use sniff_x_filter::Instruction;
 
 use crate::CaptureError;
 
@@ -58,6 +59,12 @@ impl Socket {
         self.0
             .set_bpf_filter(vec![(RETURN_CONSTANT, 0, 0, bytes)])
             .map_err(system("setsockopt(SO_ATTACH_FILTER)"))
+    }
+
+    /// Replaces the filter by a classic BPF program. It is in force when the call returns, for every frame from then on.
+    pub(super) fn filter(&mut self, program: &[Instruction]) -> Result<(), CaptureError> {
+        let program = program.iter().map(|insn| (insn.code, insn.jt, insn.jf, insn.k)).collect();
+        self.0.set_bpf_filter(program).map_err(system("setsockopt(SO_ATTACH_FILTER)"))
     }
 
     /// Makes the socket's queue a ring of `blocks` blocks and maps it. What came in before is purged.
