@@ -12,12 +12,14 @@ use anyhow::Context;
 use clap::ArgMatches;
 use sniff_x_engine::config::{Backend, Limits, Output};
 use sniff_x_engine::{Config, Format, Input};
+use sniff_x_flow::LinkType;
 use sniff_x_flow::packet::ParseOptions;
 use sniff_x_proto::Plugin;
 use sniff_x_proto::event::KeyTable;
 
 use crate::catalog::abouts;
 use crate::failure::Failure;
+use crate::names::System;
 use crate::values::nearest;
 use crate::{information, options};
 
@@ -40,7 +42,7 @@ pub(crate) fn build(
             source_as_given(&input)
         )));
     }
-    let filter = matches.get_one::<String>("filter").map(|text| parse_filter(text)).transpose()?;
+    let filter = filter(matches)?;
     let dump = configure(matches, &mut plugins)?;
     Ok(Config {
         input,
@@ -61,12 +63,23 @@ pub(crate) fn build(
     })
 }
 
-fn parse_filter(text: &str) -> Result<sniff_x_filter::Expression, Failure> {
-    sniff_x_filter::parse(text).map_err(|error| Failure::Usage(format!("--filter: {error}")))
+/// `--filter`. What can be asked of no kind of frame is a mistake, what no frame can match deserves a word.
+pub(crate) fn filter(matches: &ArgMatches) -> Result<Option<sniff_x_filter::Expression>, Failure> {
+    let Some(text) = matches.get_one::<String>("filter") else { return Ok(None) };
+    let filter = sniff_x_filter::parse_with(text, &System)
+        .map_err(|error| Failure::Usage(format!("--filter: {error}")))?;
+    // All of it can be asked of Ethernet, or of nothing.
+    if let Some(why) = filter.refused_on(LinkType::ETHERNET) {
+        return Err(Failure::Usage(format!("--filter: {why}\n  {text}")));
+    }
+    if filter.never_matches_anything() {
+        log::warn!("--filter: no frame can match this: {text}");
+    }
+    Ok(Some(filter))
 }
 
 /// Hands the options to the plugins; gives the folder of `tcp --dump`.
-fn configure(matches: &ArgMatches, plugins: &mut [Box<dyn Plugin>]) -> Result<Option<PathBuf>, Failure> {
+pub(crate) fn configure(matches: &ArgMatches, plugins: &mut [Box<dyn Plugin>]) -> Result<Option<PathBuf>, Failure> {
     let given: Vec<_> = {
         let all = abouts(plugins);
         all.iter().map(|about| options::given(matches, &all, about)).collect::<Result<_, _>>()?

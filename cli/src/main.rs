@@ -7,10 +7,12 @@
 mod args;
 mod catalog;
 mod config;
+mod dump;
 mod failure;
 mod file;
 mod information;
 mod logging;
+mod names;
 mod options;
 mod privileges;
 mod progress;

@@ -19,7 +19,7 @@ use crate::failure::{Failure, say};
 use crate::file::ConfigFile;
 use crate::progress::{self, Progress};
 use crate::scan::scan;
-use crate::{args, config, information, logging, options, privileges, summary};
+use crate::{args, config, dump, information, logging, options, privileges, summary};
 
 /// Does what `arguments` (with the program's name) say.
 pub(crate) fn program(arguments: Vec<OsString>) -> Result<(), Failure> {
@@ -39,7 +39,7 @@ pub(crate) fn program(arguments: Vec<OsString>) -> Result<(), Failure> {
         }
     }
     let mut catalog = Catalog::new(own, PluginPath::from_environment(&folders));
-    let plugins = match &named {
+    let mut plugins = match &named {
         Some(named) => catalog.choose(named)?,
         None => Vec::new(),
     };
@@ -60,7 +60,7 @@ pub(crate) fn program(arguments: Vec<OsString>) -> Result<(), Failure> {
     for problem in &catalog.problems {
         log::error!("{problem}");
     }
-    if shown {
+    if shown || dump::show(&matches, &mut plugins)? {
         return Ok(());
     }
     let stats_file = matches.get_one::<PathBuf>("stats-file").cloned();

@@ -19,6 +19,7 @@ mod frame;
 mod graph;
 mod lex;
 mod names;
+mod outline;
 mod parse;
 mod ranges;
 mod rules;
@@ -34,6 +35,7 @@ pub use cbpf::{ClassicListing, Instruction};
 pub use ebpf::{CompileError, EbpfOptions, Link, Listing};
 pub use error::ParseError;
 pub use names::{Names, Service, WellKnown};
+pub use outline::Outline;
 pub use rules::RuleSet;
 
 /// A parsed expression. The empty one matches everything.
@@ -105,12 +107,22 @@ impl Expression {
         }
     }
 
-    /// Whether no frame of this type can match, as far as the tests themselves show: `tcp and udp`.
+    /// Whether no frame of this type can match, as far as the tests themselves show: `ip and arp`.
     #[must_use]
     pub fn never_matches(&self, link_type: LinkType) -> bool {
-        match frame::Link::of(link_type).map(|link| self.tests(link)) {
-            Some(Ok(graph)) => frame::simplified(graph, frame::Known::default()).never_accepts(),
-            _ => false,
+        frame::Link::of(link_type).is_some_and(|link| self.never_matches_on(link))
+    }
+
+    /// Whether no frame of any type can match.
+    #[must_use]
+    pub fn never_matches_anything(&self) -> bool {
+        frame::Link::ALL.into_iter().all(|link| self.never_matches_on(link))
+    }
+
+    fn never_matches_on(&self, link: frame::Link) -> bool {
+        match self.tests(link) {
+            Ok(graph) => frame::simplified(graph, frame::Known::default()).never_accepts(),
+            Err(_) => true,
         }
     }
 

@@ -201,7 +201,10 @@ fn never_matching() {
     let never = |text: &str| parse(text).is_ok_and(|e| e.never_matches(LinkType::ETHERNET));
     for text in ["ip and arp", "tcp and not ip and not ip6", "1 = 2", "ip and not ip", "vlan and not vlan 5 and 3 > 4", "ip[0] > 255"] {
         assert!(never(text), "{text}");
+        assert!(parse(text).is_ok_and(|e| e.never_matches_anything()), "{text}");
     }
+    assert!(parse("mpls and arp").is_ok_and(|e| e.never_matches_anything()));
+    assert!(!parse("ether host 2:0:0:0:0:1").is_ok_and(|e| e.never_matches_anything()));
     for text in ["", "tcp", "ip or arp", "tcp port 80 and port 443", "not 1 = 2", "ip[0] > 254"] {
         assert!(!never(text), "{text}");
     }

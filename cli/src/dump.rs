@@ -1,0 +1,59 @@
+//! `--dump-filter`: what the rules and the filter are made into, instead of running.
+
+use std::io::{self, Write};
+
+use clap::ArgMatches;
+use sniff_x_filter::{ClassicListing, EbpfOptions, Link, Listing, Outline, RuleSet};
+use sniff_x_flow::LinkType;
+use sniff_x_proto::Plugin;
+
+use crate::config;
+use crate::failure::Failure;
+
+/// Shows what `--dump-filter` asks for; false when it isn't there.
+pub(crate) fn show(matches: &ArgMatches, plugins: &mut [Box<dyn Plugin>]) -> Result<bool, Failure> {
+    let Some(form) = matches.get_one::<String>("dump-filter") else { return Ok(false) };
+    config::configure(matches, plugins)?;
+    let rules = RuleSet {
+        filter: config::filter(matches)?,
+        rules: plugins.iter().map(|plugin| rule(plugin.as_ref())).collect::<Result<_, _>>()?,
+    };
+    let mut text = Vec::new();
+    let link = link(matches);
+    let refused = |error: sniff_x_filter::CompileError| Failure::Usage(format!("--dump-filter {form}: {error}"));
+    match form.as_str() {
+        "ebpf" => {
+            let options = EbpfOptions { accept: u32::MAX, counters_fd: None, link };
+            write!(text, "{}", Listing(&rules.compile_ebpf(&options).map_err(refused)?))?;
+        }
+        "cbpf" => write!(text, "{}", ClassicListing(&rules.compile_cbpf(u32::MAX, link).map_err(refused)?))?,
+        _ => {
+            for (plugin, rule) in plugins.iter().zip(&rules.rules) {
+                write!(text, "rule of {}, of the innermost TCP or UDP header\n{}", plugin.about().name, Outline(rule))?;
+            }
+            if let Some(filter) = &rules.filter {
+                write!(text, "--filter, of the frame\n{}", Outline(filter))?;
+            }
+        }
+    }
+    io::stdout().write_all(&text)?;
+    io::stdout().flush()?;
+    Ok(true)
+}
+
+fn rule(plugin: &dyn Plugin) -> Result<sniff_x_filter::Expression, Failure> {
+    sniff_x_filter::parse_rule(&plugin.rule())
+        .map_err(|error| Failure::Usage(format!("{}: {error}", plugin.about().name)))
+}
+
+/// How frames of the interface that is named begin; Ethernet, if none is.
+fn link(matches: &ArgMatches) -> Link {
+    let named = matches.get_many::<String>("iface").and_then(|mut names| names.next());
+    let Some(name) = named else { return Link::Ethernet };
+    let devices = sniff_x_capture::devices().unwrap_or_default();
+    match devices.iter().find(|device| device.name == *name).and_then(|device| device.link_type) {
+        Some(LinkType::RAW) => Link::RawIp,
+        None if name == "any" => Link::Any,
+        _ => Link::Ethernet,
+    }
+}
