@@ -101,6 +101,37 @@ fn filters_point_at_what_is_wrong() {
     );
 }
 
+/// What libpcap refuses on every link, too.
+#[test]
+fn filters_that_can_not_be_asked() {
+    wrong(&["--read", "x.pcap", "--filter", "mpls and arp", "tcp"], &["--filter: behind 'mpls' only IPv4 and IPv6"]);
+    wrong(&["--read", "x.pcap", "--filter", "vlan 5000", "tcp"], &["a VLAN id is at most 4095", "       ^^^^"]);
+}
+
+#[test]
+fn a_filter_that_never_matches_is_a_warning() {
+    let said = sniff_x(&["--read", "/nonexistent/x.pcap", "--filter", "ip and arp", "tcp"]);
+    assert!(said.err.contains("no frame can match this: ip and arp"), "{}", said.err);
+}
+
+#[test]
+fn what_filters_are_made_into() {
+    let dump = |form: &str| {
+        let said = sniff_x(&["--filter", "host 10.0.0.1 or vlan 5", "--dump-filter", form, "mysql", "-p", "3307"]);
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{form}");
+        said.out
+    };
+    let ast = "rule of mysql, of the innermost TCP or UDP header\nand\n  tcp\n  port 3307\n\
+               --filter, of the frame\nor\n  host 10.0.0.1\n  vlan 5\n";
+    let found = dump("ast");
+    assert!(found == ast || found == ast.replace("and\n  tcp\n  port 3307", "tcp port 3307"), "{found}");
+    let ebpf = dump("ebpf");
+    assert!(ebpf.contains("call skb_load_bytes") && ebpf.trim_end().ends_with("exit"), "{ebpf}");
+    let cbpf = dump("cbpf");
+    assert!(cbpf.contains("ld vlan_avail") && cbpf.contains("jeq #0xceb ") && cbpf.contains("ret #0"), "{cbpf}");
+    wrong(&["--dump-filter", "c", "mysql"], &["ast, ebpf, cbpf"]);
+}
+
 #[test]
 fn help_shows_the_options_of_the_plugin() {
     let general = sniff_x(&["--help"]);
@@ -110,7 +141,7 @@ fn help_shows_the_options_of_the_plugin() {
     {
         assert!(general.out.contains(option), "{option}");
     }
-    assert!(!general.out.contains("--dump"));
+    assert!(!general.out.contains("--dump "));
     let tcp = sniff_x(&["tcp", "--help"]);
     assert_eq!(tcp.code, Some(0));
     let (options, own) = (tcp.out.find("Options of tcp:").unwrap(), tcp.out.find("Input:").unwrap());

@@ -4,6 +4,7 @@ mod bpf;
 mod frames;
 mod generated;
 mod insn;
+mod language;
 mod namespace;
 mod ordinary_user;
 mod parse;

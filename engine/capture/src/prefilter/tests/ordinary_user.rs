@@ -9,7 +9,7 @@ use std::process::Command;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-use super::{LINKS, generated, insn, root};
+use super::{LINKS, generated, insn, language, root};
 use crate::CaptureError;
 use crate::prefilter::{Link, Prefilter, PrefilterCounters};
 
@@ -55,6 +55,9 @@ fn loads_with_two_capabilities() {
             for rules in generated::rule_sets() {
                 generated::set(&mut prefilter, &rules)
                     .unwrap_or_else(|e| panic!("{rules:?} on {link:?}: {e}"));
+            }
+            for rules in language::filters() {
+                language::set(&mut prefilter, &rules).unwrap_or_else(|e| panic!("{rules:?} on {link:?}: {e}"));
             }
             assert_eq!(prefilter.counters().unwrap(), PrefilterCounters::default());
         }
