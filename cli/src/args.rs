@@ -227,8 +227,12 @@ fn information() -> Vec<Arg> {
         switch("env", "Show where external plugins are looked for"),
         switch("ver", "Show the version").alias("version"),
         switch("dev", "List the devices with their addresses"),
-        value("dump-filter", "FORM", "Print what --filter and the rules of PLUGIN are made into: the expression, or a program")
-            .value_parser(PossibleValuesParser::new(["ast", "ebpf", "cbpf"])),
+        value(
+            "dump-filter",
+            "FORM",
+            "Print what --filter and the rules of PLUGIN are made into: the expression, or a program",
+        )
+        .value_parser(PossibleValuesParser::new(["ast", "ebpf", "cbpf"])),
         switch("man", "Print the man page"),
         value("completions", "SHELL", "Print completions for a shell").value_parser(value_parser!(Shell)),
     ]

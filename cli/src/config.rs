@@ -79,7 +79,10 @@ pub(crate) fn filter(matches: &ArgMatches) -> Result<Option<sniff_x_filter::Expr
 }
 
 /// Hands the options to the plugins; gives the folder of `tcp --dump`.
-pub(crate) fn configure(matches: &ArgMatches, plugins: &mut [Box<dyn Plugin>]) -> Result<Option<PathBuf>, Failure> {
+pub(crate) fn configure(
+    matches: &ArgMatches,
+    plugins: &mut [Box<dyn Plugin>],
+) -> Result<Option<PathBuf>, Failure> {
     let given: Vec<_> = {
         let all = abouts(plugins);
         all.iter().map(|about| options::given(matches, &all, about)).collect::<Result<_, _>>()?

@@ -20,7 +20,8 @@ pub(crate) fn show(matches: &ArgMatches, plugins: &mut [Box<dyn Plugin>]) -> Res
     };
     let mut text = Vec::new();
     let link = link(matches);
-    let refused = |error: sniff_x_filter::CompileError| Failure::Usage(format!("--dump-filter {form}: {error}"));
+    let refused =
+        |error: sniff_x_filter::CompileError| Failure::Usage(format!("--dump-filter {form}: {error}"));
     match form.as_str() {
         "ebpf" => {
             let options = EbpfOptions { accept: u32::MAX, counters_fd: None, link };
@@ -29,7 +30,12 @@ pub(crate) fn show(matches: &ArgMatches, plugins: &mut [Box<dyn Plugin>]) -> Res
         "cbpf" => write!(text, "{}", ClassicListing(&rules.compile_cbpf(u32::MAX, link).map_err(refused)?))?,
         _ => {
             for (plugin, rule) in plugins.iter().zip(&rules.rules) {
-                write!(text, "rule of {}, of the innermost TCP or UDP header\n{}", plugin.about().name, Outline(rule))?;
+                write!(
+                    text,
+                    "rule of {}, of the innermost TCP or UDP header\n{}",
+                    plugin.about().name,
+                    Outline(rule)
+                )?;
             }
             if let Some(filter) = &rules.filter {
                 write!(text, "--filter, of the frame\n{}", Outline(filter))?;

@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn lines_of_the_systems_files() {
-        let services = "# services\nhttp 80/tcp www # web\ndomain 53/tcp\ndomain 53/udp\nodd x/tcp\nntp\t123/udp\n";
+        let services =
+            "# services\nhttp 80/tcp www # web\ndomain 53/tcp\ndomain 53/udp\nodd x/tcp\nntp\t123/udp\n";
         let of = |name| service(services, name);
         assert_eq!(of("www"), Service { tcp: Some(80), udp: None });
         assert_eq!(of("domain"), Service { tcp: Some(53), udp: Some(53) });

@@ -104,8 +104,14 @@ fn filters_point_at_what_is_wrong() {
 /// What libpcap refuses on every link, too.
 #[test]
 fn filters_that_can_not_be_asked() {
-    wrong(&["--read", "x.pcap", "--filter", "mpls and arp", "tcp"], &["--filter: behind 'mpls' only IPv4 and IPv6"]);
-    wrong(&["--read", "x.pcap", "--filter", "vlan 5000", "tcp"], &["a VLAN id is at most 4095", "       ^^^^"]);
+    wrong(
+        &["--read", "x.pcap", "--filter", "mpls and arp", "tcp"],
+        &["--filter: behind 'mpls' only IPv4 and IPv6"],
+    );
+    wrong(
+        &["--read", "x.pcap", "--filter", "vlan 5000", "tcp"],
+        &["a VLAN id is at most 4095", "       ^^^^"],
+    );
 }
 
 #[test]
@@ -117,7 +123,8 @@ fn a_filter_that_never_matches_is_a_warning() {
 #[test]
 fn what_filters_are_made_into() {
     let dump = |form: &str| {
-        let said = sniff_x(&["--filter", "host 10.0.0.1 or vlan 5", "--dump-filter", form, "mysql", "-p", "3307"]);
+        let said =
+            sniff_x(&["--filter", "host 10.0.0.1 or vlan 5", "--dump-filter", form, "mysql", "-p", "3307"]);
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{form}");
         said.out
     };
@@ -128,7 +135,10 @@ fn what_filters_are_made_into() {
     let ebpf = dump("ebpf");
     assert!(ebpf.contains("call skb_load_bytes") && ebpf.trim_end().ends_with("exit"), "{ebpf}");
     let cbpf = dump("cbpf");
-    assert!(cbpf.contains("ld vlan_avail") && cbpf.contains("jeq #0xceb ") && cbpf.contains("ret #0"), "{cbpf}");
+    assert!(
+        cbpf.contains("ld vlan_avail") && cbpf.contains("jeq #0xceb ") && cbpf.contains("ret #0"),
+        "{cbpf}"
+    );
     wrong(&["--dump-filter", "c", "mysql"], &["ast, ebpf, cbpf"]);
 }
 

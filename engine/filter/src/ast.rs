@@ -66,17 +66,40 @@ pub(crate) enum Primitive {
     IsoProto(u8),
     IsisProto(u8),
     /// `ip proto N`, `ip6 proto N`, `proto N`.
-    IpProto { family: Option<Family>, number: u8 },
+    IpProto {
+        family: Option<Family>,
+        number: u8,
+    },
     /// A port or a range of ports.
-    Port { transport: Option<Transport>, ends: Ends, first: u16, last: u16 },
+    Port {
+        transport: Option<Transport>,
+        ends: Ends,
+        first: u16,
+        last: u16,
+    },
     /// An IPv4 address under a mask, in IPv4, ARP or RARP, or in any of them.
-    V4 { inside: Option<V4Inside>, ends: Ends, address: u32, mask: u32 },
+    V4 {
+        inside: Option<V4Inside>,
+        ends: Ends,
+        address: u32,
+        mask: u32,
+    },
     /// An IPv6 address under a prefix.
-    V6 { ends: Ends, address: u128, prefix: u8 },
+    V6 {
+        ends: Ends,
+        address: u128,
+        prefix: u8,
+    },
     /// An Ethernet address.
-    Mac { ends: Ends, address: [u8; 6] },
+    Mac {
+        ends: Ends,
+        address: [u8; 6],
+    },
     /// A destination address of many: `broadcast`, `ip multicast`.
-    Cast { kind: Cast, of: CastOf },
+    Cast {
+        kind: Cast,
+        of: CastOf,
+    },
     /// A VLAN tag, with an id or any; what stands behind it in the text is asked of what the tag holds. So for the next three.
     Vlan(Option<u16>),
     /// A label.
@@ -96,7 +119,11 @@ pub(crate) enum Primitive {
     /// 802.2, with a kind of frame or any.
     Llc(Option<Llc>),
     /// Two numbers compared.
-    Relation { left: Arith, comparison: Comparison, right: Arith },
+    Relation {
+        left: Arith,
+        comparison: Comparison,
+        right: Arith,
+    },
 }
 
 /// To all, or to many.

@@ -89,7 +89,14 @@ pub(crate) struct Mode;
 impl Lower for Mode {
     type Test = Test;
 
-    fn primitive(&self, to: &mut Builder<Test>, primitive: &Primitive, _: usize, yes: Next, no: Next) -> Next {
+    fn primitive(
+        &self,
+        to: &mut Builder<Test>,
+        primitive: &Primitive,
+        _: usize,
+        yes: Next,
+        no: Next,
+    ) -> Next {
         match *primitive {
             Primitive::Protocol(protocol) => match protocol.asks() {
                 Asks::Link(number) => ether_type(to, number, yes, no),

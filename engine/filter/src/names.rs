@@ -41,7 +41,8 @@ pub struct WellKnown;
 
 impl Names for WellKnown {
     fn service(&self, name: &str) -> Service {
-        let port = |list: &[(&str, u16)]| list.iter().find(|(known, _)| *known == name).map(|(_, port)| *port);
+        let port =
+            |list: &[(&str, u16)]| list.iter().find(|(known, _)| *known == name).map(|(_, port)| *port);
         match port(BOTH) {
             Some(port) => Service { tcp: Some(port), udp: Some(port) },
             None => Service { tcp: port(TCP), udp: port(UDP) },

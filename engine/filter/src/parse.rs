@@ -267,7 +267,10 @@ impl<'t> Parser<'t> {
                 return Err(self.error(lexeme, message));
             }
             Token::Word("gateway") => {
-                return Err(self.error(lexeme, "'gateway' needs the addresses of hosts by name: use 'ether host … and not host …'"));
+                return Err(self.error(
+                    lexeme,
+                    "'gateway' needs the addresses of hosts by name: use 'ether host … and not host …'",
+                ));
             }
             Token::Word(word) if has_ends && Protocol::from_name(word).is_some() => {
                 return Err(self.error(lexeme, format!("the protocol comes first: '{word} src …'")));
@@ -281,10 +284,13 @@ impl<'t> Parser<'t> {
     fn protocol_alone(&mut self, start: Lexeme<'t>, protocol: Protocol) -> Result<Part, ParseError> {
         match protocol.asks() {
             Asks::Nothing if protocol == Protocol::Radio => {
-                return Err(self.error(start, "'radio' asks about 802.11 frames, which are not captured here"));
+                return Err(
+                    self.error(start, "'radio' asks about 802.11 frames, which are not captured here")
+                );
             }
             Asks::Nothing => {
-                let message = format!("'{}' needs more behind it, such as 'proto 0x800' or 'host …'", start.text);
+                let message =
+                    format!("'{}' needs more behind it, such as 'proto 0x800' or 'host …'", start.text);
                 return Err(self.error(start, message));
             }
             _ => {}
@@ -295,7 +301,8 @@ impl<'t> Parser<'t> {
     /// Whether a value comes next, behind any number of `not` and `(`.
     fn value_follows(&self) -> bool {
         let rest = self.lexemes.get(self.at..).unwrap_or_default();
-        let mut rest = rest.iter().skip_while(|l| matches!(l.token, Token::Not | Token::Open)).map(|l| l.token);
+        let mut rest =
+            rest.iter().skip_while(|l| matches!(l.token, Token::Not | Token::Open)).map(|l| l.token);
         match rest.next() {
             // Unless arithmetic goes on with it.
             Some(Token::Number(_)) => {
@@ -327,7 +334,10 @@ impl<'t> Parser<'t> {
         match self.about {
             About::Frame => Ok(()),
             About::Flow => {
-                let message = format!("a plugin's rule is asked of TCP and UDP headers alone: '{}' can only be in --filter", start.text);
+                let message = format!(
+                    "a plugin's rule is asked of TCP and UDP headers alone: '{}' can only be in --filter",
+                    start.text
+                );
                 Err(self.error(start, message))
             }
         }
@@ -365,7 +375,9 @@ impl<'t> Parser<'t> {
     fn unexpected_after(&self, odd: Lexeme<'_>) -> ParseError {
         let message = match odd.token {
             Token::Close => "there is no '(' for this ')'".to_owned(),
-            Token::Operator | Token::Slash => format!("'{}' has no number before it that it could belong to", odd.text),
+            Token::Operator | Token::Slash => {
+                format!("'{}' has no number before it that it could belong to", odd.text)
+            }
             _ => format!("expected 'and' or 'or', found '{}'", odd.text),
         };
         self.error(odd, message)

@@ -53,7 +53,10 @@ impl RuleSet {
             Ok(Some(graph)) => {
                 let place = frame::Link::Ethernet.tag_place().filter(|_| link == Link::Ethernet);
                 !place.is_some_and(|place| {
-                    frame::simplified_beside(&graph, place).steps.iter().any(|step| step.test.0 == Test::Undecided)
+                    frame::simplified_beside(&graph, place)
+                        .steps
+                        .iter()
+                        .any(|step| step.test.0 == Test::Undecided)
                 })
             }
             Err(_) => false,
@@ -67,7 +70,8 @@ impl RuleSet {
             Link::RawIp => frame::Link::Raw,
             Link::Any => frame::Link::Any,
         };
-        let graph = self.filter.as_ref().map(|filter| frame::lower(filter.node.as_ref(), link)).transpose()?;
+        let graph =
+            self.filter.as_ref().map(|filter| frame::lower(filter.node.as_ref(), link)).transpose()?;
         Ok(graph.filter(|graph| graph.entry != Next::Accept))
     }
 }

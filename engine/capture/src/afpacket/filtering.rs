@@ -90,7 +90,9 @@ impl Filtering {
     pub(super) fn choose_rings(&mut self, socket: BorrowedFd<'_>) -> Result<(), CaptureError> {
         match &mut self.level {
             Level::Ebpf { prefilter, .. } => prefilter.choose_rings(socket),
-            Level::Classic { why, .. } | Level::UserSpace { why } => Err(CaptureError::Prefilter(why.clone())),
+            Level::Classic { why, .. } | Level::UserSpace { why } => {
+                Err(CaptureError::Prefilter(why.clone()))
+            }
         }
     }
 

@@ -179,7 +179,10 @@ fn frames_of_a_wire() {
         assert!(age < 60_000_000_000, "the clock is the wall's");
         assert!(seen.iter().any(|one| one.nanos % 1000 != 0), "nanoseconds, not microseconds");
         let counters = source.counters();
-        assert_eq!((counters.received, counters.dropped, counters.duplicates), (received(level, 1001), Some(0), 0));
+        assert_eq!(
+            (counters.received, counters.dropped, counters.duplicates),
+            (received(level, 1001), Some(0), 0)
+        );
         assert_eq!(counters.unreadable, 0);
         let interfaces = source.interfaces();
         assert_eq!(interfaces.len(), 1);
@@ -228,7 +231,10 @@ fn loopback_is_seen_once() {
             assert_eq!(one.link, LinkType::ETHERNET);
         }
         let counters = source.counters();
-        assert_eq!((counters.received, counters.duplicates, counters.dropped), (received(level, 500), 500, Some(0)));
+        assert_eq!(
+            (counters.received, counters.duplicates, counters.dropped),
+            (received(level, 500), 500, Some(0))
+        );
     }
 }
 

@@ -11,7 +11,11 @@ pub(crate) enum Arith {
     /// The frame's length on the wire.
     Length,
     /// 1, 2 or 4 bytes of a protocol's header and what follows it.
-    Bytes { protocol: Protocol, index: Box<Self>, size: u8 },
+    Bytes {
+        protocol: Protocol,
+        index: Box<Self>,
+        size: u8,
+    },
     Binary(Operator, Box<Self>, Box<Self>),
     Negative(Box<Self>),
 }
@@ -69,8 +73,20 @@ impl Operator {
             Self::And => a & b,
             Self::Or => a | b,
             Self::Xor => a ^ b,
-            Self::ShiftLeft => if b < u32::BITS { a << b } else { 0 },
-            Self::ShiftRight => if b < u32::BITS { a >> b } else { 0 },
+            Self::ShiftLeft => {
+                if b < u32::BITS {
+                    a << b
+                } else {
+                    0
+                }
+            }
+            Self::ShiftRight => {
+                if b < u32::BITS {
+                    a >> b
+                } else {
+                    0
+                }
+            }
         })
     }
 }

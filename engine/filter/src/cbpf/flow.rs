@@ -56,13 +56,15 @@ pub(super) fn write(asm: &mut Assembler, graph: &Graph<Test>, link: Link, verdic
 fn ethernet(asm: &mut Assembler, (v4, v6): (Label, Label), (accept, reject): (Label, Label)) {
     for tags in 0..=TAGS {
         let kind = 12 + 4 * tags;
-        let (next, not_v4, not_v6, in_v4, in_v6) = (asm.label(), asm.label(), asm.label(), asm.label(), asm.label());
+        let (next, not_v4, not_v6, in_v4, in_v6) =
+            (asm.label(), asm.label(), asm.label(), asm.label(), asm.label());
         asm.op(Op::Absolute2, kind);
         asm.branch(If::Eq, ether::IPV4, in_v4, not_v4);
         asm.bind(not_v4);
         asm.branch(If::Eq, ether::IPV6, in_v6, not_v6);
         asm.bind(not_v6);
-        let tunnels = Ranges::new((0..=0xffff).filter(|kind| ether::is_tunnel(*kind)).map(|kind| (kind, kind)));
+        let tunnels =
+            Ranges::new((0..=0xffff).filter(|kind| ether::is_tunnel(*kind)).map(|kind| (kind, kind)));
         let tag = Ranges::new((0..=0xffff).filter(|kind| ether::is_vlan(*kind)).map(|kind| (kind, kind)));
         let other = asm.label();
         // Behind that many tags user space looks.

@@ -6,7 +6,9 @@ use super::asm::{Alu, Assembler, If, Label, Op};
 use super::{ancillary, label, set};
 use crate::ast::Operator;
 use crate::ebpf::Link;
-use crate::frame::{self, Compare, Known, Load, REGISTERS, Test, Value, settled, simplified, simplified_beside};
+use crate::frame::{
+    self, Compare, Known, Load, REGISTERS, Test, Value, settled, simplified, simplified_beside,
+};
 use crate::graph::{Graph, Next};
 
 /// No frame is as long as this; the kernel reads offsets above the middle as its own words.
@@ -17,7 +19,12 @@ const TOO_FAR: u32 = 1 << 24;
 pub(super) struct TooDeep;
 
 /// Writes `graph`'s tests; they end at one of `verdicts`, accept and reject.
-pub(super) fn write(asm: &mut Assembler, graph: &Graph<Test>, link: Link, verdicts: (Label, Label)) -> Result<(), TooDeep> {
+pub(super) fn write(
+    asm: &mut Assembler,
+    graph: &Graph<Test>,
+    link: Link,
+    verdicts: (Label, Label),
+) -> Result<(), TooDeep> {
     let (_, reject) = verdicts;
     let plain = settled(simplified(graph, Known::default()));
     let place = frame::Link::Ethernet.tag_place().filter(|_| link == Link::Ethernet);
@@ -160,7 +167,13 @@ impl Code<'_> {
         Ok(())
     }
 
-    fn binary(&mut self, operator: Operator, left: &Value, right: &Value, free: usize) -> Result<(), TooDeep> {
+    fn binary(
+        &mut self,
+        operator: Operator,
+        left: &Value,
+        right: &Value,
+        free: usize,
+    ) -> Result<(), TooDeep> {
         let shift = matches!(operator, Operator::ShiftLeft | Operator::ShiftRight);
         if let Value::Number(number) = *right {
             self.value(left, free)?;

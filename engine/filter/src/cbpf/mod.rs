@@ -11,10 +11,10 @@ mod listing;
 mod set;
 
 use self::asm::{Assembler, Op};
+use crate::RuleSet;
 use crate::ast::Node;
 use crate::ebpf::{CompileError, Link};
 use crate::graph::{self, Next};
-use crate::RuleSet;
 
 pub use listing::ClassicListing;
 
@@ -53,7 +53,9 @@ impl RuleSet {
     /// for every frame; the filter can't be asked of this link.
     pub fn compile_cbpf(&self, accept: u32, link: Link) -> Result<Vec<Instruction>, CompileError> {
         if link == Link::Any {
-            return Err(CompileError::Refused("classic BPF can't tell the headers of frames of any link".to_owned()));
+            return Err(CompileError::Refused(
+                "classic BPF can't tell the headers of frames of any link".to_owned(),
+            ));
         }
         let mut asm = Assembler::default();
         let (filter, pass, reject) = (asm.label(), asm.label(), asm.label());
@@ -66,7 +68,8 @@ impl RuleSet {
         asm.bind(filter);
         match self.frame_tests(link).map_err(|why| CompileError::Refused(why.to_string()))? {
             Some(graph) => {
-                frame::write(&mut asm, &graph, link, (pass, reject)).map_err(|frame::TooDeep| CompileError::TooDeep)?;
+                frame::write(&mut asm, &graph, link, (pass, reject))
+                    .map_err(|frame::TooDeep| CompileError::TooDeep)?;
             }
             None => asm.jump(pass),
         }

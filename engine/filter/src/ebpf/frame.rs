@@ -9,7 +9,9 @@ use super::walk::{Present, Verdicts, walk};
 use super::window::headers;
 use super::{Link, set, skb};
 use crate::ast::Operator;
-use crate::frame::{self, Compare, Known, Load, REGISTERS, Test, Value, settled, simplified, simplified_beside};
+use crate::frame::{
+    self, Compare, Known, Load, REGISTERS, Test, Value, settled, simplified, simplified_beside,
+};
 use crate::graph::{Graph, Next};
 use crate::ranges::Ranges;
 
@@ -67,7 +69,10 @@ impl Program {
             _ => None,
         });
         let headers = headers(fields);
-        let registers = graph.steps.iter().any(|step| matches!(step.test.0, Test::Set { .. }) || step.test.0.reads_register());
+        let registers = graph
+            .steps
+            .iter()
+            .any(|step| matches!(step.test.0, Test::Set { .. }) || step.test.0.reads_register());
         let code = Code { link, tagged, exact: false, headers: &headers, past_the_end: exact };
         let mut result = Ok(());
         if matches!(graph.entry, Next::Step(_)) {
@@ -122,7 +127,14 @@ impl Code<'_> {
         }
     }
 
-    fn test(&self, asm: &mut Assembler, test: &Test, known: &Known, present: &mut Present, to: Branch) -> Result<(), TooDeep> {
+    fn test(
+        &self,
+        asm: &mut Assembler,
+        test: &Test,
+        known: &Known,
+        present: &mut Present,
+        to: Branch,
+    ) -> Result<(), TooDeep> {
         match test {
             Test::Field { value: Value::Load(load), mask, set } => {
                 let stack = if self.exact { None } else { self.windowed(asm, load, known, present) };
@@ -134,7 +146,9 @@ impl Code<'_> {
                     }
                 }
             }
-            Test::Field { value: Value::Protocol, mask: u32::MAX, set } if set.only().is_some_and(|n| n <= 0xffff) => {
+            Test::Field { value: Value::Protocol, mask: u32::MAX, set }
+                if set.only().is_some_and(|n| n <= 0xffff) =>
+            {
                 let number = set.only().unwrap_or_default();
                 asm.branch(If::Eq, R7, number.swap_bytes() >> 16, to);
             }
@@ -171,7 +185,13 @@ impl Code<'_> {
     }
 
     /// R0: the number. Temporaries from `depth` on are free. Calls of helpers leave nothing in the other registers up to R5.
-    fn value(&self, asm: &mut Assembler, value: &Value, depth: usize, present: &mut Present) -> Result<(), TooDeep> {
+    fn value(
+        &self,
+        asm: &mut Assembler,
+        value: &Value,
+        depth: usize,
+        present: &mut Present,
+    ) -> Result<(), TooDeep> {
         match value {
             Value::Number(number) => asm.set(R0, *number),
             Value::Length => asm.load(Size::Word, R0, R6, skb::LEN),
@@ -198,7 +218,9 @@ impl Code<'_> {
                     asm.network_order(R0, load.size * 8);
                 }
             }
-            Value::Binary(operator, sides) => self.binary(asm, *operator, &sides.0, &sides.1, depth, present)?,
+            Value::Binary(operator, sides) => {
+                self.binary(asm, *operator, &sides.0, &sides.1, depth, present)?
+            }
         }
         Ok(())
     }
@@ -251,7 +273,13 @@ impl Code<'_> {
     }
 
     /// Puts the field into the scratch place.
-    fn fetch(&self, asm: &mut Assembler, load: &Load, depth: usize, present: &mut Present) -> Result<(), TooDeep> {
+    fn fetch(
+        &self,
+        asm: &mut Assembler,
+        load: &Load,
+        depth: usize,
+        present: &mut Present,
+    ) -> Result<(), TooDeep> {
         let Some(base) = &load.base else {
             self.field(asm, load);
             return Ok(());

@@ -19,8 +19,8 @@ use sniff_x_ebpf_common::counter;
 
 use self::asm::{Assembler, FP, Helper, If, R0, R1, R2, R6, Size};
 use self::walk::Verdicts;
-use crate::ast::Node;
 use crate::RuleSet;
+use crate::ast::Node;
 use crate::graph;
 
 pub use listing::Listing;

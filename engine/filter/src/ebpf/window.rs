@@ -66,7 +66,13 @@ impl Code<'_> {
     }
 
     /// Puts the field on the stack, together with what stands around it; where it is then. None where no window holds it.
-    pub(super) fn windowed(&self, asm: &mut Assembler, load: &Load, known: &Known, present: &mut Present) -> Option<i16> {
+    pub(super) fn windowed(
+        &self,
+        asm: &mut Assembler,
+        load: &Load,
+        known: &Known,
+        present: &mut Present,
+    ) -> Option<i16> {
         let size = u32::from(load.size);
         if let Some(header) = behind_v4(load) {
             let at = load.offset.checked_sub(header).filter(|at| at + size <= PORTS_LEN)?;
@@ -76,7 +82,10 @@ impl Code<'_> {
                 self.ports(asm, header, stack, present);
                 present.add(id);
             }
-            return i16::try_from(at).ok().map(|at| stack + at).filter(|place| place % i16::from(load.size) == 0);
+            return i16::try_from(at)
+                .ok()
+                .map(|at| stack + at)
+                .filter(|place| place % i16::from(load.size) == 0);
         }
         if load.base.is_some() {
             return None;
@@ -86,7 +95,8 @@ impl Code<'_> {
             window.holds(load.offset, size) && (load.size == 1 || window.place(load.offset) % 2 == 0)
         };
         // An IPv6 header is loaded whole.
-        let v6 = self.link == Link::Ethernet && known.only(&Value::load(12, 2)) == Some(u32::from(ether::IPV6));
+        let v6 =
+            self.link == Link::Ethernet && known.only(&Value::load(12, 2)) == Some(u32::from(ether::IPV6));
         let [head, .., largest] = in_order;
         let window = in_order
             .iter()

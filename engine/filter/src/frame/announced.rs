@@ -22,7 +22,14 @@ const APPLE: u32 = 0x08_0007;
 
 impl Writer<'_> {
     /// Whether the link layer of `scope` announces `protocol`, an Ethernet type or an 802.2 access point.
-    pub(super) fn announced(&self, to: &mut Builder<Test>, scope: &Scope, protocol: u16, yes: Next, no: Next) -> Next {
+    pub(super) fn announced(
+        &self,
+        to: &mut Builder<Test>,
+        scope: &Scope,
+        protocol: u16,
+        yes: Next,
+        no: Next,
+    ) -> Next {
         let number = u32::from(protocol);
         if scope.lost {
             return to.test(Test::Undecided, yes, no);
@@ -48,12 +55,17 @@ impl Writer<'_> {
             }
             (Layer::Link(Link::Any), _) => to.test(field(Value::Protocol, u32::MAX, number), yes, no),
             (Layer::Link(Link::V4), ether::IPV4) | (Layer::Link(Link::V6), ether::IPV6) => constant(true),
-            (Layer::Link(Link::Raw), ether::IPV4) => to.test(field(scope.network().load(0, 1), 0xf0, 0x40), yes, no),
-            (Layer::Link(Link::Raw), ether::IPV6) => to.test(field(scope.network().load(0, 1), 0xf0, 0x60), yes, no),
+            (Layer::Link(Link::Raw), ether::IPV4) => {
+                to.test(field(scope.network().load(0, 1), 0xf0, 0x40), yes, no)
+            }
+            (Layer::Link(Link::Raw), ether::IPV6) => {
+                to.test(field(scope.network().load(0, 1), 0xf0, 0x60), yes, no)
+            }
             (Layer::Link(Link::Null | Link::Loop), ether::IPV4 | ether::IPV6) => {
                 let family = if protocol == ether::IPV4 { AF_INET } else { AF_INET6 };
                 // The order of the host that wrote a NULL frame is not known here; no family's number reads as another's backwards.
-                let backwards = if scope.layer == Layer::Link(Link::Null) { family.swap_bytes() } else { family };
+                let backwards =
+                    if scope.layer == Layer::Link(Link::Null) { family.swap_bytes() } else { family };
                 let set = Ranges::new([family, backwards].map(|number| (number, number)));
                 to.test(Test::Field { value: scope.header.load(0, 4), mask: u32::MAX, set }, yes, no)
             }
@@ -129,7 +141,14 @@ fn cooked(to: &mut Builder<Test>, scope: &Scope, protocol: u16, yes: Next, no: N
 }
 
 /// 802.2 with a SNAP header: its five bytes behind `aa aa 03`.
-fn snap(to: &mut Builder<Test>, scope: &Scope, organisation: u32, protocol: u16, yes: Next, no: Next) -> Next {
+fn snap(
+    to: &mut Builder<Test>,
+    scope: &Scope,
+    organisation: u32,
+    protocol: u16,
+    yes: Next,
+    no: Next,
+) -> Next {
     let first = 0xaaaa_0300 | organisation >> 16;
     let entry = to.test(field(scope.payload.load(0, 4), u32::MAX, first), yes, no);
     let second = organisation << 16 | u32::from(protocol);

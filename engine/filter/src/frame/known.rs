@@ -71,11 +71,7 @@ impl Knowledge<Test> for Known {
         }
         let possible = &self.fact(value, *mask)?.possible;
         let inside = possible.and(set);
-        if inside.is_empty() {
-            Some(false)
-        } else {
-            (inside == *possible).then_some(true)
-        }
+        if inside.is_empty() { Some(false) } else { (inside == *possible).then_some(true) }
     }
 
     fn certain(&self, test: &Test) -> Option<bool> {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::announced::is_length;
 use super::link::Link;
-use super::scope::{Layer, Registers, Scope, Scopes};
+use super::scope::{Layer, Scope, Scopes};
 use super::value::{Load, OUTGOING, Value};
 use super::{Compare, Refused, Test};
 use crate::ast::{
-    Asks, Cast, CastOf, Ends, Family, Llc, Node, Operator, Primitive, Transport, V4Inside, ether, ip, iso, sap,
+    Asks, Cast, CastOf, Ends, Family, Llc, Node, Operator, Primitive, Transport, V4Inside, ether, ip, iso,
+    sap,
 };
 use crate::graph::{self, Builder, Graph, Lower, Next, Ports};
 use crate::ranges::Ranges;
@@ -42,7 +43,14 @@ fn v4_header_len(first: Value) -> Value {
 impl Lower for Writer<'_> {
     type Test = Test;
 
-    fn primitive(&self, to: &mut Builder<Test>, primitive: &Primitive, term: usize, yes: Next, no: Next) -> Next {
+    fn primitive(
+        &self,
+        to: &mut Builder<Test>,
+        primitive: &Primitive,
+        term: usize,
+        yes: Next,
+        no: Next,
+    ) -> Next {
         let Some(scope) = self.scopes.and_then(|scopes| scopes.get(term)) else { return no };
         match *primitive {
             Primitive::Protocol(protocol) => match protocol.asks() {
@@ -151,7 +159,8 @@ impl Lower for Writer<'_> {
                 Ranges::new(all.map(|t| (u32::from(t.number()), u32::from(t.number()))))
             }
         };
-        let protocol = |at| Test::Field { value: scope.network().load(at, 1), mask: u32::MAX, set: transports.clone() };
+        let protocol =
+            |at| Test::Field { value: scope.network().load(at, 1), mask: u32::MAX, set: transports.clone() };
         // Ports are not looked for in later fragments.
         let entry = port_list(to, ports, |at| self.v4_payload(scope, at, 2), yes, no);
         let entry = to.test(field(scope.network().load(6, 2), 0x1fff, 0), entry, no);
@@ -182,7 +191,15 @@ impl Writer<'_> {
         Value::Load(Load { base: Some(Arc::new(len)), offset: offset.wrapping_add(at), size })
     }
 
-    pub(super) fn ip_proto(&self, to: &mut Builder<Test>, scope: &Scope, family: Option<Family>, number: u8, yes: Next, no: Next) -> Next {
+    pub(super) fn ip_proto(
+        &self,
+        to: &mut Builder<Test>,
+        scope: &Scope,
+        family: Option<Family>,
+        number: u8,
+        yes: Next,
+        no: Next,
+    ) -> Next {
         if scope.lost {
             return to.test(Test::Undecided, yes, no);
         }
@@ -209,7 +226,8 @@ impl Writer<'_> {
     }
 
     fn isis(&self, to: &mut Builder<Test>, scope: &Scope, number: u8, yes: Next, no: Next) -> Next {
-        let entry = to.test(field(scope.payload.load(scope.llc + 4, 1), u32::MAX, u32::from(number)), yes, no);
+        let entry =
+            to.test(field(scope.payload.load(scope.llc + 4, 1), u32::MAX, u32::from(number)), yes, no);
         self.iso(to, scope, iso::ISIS, entry, no)
     }
 
@@ -232,19 +250,34 @@ impl Writer<'_> {
         self.announced(to, scope, protocol, entry, no)
     }
 
-    fn v6(&self, to: &mut Builder<Test>, scope: &Scope, end: Ends, (address, prefix): (u128, u8), yes: Next, no: Next) -> Next {
+    fn v6(
+        &self,
+        to: &mut Builder<Test>,
+        scope: &Scope,
+        end: Ends,
+        (address, prefix): (u128, u8),
+        yes: Next,
+        no: Next,
+    ) -> Next {
         let start = if end == Ends::Source { 8 } else { 24 };
         let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or_default();
         let words = [0_u32, 4, 8, 12];
         let entry = words.iter().rev().fold(yes, |yes, at| {
-            #[expect(clippy::cast_possible_truncation, reason = "one word of four")]
             let word = |number: u128| (number << (at * 8) >> 96) as u32;
             to.test(field(scope.network().load(start + at, 4), word(mask), word(address)), yes, no)
         });
         self.announced(to, scope, ether::IPV6, entry, no)
     }
 
-    fn cast(&self, to: &mut Builder<Test>, scope: &Scope, kind: Cast, of: CastOf, yes: Next, no: Next) -> Next {
+    fn cast(
+        &self,
+        to: &mut Builder<Test>,
+        scope: &Scope,
+        kind: Cast,
+        of: CastOf,
+        yes: Next,
+        no: Next,
+    ) -> Next {
         match (of, kind) {
             (CastOf::Link, Cast::Broadcast) => {
                 let entry = to.test(field(scope.header.load(0, 2), u32::MAX, 0xffff), yes, no);
@@ -258,12 +291,14 @@ impl Writer<'_> {
             // The network's mask is not known: only the addresses that are the same everywhere.
             (CastOf::Ip, Cast::Broadcast) => {
                 let set = Ranges::new([(0, 0), (u32::MAX, u32::MAX)]);
-                let entry = to.test(Test::Field { value: scope.network().load(16, 4), mask: u32::MAX, set }, yes, no);
+                let entry =
+                    to.test(Test::Field { value: scope.network().load(16, 4), mask: u32::MAX, set }, yes, no);
                 self.announced(to, scope, ether::IPV4, entry, no)
             }
             (CastOf::Ip, Cast::Multicast) => {
                 let set = Ranges::new([(224, 255)]);
-                let entry = to.test(Test::Field { value: scope.network().load(16, 1), mask: u32::MAX, set }, yes, no);
+                let entry =
+                    to.test(Test::Field { value: scope.network().load(16, 1), mask: u32::MAX, set }, yes, no);
                 self.announced(to, scope, ether::IPV4, entry, no)
             }
             (CastOf::Ip6, _) => {
@@ -274,7 +309,15 @@ impl Writer<'_> {
     }
 
     /// Tests of an Ethernet header, which may be missing inside GENEVE.
-    fn with_link_header(&self, to: &mut Builder<Test>, scope: &Scope, what: &'static str, entry: Next, yes: Next, no: Next) -> Next {
+    fn with_link_header(
+        &self,
+        to: &mut Builder<Test>,
+        scope: &Scope,
+        what: &'static str,
+        entry: Next,
+        yes: Next,
+        no: Next,
+    ) -> Next {
         if scope.lost || scope.layer == Layer::Link(Link::Any) {
             return to.test(Test::Undecided, yes, no);
         }
@@ -282,7 +325,9 @@ impl Writer<'_> {
             return self.refuse(Refused::No(what, scope.name()));
         }
         match (scope.in_geneve, scope.header.register(), scope.payload.register()) {
-            (true, Some(left), Some(right)) => to.test(Test::Compare { left, how: Compare::Equal, right }, no, entry),
+            (true, Some(left), Some(right)) => {
+                to.test(Test::Compare { left, how: Compare::Equal, right }, no, entry)
+            }
             _ => entry,
         }
     }
@@ -304,61 +349,6 @@ impl Writer<'_> {
         let entry = to.test(field(scope.payload.load(0, 2), u32::MAX, 0xffff), no, entry);
         to.test(is_length(scope), entry, no)
     }
-
-    fn geneve(&self, to: &mut Builder<Test>, scope: &Scope, network: Option<u32>, yes: Next, no: Next) -> Next {
-        if scope.lost || scope.layer == Layer::Link(Link::Any) {
-            return to.test(Test::Undecided, yes, no);
-        }
-        let Registers { header, kind, payload } = Registers::behind(scope);
-        let set = |to: &mut Builder<Test>, register, value, next| to.test(Test::Set { register, value }, next, next);
-        let register = Value::Register;
-        let number = Value::Number;
-        let add = |a, b| Value::binary(Operator::Add, a, b);
-        let at = |register, offset, size| {
-            Value::Load(Load { base: Some(Arc::new(Value::Register(register))), offset, size })
-        };
-        // Behind its header GENEVE holds an Ethernet frame or another protocol's packet.
-        let ethernet = set(to, payload, add(register(payload), number(14)), yes);
-        let ethernet = set(to, header, register(payload), ethernet);
-        let ethernet = set(to, kind, add(register(payload), number(12)), ethernet);
-        let other = set(to, header, register(payload), yes);
-        let entry = to.test(field(at(header, 2, 2), u32::MAX, 0x6558), ethernet, other);
-        // Until then `header` is where the tunnel's header starts; the length of its options stands in it.
-        let options = Value::binary(Operator::And, at(header, 0, 1), number(0x3f));
-        let options = Value::binary(Operator::Multiply, options, number(4));
-        let entry = set(to, payload, add(add(options, number(8)), register(header)), entry);
-        let inside = set(to, kind, add(register(header), number(2)), entry);
-
-        // The UDP header at `udp`: its port, then GENEVE's version and network.
-        let tunnel = |to: &mut Builder<Test>, udp: &dyn Fn(u32, u8) -> Value, entry, no| {
-            let entry = match network {
-                Some(network) => to.test(field(udp(12, 4), 0xffff_ff00, network << 8), entry, no),
-                None => entry,
-            };
-            let entry = to.test(field(udp(8, 1), 0xc0, 0), entry, no);
-            to.test(field(udp(2, 2), u32::MAX, 6081), entry, no)
-        };
-        let start = |udp: Value| match udp {
-            Value::Load(Load { base, offset, .. }) => {
-                let base = base.map_or(Value::Number(0), |base| Value::clone(&base));
-                add(base, number(offset.wrapping_add(8)))
-            }
-            _ => number(0),
-        };
-        let byte = |at, number| field(scope.network().load(at, 1), u32::MAX, number);
-        let v6 = |at, size| scope.network().load(40 + at, size);
-        let entry = set(to, header, start(v6(0, 1)), inside);
-        let entry = tunnel(to, &v6, entry, no);
-        let entry = to.test(byte(6, u32::from(ip::UDP)), entry, no);
-        let no_v4 = self.announced(to, scope, ether::IPV6, entry, no);
-
-        let v4 = |at, size| self.v4_payload(scope, at, size);
-        let entry = set(to, header, start(v4(0, 1)), inside);
-        let entry = tunnel(to, &v4, entry, no_v4);
-        let entry = to.test(field(scope.network().load(6, 2), 0x1fff, 0), entry, no_v4);
-        let entry = to.test(byte(9, u32::from(ip::UDP)), entry, no_v4);
-        self.announced(to, scope, ether::IPV4, entry, no_v4)
-    }
 }
 
 fn outbound(to: &mut Builder<Test>, scope: &Scope, yes: Next, no: Next) -> Next {
@@ -372,7 +362,13 @@ fn outbound(to: &mut Builder<Test>, scope: &Scope, yes: Next, no: Next) -> Next 
 
 /// The tests of a list of ports; `load` gives the source port at 0 and the destination port at 2. libpcap asks number by number, first the
 /// source, then the destination; so where a frame ends between the two, only the first number of the list finds its source port.
-fn port_list(to: &mut Builder<Test>, ports: &Ports, load: impl Fn(u32) -> Value, yes: Next, no: Next) -> Next {
+fn port_list(
+    to: &mut Builder<Test>,
+    ports: &Ports,
+    load: impl Fn(u32) -> Value,
+    yes: Next,
+    no: Next,
+) -> Next {
     let of = |at, set: &Ranges| Test::Field { value: load(at), mask: u32::MAX, set: set.clone() };
     let set = Ranges::new(ports.ranges.iter().copied());
     match ports.ends {

@@ -4,6 +4,7 @@
 //! end of the frame rejects it, under `not` as well.
 
 mod announced;
+mod geneve;
 mod known;
 mod link;
 mod lower;

@@ -47,13 +47,21 @@ impl Writer<'_> {
         };
         let (holds, fails) = if positive { (yes, no) } else { (no, yes) };
         let entry = match compare(left, how, right) {
-            Ok(answer) => if answer { holds } else { fails },
+            Ok(answer) => {
+                if answer {
+                    holds
+                } else {
+                    fails
+                }
+            }
             Err(test) => to.test(test, holds, fails),
         };
         checks.iter().rev().fold(entry, |entry, check| match *check {
             Check::Announced(protocol) => self.announced(to, scope, protocol, entry, no),
             Check::IpProto(number, family) => self.ip_proto(to, scope, family, number, entry, no),
-            Check::V6Next(number) => to.test(field(scope.network().load(6, 1), u32::MAX, u32::from(number)), entry, no),
+            Check::V6Next(number) => {
+                to.test(field(scope.network().load(6, 1), u32::MAX, u32::from(number)), entry, no)
+            }
             Check::NoFragment => to.test(field(scope.network().load(6, 2), 0x1fff, 0), entry, no),
             // Whatever the relation would say.
             Check::Undecided => to.test(Test::Undecided, yes, yes),
@@ -81,7 +89,9 @@ impl Writer<'_> {
                 for check in of_right {
                     match check {
                         Check::Undecided => checks.push(check),
-                        Check::Announced(protocol) if scope.labels > 0 && !matches!(protocol, ether::IPV4 | ether::IPV6) => {
+                        Check::Announced(protocol)
+                            if scope.labels > 0 && !matches!(protocol, ether::IPV4 | ether::IPV6) =>
+                        {
                             self.refuse(Refused::OverMpls);
                         }
                         _ => {}
@@ -96,7 +106,14 @@ impl Writer<'_> {
         }
     }
 
-    fn bytes(&self, scope: &Scope, protocol: Protocol, index: Value, size: u8, checks: &mut Vec<Check>) -> Value {
+    fn bytes(
+        &self,
+        scope: &Scope,
+        protocol: Protocol,
+        index: Value,
+        size: u8,
+        checks: &mut Vec<Check>,
+    ) -> Value {
         if scope.lost || (protocol == Protocol::Ether && scope.layer == Layer::Link(Link::Any)) {
             checks.push(Check::Undecided);
         }
@@ -106,16 +123,27 @@ impl Writer<'_> {
                 scope.network().plus(40).indexed(index, size)
             }
             Asks::Ip(number, family) => {
-                checks.extend([Check::Announced(ether::IPV4), Check::IpProto(number, family), Check::NoFragment]);
-                let Value::Load(Load { base: Some(header), offset, .. }) = self.v4_payload(scope, 0, size) else {
+                checks.extend([
+                    Check::Announced(ether::IPV4),
+                    Check::IpProto(number, family),
+                    Check::NoFragment,
+                ]);
+                let Value::Load(Load { base: Some(header), offset, .. }) = self.v4_payload(scope, 0, size)
+                else {
                     return Value::Number(0);
                 };
                 let base = Value::binary(Operator::Add, index, Value::clone(&header));
                 match &base {
                     // Not behind a carry, and not what looks negative: the sum stays what BPF makes of it.
                     Value::Binary(Operator::Add, sides) => match &**sides {
-                        (Value::Number(number), header) if offset.checked_add(*number).is_some_and(|sum| sum < 1 << 16) => {
-                            Value::Load(Load { base: Some(Arc::new(header.clone())), offset: offset + number, size })
+                        (Value::Number(number), header)
+                            if offset.checked_add(*number).is_some_and(|sum| sum < 1 << 16) =>
+                        {
+                            Value::Load(Load {
+                                base: Some(Arc::new(header.clone())),
+                                offset: offset + number,
+                                size,
+                            })
                         }
                         _ => Value::Load(Load { base: Some(Arc::new(base)), offset, size }),
                     },
@@ -135,16 +163,22 @@ impl Writer<'_> {
 fn compare(left: Value, how: Compare, right: Value) -> Result<bool, Test> {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => Ok(how.holds(left, right)),
-        (value, Value::Number(number)) => Err(with_number(value, match how {
-            Compare::Equal => Some((number, number)),
-            Compare::GreaterOrEqual => Some((number, u32::MAX)),
-            Compare::Greater => number.checked_add(1).map(|least| (least, u32::MAX)),
-        })),
-        (Value::Number(number), value) => Err(with_number(value, match how {
-            Compare::Equal => Some((number, number)),
-            Compare::GreaterOrEqual => Some((0, number)),
-            Compare::Greater => number.checked_sub(1).map(|most| (0, most)),
-        })),
+        (value, Value::Number(number)) => Err(with_number(
+            value,
+            match how {
+                Compare::Equal => Some((number, number)),
+                Compare::GreaterOrEqual => Some((number, u32::MAX)),
+                Compare::Greater => number.checked_add(1).map(|least| (least, u32::MAX)),
+            },
+        )),
+        (Value::Number(number), value) => Err(with_number(
+            value,
+            match how {
+                Compare::Equal => Some((number, number)),
+                Compare::GreaterOrEqual => Some((0, number)),
+                Compare::Greater => number.checked_sub(1).map(|most| (0, most)),
+            },
+        )),
         (left, right) => Err(Test::Compare { left, how, right }),
     }
 }

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use super::Refused;
 use super::link::Link;
 use super::value::{Load, REGISTERS, Value};
-use super::Refused;
 use crate::ast::{Node, Primitive};
 
 /// A place in the frame: an offset, added to a register if there is one.
@@ -38,7 +38,9 @@ impl Place {
         };
         match base {
             // A constant index is part of the offset, unless that does not fit.
-            Value::Number(number) if self.offset.checked_add(number).is_some() => Value::load(self.offset + number, size),
+            Value::Number(number) if self.offset.checked_add(number).is_some() => {
+                Value::load(self.offset + number, size)
+            }
             base => Value::Load(Load { base: Some(Arc::new(base)), offset: self.offset, size }),
         }
     }
@@ -130,7 +132,15 @@ impl Scope {
             Primitive::Pppoe(_) => {
                 // The session header is six bytes, the protocol inside two.
                 let kind = self.network().plus(6);
-                Self { layer: Layer::Ppp, header: kind, kind, payload: kind.plus(2), labels: 0, llc: 0, ..*self }
+                Self {
+                    layer: Layer::Ppp,
+                    header: kind,
+                    kind,
+                    payload: kind.plus(2),
+                    labels: 0,
+                    llc: 0,
+                    ..*self
+                }
             }
             Primitive::Geneve(_) => {
                 let registers = Registers::behind(self);

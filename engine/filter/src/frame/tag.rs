@@ -23,7 +23,9 @@ pub(super) fn beside(graph: &Graph<Test>, place: u32) -> Graph<Test> {
             Test::Compare { left, how, right } => {
                 moved(left).zip(moved(right)).map(|(left, right)| Test::Compare { left, how: *how, right })
             }
-            Test::Set { register, value } => moved(value).map(|value| Test::Set { register: *register, value }),
+            Test::Set { register, value } => {
+                moved(value).map(|value| Test::Set { register: *register, value })
+            }
             Test::Undecided => None,
         };
         test.unwrap_or(Test::Undecided)
@@ -58,7 +60,9 @@ fn value_beside(value: &Value, place: u32) -> Option<Value> {
 fn least(base: &Value) -> u32 {
     match base {
         Value::Register(_) => LEAST_IN_REGISTER,
-        Value::Binary(Operator::Add, sides) => least(&sides.0).saturating_add(least(&sides.1)).min(base_least(base)),
+        Value::Binary(Operator::Add, sides) => {
+            least(&sides.0).saturating_add(least(&sides.1)).min(base_least(base))
+        }
         _ => base.bounds().0,
     }
 }

@@ -58,7 +58,11 @@ impl Value {
         }
         match (operator, &a, &b) {
             (Operator::Add, Self::Number(0), _) => b,
-            (Operator::Add | Operator::Subtract | Operator::ShiftLeft | Operator::ShiftRight, _, Self::Number(0)) => a,
+            (
+                Operator::Add | Operator::Subtract | Operator::ShiftLeft | Operator::ShiftRight,
+                _,
+                Self::Number(0),
+            ) => a,
             _ => Self::Binary(operator, Arc::new((a, b))),
         }
     }
@@ -68,7 +72,9 @@ impl Value {
         match self {
             Self::Number(number) => (*number, *number),
             Self::Load(Load { size: 1, .. }) => (0, 0xff),
-            Self::Load(Load { size: 2, .. }) | Self::Protocol | Self::TagType | Self::TagControl => (0, 0xffff),
+            Self::Load(Load { size: 2, .. }) | Self::Protocol | Self::TagType | Self::TagControl => {
+                (0, 0xffff)
+            }
             Self::Binary(operator, sides) => {
                 let ((a_least, a_most), (b_least, b_most)) = (sides.0.bounds(), sides.1.bounds());
                 match operator {
@@ -125,7 +131,13 @@ impl<'f> View<'f> {
         Ok(match value {
             Value::Number(number) => *number,
             Value::Length => self.frame.original_len.saturating_add(if self.tag.is_some() { 4 } else { 0 }),
-            Value::PacketType => if self.frame.flags.outgoing { OUTGOING } else { 0 },
+            Value::PacketType => {
+                if self.frame.flags.outgoing {
+                    OUTGOING
+                } else {
+                    0
+                }
+            }
             Value::Interface => self.frame.interface,
             Value::Register(number) => self.registers.get(usize::from(*number)).copied().unwrap_or_default(),
             Value::Load(load) => {
@@ -147,7 +159,9 @@ impl<'f> View<'f> {
     fn load(&self, start: u64, size: u8) -> Result<u32, PastTheEnd> {
         let start = match self.tag {
             Some((place, _)) if start >= place + 4 => start - 4,
-            Some((place, tag)) if start + u64::from(size) > place => return self.around_tag(start, size, place, tag),
+            Some((place, tag)) if start + u64::from(size) > place => {
+                return self.around_tag(start, size, place, tag);
+            }
             _ => start,
         };
         let start = usize::try_from(start).map_err(|_| PastTheEnd)?;

@@ -32,7 +32,8 @@ impl<'t> Parser<'t> {
             Token::Number(_) | Token::Open => false,
             Token::Operator => first.text == "-",
             Token::Word(word) => {
-                matches!(word, "len" | "length") || (Protocol::from_name(word).is_some() && self.is_operator(self.at + 1, "["))
+                matches!(word, "len" | "length")
+                    || (Protocol::from_name(word).is_some() && self.is_operator(self.at + 1, "["))
             }
             _ => return Ok(None),
         };
@@ -50,7 +51,9 @@ impl<'t> Parser<'t> {
         let sign = self.peek();
         let Some(comparison) = self.comparison() else {
             let alone = !committed && matches!(left.arith, Arith::Number(_)) && sign.token != Token::Operator;
-            if alone || (parenthesis && sign.token != Token::Operator && matches!(left.arith, Arith::Number(_))) {
+            if alone
+                || (parenthesis && sign.token != Token::Operator && matches!(left.arith, Arith::Number(_)))
+            {
                 self.at = start;
                 return Ok(None);
             }
@@ -141,7 +144,10 @@ impl<'t> Parser<'t> {
     fn bytes(&mut self, start: Lexeme<'t>, protocol: Protocol) -> Result<Number, ParseError> {
         use Protocol::{Aarp, Ah, Esp, Ipx, Netbeui, Stp};
         let known = !matches!(protocol, Aarp | Ah | Esp | Ipx | Netbeui | Stp | Protocol::Radio);
-        if !known || matches!(protocol.asks(), crate::ast::Asks::Iso(_) | crate::ast::Asks::Isis(_)) || protocol == Protocol::Iso {
+        if !known
+            || matches!(protocol.asks(), crate::ast::Asks::Iso(_) | crate::ast::Asks::Isis(_))
+            || protocol == Protocol::Iso
+        {
             return Err(self.error(start, format!("the bytes of '{}' can't be asked for", start.text)));
         }
         self.at += 1;
@@ -163,7 +169,8 @@ impl<'t> Parser<'t> {
             self.at += 1;
         }
         if !self.is_operator(self.at, "]") {
-            return Err(self.error(self.peek(), "expected ']' behind the place of the bytes, or ':' and their number"));
+            return Err(self
+                .error(self.peek(), "expected ']' behind the place of the bytes, or ':' and their number"));
         }
         self.at += 1;
         Ok(Number { arith: Arith::Bytes { protocol, index: index.into(), size }, height: height + 1 })
@@ -175,7 +182,11 @@ impl<'t> Parser<'t> {
     }
 
     fn no_number(&self, at: Lexeme<'_>) -> ParseError {
-        let found = if at.token == Token::End { "the filter ends".to_owned() } else { format!("found '{}'", at.text) };
+        let found = if at.token == Token::End {
+            "the filter ends".to_owned()
+        } else {
+            format!("found '{}'", at.text)
+        };
         self.error(at, format!("expected a number, 'len' or bytes of a header such as 'tcp[13]'; {found}"))
     }
 }

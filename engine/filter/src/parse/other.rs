@@ -36,7 +36,11 @@ impl<'t> Parser<'t> {
     }
 
     /// `broadcast` or `multicast` behind a protocol or alone; it is what comes next.
-    pub(super) fn cast(&mut self, start: Lexeme<'t>, protocol: Option<Protocol>) -> Result<Primitive, ParseError> {
+    pub(super) fn cast(
+        &mut self,
+        start: Lexeme<'t>,
+        protocol: Option<Protocol>,
+    ) -> Result<Primitive, ParseError> {
         let word = self.peek();
         self.at += 1;
         let kind = if word.text == "broadcast" { Cast::Broadcast } else { Cast::Multicast };
@@ -104,7 +108,10 @@ impl<'t> Parser<'t> {
             ">" => Comparison::Greater,
             "&" | "|" => {
                 // libpcap's code for the two leaves out the load.
-                let message = format!("'byte' with '{0}' compares nothing in libpcap: write 'link[{index}] {0} … != 0'", sign.text);
+                let message = format!(
+                    "'byte' with '{0}' compares nothing in libpcap: write 'link[{index}] {0} … != 0'",
+                    sign.text
+                );
                 return Err(self.error(sign, message));
             }
             _ => return Err(self.error(sign, "expected '=', '<' or '>' behind the byte's place")),

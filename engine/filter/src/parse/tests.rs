@@ -199,7 +199,14 @@ fn a_rule_asks_of_packets_alone() {
 fn never_matching() {
     use sniff_x_flow::LinkType;
     let never = |text: &str| parse(text).is_ok_and(|e| e.never_matches(LinkType::ETHERNET));
-    for text in ["ip and arp", "tcp and not ip and not ip6", "1 = 2", "ip and not ip", "vlan and not vlan 5 and 3 > 4", "ip[0] > 255"] {
+    for text in [
+        "ip and arp",
+        "tcp and not ip and not ip6",
+        "1 = 2",
+        "ip and not ip",
+        "vlan and not vlan 5 and 3 > 4",
+        "ip[0] > 255",
+    ] {
         assert!(never(text), "{text}");
         assert!(parse(text).is_ok_and(|e| e.never_matches_anything()), "{text}");
     }

@@ -31,7 +31,12 @@ impl<'t> Parser<'t> {
         }))
     }
 
-    fn plain_number(&self, at: Lexeme<'_>, number: u32, qualifier: Qualifier) -> Result<Primitive, ParseError> {
+    fn plain_number(
+        &self,
+        at: Lexeme<'_>,
+        number: u32,
+        qualifier: Qualifier,
+    ) -> Result<Primitive, ParseError> {
         match qualifier.kind {
             Kind::Port | Kind::PortRange => {
                 let port = self.port(at, u64::from(number))?;
@@ -49,7 +54,8 @@ impl<'t> Parser<'t> {
 
     fn mac(&self, at: Lexeme<'_>, address: [u8; 6], qualifier: Qualifier) -> Result<Primitive, ParseError> {
         if qualifier.protocol != Some(Protocol::Ether) || !matches!(qualifier.kind, Kind::Open | Kind::Host) {
-            return Err(self.error(at, "an Ethernet address needs 'ether host', 'ether src' or 'ether dst' before it"));
+            return Err(self
+                .error(at, "an Ethernet address needs 'ether host', 'ether src' or 'ether dst' before it"));
         }
         self.frame_only(at)?;
         Ok(Primitive::Mac { ends: qualifier.ends(), address })
@@ -86,7 +92,12 @@ impl<'t> Parser<'t> {
                 let ether_type = u16::try_from(number)
                     .map_err(|_| self.error(at, format!("Ethernet type {number} is larger than 65535")))?;
                 if ether_type <= ether::LARGEST_LENGTH && number > 0xff {
-                    return Err(self.error(at, format!("Ethernet type {number}: up to 1500 it is a length, up to 255 an 802.2 address")));
+                    return Err(self.error(
+                        at,
+                        format!(
+                            "Ethernet type {number}: up to 1500 it is a length, up to 255 an 802.2 address"
+                        ),
+                    ));
                 }
                 return Ok(Primitive::EtherProto(ether_type));
             }
@@ -94,10 +105,17 @@ impl<'t> Parser<'t> {
                 let number = u8::try_from(number)
                     .map_err(|_| self.error(at, format!("protocol number {number} is larger than 255")))?;
                 self.frame_only(at)?;
-                return Ok(if protocol == Protocol::Iso { Primitive::IsoProto(number) } else { Primitive::IsisProto(number) });
+                return Ok(if protocol == Protocol::Iso {
+                    Primitive::IsoProto(number)
+                } else {
+                    Primitive::IsisProto(number)
+                });
             }
             Some(other) => {
-                let message = format!("'{} proto' does not exist: use 'ip', 'ip6', 'ether', 'iso' or 'isis'", other.name());
+                let message = format!(
+                    "'{} proto' does not exist: use 'ip', 'ip6', 'ether', 'iso' or 'isis'",
+                    other.name()
+                );
                 return Err(self.error(at, message));
             }
         };
@@ -275,9 +293,16 @@ impl<'t> Parser<'t> {
     }
 
     /// The qualifier with the transport protocol that a service has.
-    fn over(&self, at: Lexeme<'_>, qualifier: Qualifier, transport: Option<Protocol>) -> Result<Qualifier, ParseError> {
+    fn over(
+        &self,
+        at: Lexeme<'_>,
+        qualifier: Qualifier,
+        transport: Option<Protocol>,
+    ) -> Result<Qualifier, ParseError> {
         match (qualifier.protocol, transport) {
-            (Some(Protocol::Tcp | Protocol::Udp | Protocol::Sctp), Some(only)) if qualifier.protocol != Some(only) => {
+            (Some(Protocol::Tcp | Protocol::Udp | Protocol::Sctp), Some(only))
+                if qualifier.protocol != Some(only) =>
+            {
                 Err(self.error(at, format!("the service '{}' is one of {}", at.text, only.name())))
             }
             (None, Some(only)) => Ok(Qualifier { protocol: Some(only), ..qualifier }),
@@ -293,7 +318,8 @@ impl<'t> Parser<'t> {
                 .map(Node::Primitive);
         }
         let Some((first, last)) = word.split_once('-') else { return self.service(at, word, qualifier) };
-        let ((first, over_first), (last, over_last)) = (self.service_port(at, first)?, self.service_port(at, last)?);
+        let ((first, over_first), (last, over_last)) =
+            (self.service_port(at, first)?, self.service_port(at, last)?);
         let transport = over_first.filter(|_| over_first == over_last);
         self.ports(at, self.over(at, qualifier, transport)?, first, last).map(Node::Primitive)
     }
@@ -319,10 +345,9 @@ impl<'t> Parser<'t> {
         {
             return Err(self.no_addresses(at, other));
         }
-        let addresses = self
-            .names
-            .host(name)
-            .map_err(|why| self.error(at, format!("unknown host '{name}': {why}; write its IPv4 or IPv6 address")))?;
+        let addresses = self.names.host(name).map_err(|why| {
+            self.error(at, format!("unknown host '{name}': {why}; write its IPv4 or IPv6 address"))
+        })?;
         let terms = addresses.into_iter().filter_map(|address| match address {
             IpAddr::V4(v4) if qualifier.protocol != Some(Protocol::Ip6) => {
                 Some(self.v4_primitive(at, qualifier, v4.to_bits(), u32::MAX))

@@ -39,7 +39,8 @@ fn same_verdicts_as_libpcap() {
 #[test]
 fn tags_in_metadata() {
     let tagged = frames::all(LinkType::ETHERNET);
-    let tagged: Vec<_> = tagged.iter().filter(|bytes| matches!(bytes[12..14], [0x81, 0] | [0x88, 0xa8])).collect();
+    let tagged: Vec<_> =
+        tagged.iter().filter(|bytes| matches!(bytes[12..14], [0x81, 0] | [0x88, 0xa8])).collect();
     for text in expressions() {
         let Some((judge, filter)) = judged(LinkType::ETHERNET, text) else { continue };
         let rules = RuleSet { filter: Some(filter), rules: Vec::new() };
@@ -63,7 +64,8 @@ fn flow_mode_loses_nothing() {
     for (link_type, link) in LINKS {
         let frames = frames::all(link_type);
         for text in rules() {
-            let rules = RuleSet { filter: None, rules: vec![sniff_x_filter::parse_rule(text).expect("a rule")] };
+            let rules =
+                RuleSet { filter: None, rules: vec![sniff_x_filter::parse_rule(text).expect("a rule")] };
             let program = rules.compile_cbpf(ACCEPT, link).expect("small enough");
             verify(&program).unwrap_or_else(|e| panic!("'{text}': {e}\n{}", ClassicListing(&program)));
             for bytes in &frames {
@@ -92,7 +94,8 @@ fn what_the_kernel_knows() {
         ("ifindex 3", Meta { interface: 3, ..Meta::default() }, true),
         ("ifindex 3", Meta { interface: 4, ..Meta::default() }, false),
     ] {
-        let rules = RuleSet { filter: Some(sniff_x_filter::parse(text).expect("a filter")), rules: Vec::new() };
+        let rules =
+            RuleSet { filter: Some(sniff_x_filter::parse(text).expect("a filter")), rules: Vec::new() };
         let program = rules.compile_cbpf(ACCEPT, Link::Ethernet).expect("small");
         assert_eq!(run(&program, bytes, &meta) != 0, expected, "{text}");
         let mut lent = frame(LinkType::ETHERNET, bytes, None);
@@ -112,12 +115,25 @@ fn long_lists_jump_far() {
     let program = rules.compile_cbpf(ACCEPT, Link::Ethernet);
     assert!(program.is_err(), "the source and the destination port of 1,000 are too many for the kernel");
     let rules = RuleSet { filter: None, rules: vec![sniff_x_filter::parse_rule(&text).expect("a rule")] };
-    for rules in [rules, RuleSet { filter: Some(sniff_x_filter::parse(&format!("src {}", ports[..300].iter().fold("port 1".to_owned(), |t, p| format!("{t} or {p}")))).expect("a filter")), rules: Vec::new() }] {
+    for rules in [
+        rules,
+        RuleSet {
+            filter: Some(
+                sniff_x_filter::parse(&format!(
+                    "src {}",
+                    ports[..300].iter().fold("port 1".to_owned(), |t, p| format!("{t} or {p}"))
+                ))
+                .expect("a filter"),
+            ),
+            rules: Vec::new(),
+        },
+    ] {
         let Ok(program) = rules.compile_cbpf(ACCEPT, Link::Ethernet) else { continue };
         verify(&program).expect("the kernel takes it");
         for bytes in &frames {
             let lent = frame(LinkType::ETHERNET, bytes, None);
-            let expected = rules.matches_frame(&lent) && rules.matches_parsed(&parsed(LinkType::ETHERNET, bytes));
+            let expected =
+                rules.matches_frame(&lent) && rules.matches_parsed(&parsed(LinkType::ETHERNET, bytes));
             let passes = run(&program, bytes, &Meta::default()) != 0;
             assert!(passes == expected || passes && !rules.rules.is_empty(), "{bytes:02x?}");
         }

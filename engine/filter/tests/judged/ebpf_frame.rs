@@ -45,9 +45,11 @@ fn same_verdicts_as_libpcap() {
 /// Whether a program can tell where the link layer is not known: what a plugin's rule can ask.
 fn decides(text: &str) -> bool {
     const BEHIND_802_2: [&str; 15] = [
-        "iso", "esis", "isis", "clnp", "l1", "l2", "iih", "lsp", "snp", "csnp", "psnp", "stp", "ipx", "netbeui", "atalk",
+        "iso", "esis", "isis", "clnp", "l1", "l2", "iih", "lsp", "snp", "csnp", "psnp", "stp", "ipx",
+        "netbeui", "atalk",
     ];
-    let behind = text.split(' ').any(|word| BEHIND_802_2.contains(&word) || word == "aarp" || word == "ether");
+    let behind =
+        text.split(' ').any(|word| BEHIND_802_2.contains(&word) || word == "aarp" || word == "ether");
     sniff_x_filter::parse_rule(text).is_ok() && !behind
 }
 

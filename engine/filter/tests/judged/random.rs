@@ -86,10 +86,36 @@ fn frame_term() -> impl Strategy<Value = String> {
     let word = |list: &'static [&'static str]| prop::sample::select(list).prop_map(str::to_owned);
     prop_oneof![
         word(&[
-            "vlan", "vlan 5", "mpls", "mpls 7", "mpls 9", "pppoes", "pppoes 3", "pppoed", "llc",
-            "iso", "isis", "l1", "psnp", "stp", "ipx", "atalk", "netbeui", "broadcast", "multicast", "ip broadcast",
-            "ip multicast", "ip6 multicast", "ether host 2:0:0:0:0:1", "ether src 2:0:0:0:0:2 or 2:0:0:0:0:3",
-            "ether dst ff:ff:ff:ff:ff:ff", "less 60", "greater 54", "byte 12 = 8", "llc ui", "iso proto 0x82",
+            "vlan",
+            "vlan 5",
+            "mpls",
+            "mpls 7",
+            "mpls 9",
+            "pppoes",
+            "pppoes 3",
+            "pppoed",
+            "llc",
+            "iso",
+            "isis",
+            "l1",
+            "psnp",
+            "stp",
+            "ipx",
+            "atalk",
+            "netbeui",
+            "broadcast",
+            "multicast",
+            "ip broadcast",
+            "ip multicast",
+            "ip6 multicast",
+            "ether host 2:0:0:0:0:1",
+            "ether src 2:0:0:0:0:2 or 2:0:0:0:0:3",
+            "ether dst ff:ff:ff:ff:ff:ff",
+            "less 60",
+            "greater 54",
+            "byte 12 = 8",
+            "llc ui",
+            "iso proto 0x82",
         ]),
         (arith(), prop::sample::select(vec!["=", "==", "!=", "<", "<=", ">", ">="]), arith())
             .prop_map(|(a, sign, b)| format!("{a} {sign} {b}")),
@@ -103,7 +129,8 @@ fn arith() -> impl Strategy<Value = String> {
     ];
     let header = || {
         prop::sample::select(vec![
-            "ip", "ip6", "tcp", "udp", "icmp", "icmp6", "sctp", "ether", "link", "arp", "rarp", "igmp", "decnet",
+            "ip", "ip6", "tcp", "udp", "icmp", "icmp6", "sctp", "ether", "link", "arp", "rarp", "igmp",
+            "decnet",
         ])
     };
     let size = || prop::sample::select(vec!["", ":1", ":2", ":4"]);
@@ -136,7 +163,8 @@ fn expression() -> impl Strategy<Value = String> {
 /// The whole language.
 fn anything() -> impl Strategy<Value = String> {
     // Behind `geneve` libpcap looks where its memory says, and where `geneve` did not hold nothing was written there.
-    let tunnel = prop::sample::select(vec!["", "", "", "", "geneve and ", "geneve 5 and ", "vlan and geneve and "]);
+    let tunnel =
+        prop::sample::select(vec!["", "", "", "", "geneve and ", "geneve 5 and ", "vlan and geneve and "]);
     (tunnel, joined(prop_oneof![2 => frame_term(), 1 => term()])).prop_map(|(tunnel, text)| match tunnel {
         "" => text,
         tunnel => format!("{tunnel}({text})"),
@@ -177,10 +205,18 @@ fn taken(link_type: LinkType, text: &str) -> Result<Option<Judge>, TestCaseError
         Ok(judge) if !refused => Ok(Some(judge)),
         Ok(_) => Err(TestCaseError::fail(format!("we refuse '{text}' on {link_type:?}, libpcap does not"))),
         Err(_) if refused => Ok(None),
-        Err(e) if ["out of registers", "expression is too complex"].iter().any(|why| e.to_string().contains(why)) => Ok(None),
+        Err(e)
+            if ["out of registers", "expression is too complex"]
+                .iter()
+                .any(|why| e.to_string().contains(why)) =>
+        {
+            Ok(None)
+        }
         // It looks for a zero or a wide shift in places where there need not be one.
         Err(e) if ["by zero", "more than 31"].iter().any(|why| e.to_string().contains(why)) => Ok(None),
-        Err(e) => Err(TestCaseError::fail(format!("libpcap refuses '{text}' on {link_type:?}, we do not: {e}"))),
+        Err(e) => {
+            Err(TestCaseError::fail(format!("libpcap refuses '{text}' on {link_type:?}, we do not: {e}")))
+        }
     }
 }
 

@@ -57,7 +57,8 @@ fn loads_with_two_capabilities() {
                     .unwrap_or_else(|e| panic!("{rules:?} on {link:?}: {e}"));
             }
             for rules in language::filters() {
-                language::set(&mut prefilter, &rules).unwrap_or_else(|e| panic!("{rules:?} on {link:?}: {e}"));
+                language::set(&mut prefilter, &rules)
+                    .unwrap_or_else(|e| panic!("{rules:?} on {link:?}: {e}"));
             }
             assert_eq!(prefilter.counters().unwrap(), PrefilterCounters::default());
         }

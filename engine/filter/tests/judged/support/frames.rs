@@ -287,7 +287,8 @@ fn lengths() -> Vec<(u16, Vec<u8>)> {
         &[5, 5, 0xe3, 0, 0, 0, 0, 0],
     ];
     let controls = [1, 5, 9, 0x63, 0x43, 0x0f, 0x6f, 0xaf, 0x87, 0];
-    let controlled: Vec<Vec<u8>> = controls.iter().map(|control| vec![6, 6, *control, 0, 0, 0, 0, 0]).collect();
+    let controlled: Vec<Vec<u8>> =
+        controls.iter().map(|control| vec![6, 6, *control, 0, 0, 0, 0, 0]).collect();
     let mut all: Vec<(u16, Vec<u8>)> = Vec::new();
     for payload in payloads.into_iter().chain(controlled.iter().map(Vec::as_slice)) {
         let payload = [payload, &[0; 20]].concat();
