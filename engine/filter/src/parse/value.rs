@@ -365,6 +365,9 @@ impl<'t> Parser<'t> {
     }
 
     fn no_addresses(&self, at: Lexeme<'_>, protocol: Protocol) -> ParseError {
+        if protocol == Protocol::Decnet {
+            return self.error(at, "DECnet addresses can't be asked for");
+        }
         let name = protocol.name();
         self.error(at, format!("'{name}' has no addresses: write '{name} and host {}'", at.text))
     }
