@@ -2,6 +2,7 @@
 //! it goes when the thread ends. They need root; without, they print why they are skipped, or fail with SNIFFX_REQUIRE=all.
 
 mod fanout;
+mod filters;
 
 use std::collections::HashMap;
 use std::fs;
@@ -582,52 +583,6 @@ fn what_no_rule_asks_for_stays_in_the_kernel() {
         assert_eq!((counters.received, counters.filtered), (Some(300), Some(200)), "{interface}");
         assert_eq!((counters.dropped, counters.duplicates), (Some(0), 300), "{interface}");
     }
-}
-
-#[test]
-fn classic_programs_judge_as_the_others_do() {
-    if !own_network() {
-        return;
-    }
-    let sockets = [(); 3].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
-    let [wanted, other, third] = &sockets;
-    let port = |socket: &UdpSocket| socket.local_addr().unwrap().port();
-    let cases = [
-        (Some(format!("dst port {}", port(wanted))), None, 100),
-        (None, Some(format!("udp and dst port {}", port(wanted))), 100),
-        (Some("udp[4:2] = 12".to_owned()), None, 300),
-        (Some("udp[4:2] != 12".to_owned()), None, 0),
-        // The two sights of a loopback frame differ in this alone; the one that is left is the received one.
-        (Some("not outbound and udp".to_owned()), None, 300),
-        (Some(format!("ip[12:4] = ip[16:4] and udp[0:2] = {}", port(third))), Some("udp".to_owned()), 100),
-        (Some(format!("src port {}", port(third))), Some(format!("udp port {}", port(wanted))), 0),
-    ];
-    for (filter, rule, expected) in cases {
-        let filter = filter.map(|text| sniff_x_filter::parse(&text).unwrap());
-        let rule = rule.map(|text| sniff_x_filter::parse_rule(&text).unwrap());
-        let rules = RuleSet { filter, rules: rule.into_iter().collect() };
-        for level in [Ebpf, Classic] {
-            let mut source = open(level, &LiveOptions { rules: rules.clone(), ..options(&["lo"]) });
-            for number in 0..100_u32 {
-                for (from, to) in [(other, wanted), (wanted, other), (third, other)] {
-                    from.send_to(&number.to_be_bytes(), to.local_addr().unwrap()).unwrap();
-                }
-            }
-            let seen = finish(&mut source).len();
-            assert_eq!(seen, expected, "{rules:?} {level:?}");
-        }
-    }
-}
-
-#[test]
-fn a_filter_that_the_link_can_not_answer_is_refused() {
-    if !own_network() {
-        return;
-    }
-    let filter = Some(sniff_x_filter::parse("mpls and arp").unwrap());
-    let options = LiveOptions { rules: RuleSet { filter, rules: Vec::new() }, ..options(&["lo"]) };
-    let error = open_live(options).map(|_| ()).unwrap_err().to_string();
-    assert!(error.contains("lo: behind 'mpls' only IPv4 and IPv6 can be told"), "{error}");
 }
 
 #[test]
