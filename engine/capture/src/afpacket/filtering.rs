@@ -104,7 +104,8 @@ impl Filtering {
         *undecided = !rules.filter_is_final(link);
         let accept = self.keep;
         let result = prefilter.set_rules(|maps| {
-            rules.compile_ebpf(&EbpfOptions { accept, counters_fd: Some(maps.counters), link })
+            let options = EbpfOptions { accept, counters_fd: Some(maps.counters), link };
+            rules.compile_ebpf_with_sets(&options, |sets| maps.port_sets(sets))
         });
         match result {
             Ok(()) => true,

@@ -22,6 +22,7 @@ use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
 use sniff_x_ebpf_common::counter;
 pub use sniff_x_filter::Link;
+use sniff_x_filter::PortSet;
 
 use crate::CaptureError;
 
@@ -37,12 +38,44 @@ const fn program_for(link: Link) -> &'static str {
     }
 }
 
-/// Descriptors of maps that a rule program may use, to be embedded in its instructions (BPF_PSEUDO_MAP_FD). They are valid while the rule
-/// program is made and loaded.
-#[derive(Clone, Copy, Debug)]
-pub struct MapFds {
+/// Maps that a rule program may use, by their descriptors, to be embedded in its instructions (BPF_PSEUDO_MAP_FD). They are valid while the
+/// rule program is made and loaded.
+pub struct RuleMaps<'l> {
     /// The per-CPU array of 64-bit counters, indexed by [`sniff_x_ebpf_common::counter`].
     pub counters: RawFd,
+    loader: &'l mut EbpfLoader<'static>,
+    /// The kernel keeps it for the program once that is loaded.
+    sets: Option<Array<MapData, u64>>,
+}
+
+impl RuleMaps<'_> {
+    /// Makes the map in which these sets lie one behind the other, and gives its descriptor; none where it can't be made.
+    pub fn port_sets(&mut self, sets: &[PortSet]) -> Option<RawFd> {
+        match self.make_sets(sets) {
+            Ok(map) => Some(self.sets.insert(map).map().fd().as_fd().as_raw_fd()),
+            Err(error) => {
+                log::debug!("a map of {} port sets: {error}", sets.len());
+                None
+            }
+        }
+    }
+
+    fn make_sets(&mut self, sets: &[PortSet]) -> Result<Array<MapData, u64>, CaptureError> {
+        let words = || sets.iter().flat_map(|set| set.words());
+        let object = object::array(u32::try_from(words().count()).unwrap_or(u32::MAX))?;
+        let mut made = self.loader.load(&object).map_err(refused)?;
+        let mut map = Array::try_from(take_map(&mut made, object::PORT_SETS)?).map_err(refused)?;
+        for (index, word) in (0..).zip(words()).filter(|(_, word)| **word != 0) {
+            map.set(index, word, 0).map_err(refused)?;
+        }
+        Ok(map)
+    }
+}
+
+impl fmt::Debug for RuleMaps<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuleMaps").field("counters", &self.counters).finish_non_exhaustive()
+    }
 }
 
 /// What the prefilter counted since the rules were set first.
@@ -137,10 +170,14 @@ impl Prefilter {
     /// rules that were in place stay.
     pub fn set_rules<E: Display>(
         &mut self,
-        generate: impl FnOnce(MapFds) -> Result<Vec<u8>, E>,
+        generate: impl FnOnce(&mut RuleMaps<'_>) -> Result<Vec<u8>, E>,
     ) -> Result<(), CaptureError> {
-        let fds = MapFds { counters: self.counters_fd().as_raw_fd() };
-        let instructions = generate(fds).map_err(|error| CaptureError::Prefilter(error.to_string()))?;
+        let counters = self.counters_fd().as_raw_fd();
+        let mut maps = RuleMaps { counters, loader: &mut self.loader, sets: None };
+        let instructions =
+            generate(&mut maps).map_err(|error| CaptureError::Prefilter(error.to_string()))?;
+        // Until the program is loaded nobody else keeps it.
+        let _sets = maps.sets;
         let mut rules = self.loader.load(&object::wrap(&instructions)?).map_err(refused)?;
         let rules = socket_filter(&mut rules, object::RULE_PROGRAM)?;
         rules.load().map_err(refused)?;

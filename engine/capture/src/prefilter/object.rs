@@ -11,6 +11,30 @@ pub(super) const RULE_PROGRAM: &str = "rules";
 /// The licence that the program tells the kernel.
 const LICENSE: &[u8] = b"Dual MIT/GPL\0";
 
+/// The name of the map of port sets in its object.
+pub(super) const PORT_SETS: &str = "PORT_SETS";
+
+/// An object with nothing but an array of so many 64-bit words.
+pub(super) fn array(words: u32) -> Result<Vec<u8>, CaptureError> {
+    const BPF_MAP_TYPE_ARRAY: u32 = 2;
+    // `struct bpf_map_def`: type, sizes of key and value, entries, flags; then aya's id and pinning.
+    let definition = [BPF_MAP_TYPE_ARRAY, 4, 8, words, 0, 0, 0].map(u32::to_le_bytes).concat();
+    let mut elf = Object::new(BinaryFormat::Elf, Architecture::Bpf, Endianness::Little);
+    let maps = elf.add_section(Vec::new(), b"maps".to_vec(), SectionKind::Data);
+    elf.append_section_data(maps, &definition, 4);
+    elf.add_symbol(Symbol {
+        name: PORT_SETS.as_bytes().to_vec(),
+        value: 0,
+        size: definition.len() as u64,
+        kind: SymbolKind::Data,
+        scope: SymbolScope::Dynamic,
+        weak: false,
+        section: SymbolSection::Section(maps),
+        flags: SymbolFlags::None,
+    });
+    elf.write().map_err(|error| CaptureError::Prefilter(format!("a map: {error}")))
+}
+
 /// Wraps the instructions of one socket filter as a minimal object: the program, its symbol and the licence.
 pub(super) fn wrap(instructions: &[u8]) -> Result<Vec<u8>, CaptureError> {
     if instructions.is_empty() || !instructions.len().is_multiple_of(8) {

@@ -2,6 +2,8 @@
 //!
 //! Encoding: <https://docs.kernel.org/bpf/standardization/instruction-set.html>. Words are those of a little-endian kernel.
 
+use super::ports::Sets;
+
 /// A register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reg(u8);
@@ -137,6 +139,7 @@ pub(crate) struct Branch {
 }
 
 const JUMP: u8 = 0x05;
+const LOAD_MAP: u8 = 0x18;
 
 #[derive(Clone, Copy, Debug)]
 struct Insn {
@@ -159,7 +162,12 @@ pub(crate) struct Assembler {
     labels: Vec<Option<usize>>,
     /// Whether anything jumps to it.
     used: Vec<bool>,
+    /// The sets that the program looks into.
+    pub(super) sets: Sets,
 }
+
+/// Stands for the descriptor of the map of sets, until that is known.
+const SETS: i32 = i32::MIN;
 
 impl Assembler {
     pub(crate) fn label(&mut self) -> Label {
@@ -285,8 +293,25 @@ impl Assembler {
 
     /// The map that this descriptor is, as the verifier wants it: `BPF_PSEUDO_MAP_FD`.
     pub(crate) fn load_map(&mut self, dst: Reg, fd: i32) {
-        self.push(0x18, dst, Reg(1), 0, fd);
+        self.push(LOAD_MAP, dst, Reg(1), 0, fd);
         self.push(0x00, R0, R0, 0, 0);
+    }
+
+    /// The map of the sets.
+    pub(crate) fn load_sets(&mut self, dst: Reg) {
+        self.load_map(dst, SETS);
+    }
+
+    /// Says which map that is.
+    pub(crate) fn set_map_of_sets(&mut self, fd: i32) {
+        for insn in self.insns.iter_mut().filter(|insn| insn.op == LOAD_MAP && insn.imm == SETS) {
+            insn.imm = fd;
+        }
+    }
+
+    /// `dst >>= src` on 64 bits.
+    pub(crate) fn shift_right_64(&mut self, dst: Reg, src: Reg) {
+        self.push(0x7f, dst, src, 0, 0);
     }
 
     /// The program's bytes.

@@ -61,7 +61,7 @@ fn write_test(
                 End::Source => asm.alu(Alu::Shr, R0, 16),
                 End::Destination => asm.alu(Alu::And, R0, 0xffff),
             }
-            set::branch(asm, R0, set.as_slice(), 0xffff, to);
+            set::member(asm, set, 0xffff, to);
         }
         Test::V4 { end, address, mask } => {
             let ask = Ask { addresses: V4, end: *end, link, undecided };

@@ -157,7 +157,7 @@ impl Code<'_> {
                 if *mask != u32::MAX {
                     asm.alu(Alu::And, R0, *mask);
                 }
-                set::branch(asm, R0, set.as_slice(), u32::MAX, to);
+                set::member(asm, set, u32::MAX, to);
             }
             Test::Compare { left, how, right } => {
                 self.value(asm, right, 0, present)?;
@@ -398,5 +398,5 @@ fn compare_at(asm: &mut Assembler, bytes: u8, (stack, mask, set): (i16, u32, &Ra
     if mask & max != max {
         asm.alu(Alu::And, R0, mask);
     }
-    set::branch(asm, R0, set.as_slice(), max, to);
+    set::member(asm, set, max, to);
 }

@@ -39,7 +39,7 @@ fn line(
         0xbf => write!(f, "r{dst} = r{src}"),
         0xb4 => write!(f, "w{dst} = {:#x}", imm.cast_unsigned()),
         0x07 => write!(f, "r{dst} += {imm}"),
-        0x4c => write!(f, "w{dst} |= w{src}"),
+        0x7f => write!(f, "r{dst} >>= r{src}"),
         0xdc => write!(f, "r{dst} = be{imm} r{dst}"),
         0x18 => write!(f, "r{dst} = map {imm}"),
         0x85 => {
@@ -53,8 +53,23 @@ fn line(
             0x02 => write!(f, "*({size} *)(r{dst} {off:+}) = {imm:#x}"),
             0x03 => write!(f, "*({size} *)(r{dst} {off:+}) = r{src}"),
             0x04 => {
-                let operators = [(0x00, "+="), (0x50, "&="), (0x60, "<<="), (0x70, ">>=")];
-                write!(f, "w{dst} {} {:#x}", name(op & 0xf0, &operators), imm.cast_unsigned())
+                let operators = [
+                    (0x00, "+="),
+                    (0x10, "-="),
+                    (0x20, "*="),
+                    (0x30, "/="),
+                    (0x40, "|="),
+                    (0x50, "&="),
+                    (0x60, "<<="),
+                    (0x70, ">>="),
+                    (0x90, "%="),
+                    (0xa0, "^="),
+                ];
+                let operator = name(op & 0xf0, &operators);
+                match op & 0x08 {
+                    0 => write!(f, "w{dst} {operator} {:#x}", imm.cast_unsigned()),
+                    _ => write!(f, "w{dst} {operator} w{src}"),
+                }
             }
             class @ (0x05 | 0x06) => {
                 let conditions = [
@@ -68,7 +83,10 @@ fn line(
                 ];
                 let reg = if class == 0x05 { 'r' } else { 'w' };
                 let condition = name(op & 0xf0, &conditions);
-                write!(f, "if {reg}{dst} {condition} {:#x} goto {}", imm.cast_unsigned(), target())
+                match op & 0x08 {
+                    0 => write!(f, "if {reg}{dst} {condition} {:#x} goto {}", imm.cast_unsigned(), target()),
+                    _ => write!(f, "if {reg}{dst} {condition} {reg}{src} goto {}", target()),
+                }
             }
             _ => write!(f, "? {op:#04x}"),
         },

@@ -11,6 +11,7 @@ mod asm;
 mod flow;
 mod frame;
 mod listing;
+mod ports;
 mod set;
 mod walk;
 mod window;
@@ -18,12 +19,14 @@ mod window;
 use sniff_x_ebpf_common::counter;
 
 use self::asm::{Assembler, FP, Helper, If, R0, R1, R2, R6, Size};
+use self::ports::Sets;
 use self::walk::Verdicts;
 use crate::RuleSet;
 use crate::ast::Node;
 use crate::graph;
 
 pub use listing::Listing;
+pub use ports::PortSet;
 
 /// What the generated program needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +101,33 @@ impl RuleSet {
     /// # Errors
     /// The program would be too large.
     pub fn compile_ebpf(&self, options: &EbpfOptions) -> Result<Vec<u8>, CompileError> {
+        finish(self.write(options, Sets::new(false))?)
+    }
+
+    /// [`Self::compile_ebpf`], with large sets of ports in a map. `map` is given them, if there are any, and gives the descriptor of an array
+    /// of 64-bit words in which their words lie one set behind the other; or nothing, and the program does without.
+    ///
+    /// # Errors
+    /// As [`Self::compile_ebpf`].
+    pub fn compile_ebpf_with_sets(
+        &self,
+        options: &EbpfOptions,
+        map: impl FnOnce(&[PortSet]) -> Option<i32>,
+    ) -> Result<Vec<u8>, CompileError> {
+        let mut asm = self.write(options, Sets::new(true))?;
+        let sets = asm.sets.bitmaps();
+        if !sets.is_empty() {
+            match map(&sets) {
+                Some(fd) => asm.set_map_of_sets(fd),
+                None => return self.compile_ebpf(options),
+            }
+        }
+        finish(asm)
+    }
+
+    fn write(&self, options: &EbpfOptions, sets: Sets) -> Result<Assembler, CompileError> {
         let mut asm = Assembler::default();
+        asm.sets = sets;
         let (filter, pass, reject) = (asm.label(), asm.label(), asm.label());
         asm.mov(R6, R1);
         if !self.rules.is_empty() {
@@ -130,9 +159,13 @@ impl RuleSet {
             asm.set(R0, 0);
             asm.exit();
         }
-        let instructions = asm.len();
-        asm.finish().map_err(|asm::TooFar| CompileError::TooLarge { instructions })
+        Ok(asm)
     }
+}
+
+fn finish(asm: Assembler) -> Result<Vec<u8>, CompileError> {
+    let instructions = asm.len();
+    asm.finish().map_err(|asm::TooFar| CompileError::TooLarge { instructions })
 }
 
 /// Adds one to the counter of filtered frames. The array is per CPU, so nothing else writes it at the same time.

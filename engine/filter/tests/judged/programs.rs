@@ -1,8 +1,12 @@
 //! Every program keeps the kernel verifier's rules.
 
-use crate::support::expressions;
 use crate::support::verifier::verify;
-use sniff_x_filter::{CompileError, EbpfOptions, Expression, Link, Listing, RuleSet};
+use crate::support::vm::{SETS_FD, Skb, Vm};
+use crate::support::{expressions, frame as lent, frames};
+use sniff_x_ebpf_common::found;
+use sniff_x_filter::{CompileError, EbpfOptions, Expression, Link, Listing, PortSet, RuleSet};
+use sniff_x_flow::LinkType;
+use sniff_x_flow::packet::{self, FlowHasher};
 
 fn rule(text: &str) -> Expression {
     sniff_x_filter::parse(text).unwrap_or_else(|e| panic!("{e}"))
@@ -47,6 +51,46 @@ fn long_lists() {
     let rules = vec![ports.clone(), hosts.clone()];
     assert!(check(&RuleSet { filter: None, rules }) < 6000);
     check(&RuleSet { filter: Some(ports), rules: vec![hosts] });
+}
+
+/// Every other port, in one list of 30,000: a few instructions, and the same verdicts.
+#[test]
+fn large_sets_of_ports_are_bitmaps() {
+    let ports: Vec<String> = (0..30_000).map(|i| (i * 2 + 1).to_string()).collect();
+    let text = format!("tcp port ({}) or dst port ({})", ports.join(" or "), ports[..100].join(" or "));
+    let flow = RuleSet { filter: None, rules: vec![sniff_x_filter::parse_rule(&text).expect("a rule")] };
+    let frame = RuleSet { filter: Some(rule(&text)), rules: Vec::new() };
+    for rules in [flow, frame] {
+        let options = EbpfOptions { accept: 1, counters_fd: None, link: Link::Ethernet };
+        let mut words = Vec::new();
+        let map = |sets: &[PortSet]| {
+            words = sets.iter().flat_map(|set| set.words().iter().copied()).collect();
+            Some(SETS_FD)
+        };
+        let program = rules.compile_ebpf_with_sets(&options, map).expect("small");
+        verify(&program).unwrap_or_else(|e| panic!("{e}\n{}", Listing(&program)));
+        assert!(program.len() / 8 < 700, "{}", program.len() / 8);
+        assert_eq!(words.len() % PortSet::WORDS, 0);
+        let vm = Vm::with_sets(&program, words.leak());
+        for (source, destination) in [(1, 2), (2, 1), (2, 4), (59_999, 60_000), (60_001, 60_001), (0, 65_535), (4, 199), (4, 201)] {
+            for protocol in [6_u8, 17] {
+                let packet = frames::v4(protocol, frames::A, frames::B, 0, &[], &frames::ports(source, destination));
+                let bytes = frames::link(LinkType::ETHERNET, frames::IPV4, &packet).expect("Ethernet");
+                let lent = lent(LinkType::ETHERNET, &bytes, None);
+                let expected = rules.matches_frame(&lent)
+                    && rules.matches_parsed(&packet::parse(&lent, &FlowHasher::new()));
+                let bits = found::IPV4 | found::PORTS | u32::from(protocol);
+                let cb = [bits, 34 << 16 | 14, u32::from(source) << 16 | u32::from(destination), 0, 0];
+                let skb = Skb { bytes, cb, ..Skb::default() };
+                assert_eq!(vm.run(&skb) != 0, expected, "{protocol} {source} {destination}\n{}", Listing(&program));
+            }
+        }
+    }
+    // Where there is no map there are comparisons.
+    let few = RuleSet { filter: Some(rule(&format!("port ({})", ports[..100].join(" or ")))), rules: Vec::new() };
+    let options = EbpfOptions { accept: 1, counters_fd: None, link: Link::Ethernet };
+    let without = few.compile_ebpf_with_sets(&options, |_| None).expect("small enough");
+    assert_eq!(Ok(without), few.compile_ebpf(&options));
 }
 
 #[test]

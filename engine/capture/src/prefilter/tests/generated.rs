@@ -41,8 +41,30 @@ pub(super) fn set(prefilter: &mut Prefilter, rules: &RuleSet) -> Result<(), Capt
         Link::Any => FilterLink::Any,
     };
     prefilter.set_rules(|fds| {
-        rules.compile_ebpf(&EbpfOptions { accept: u32::MAX, counters_fd: Some(fds.counters), link })
+        let options = EbpfOptions { accept: u32::MAX, counters_fd: Some(fds.counters), link };
+        rules.compile_ebpf_with_sets(&options, |sets| fds.port_sets(sets))
     })
+}
+
+/// 30,000 ports are in a map, which says of each what the list says.
+#[test]
+fn large_sets_of_ports_are_looked_up() {
+    if !root("large_sets_of_ports_are_looked_up") {
+        return;
+    }
+    let list: Vec<String> = (0..30_000).map(|n| (2 * n + 1).to_string()).collect();
+    let text = format!("dst port ({})", list.join(" or "));
+    let filter = RuleSet { filter: Some(text.parse().unwrap()), rules: Vec::new() };
+    let rule = RuleSet { filter: None, rules: vec![text.parse().unwrap()] };
+    for rules in [filter, rule] {
+        let mut prefilter = Prefilter::load(Link::Ethernet).unwrap();
+        set(&mut prefilter, &rules).unwrap();
+        for port in [1, 2, 63, 64, 65, 3306, 3307, 59_999, 60_000, 60_001, 65_535] {
+            let frame = ethernet(IPV4, &ipv4(TCP, &tcp(4, port, b"data")));
+            let kept = bpf::run(program(&prefilter), &[&[0; 14][..], &frame].concat()).unwrap().result;
+            assert_eq!(kept != 0, port % 2 == 1 && port < 60_000, "{port} {}", rules.rules.len());
+        }
+    }
 }
 
 #[test]

@@ -14,6 +14,9 @@ const SKB_LOAD_BYTES_RELATIVE: u32 = 68;
 const MAP_LOOKUP_ELEM: u32 = 1;
 const EFAULT: i64 = -14;
 
+/// The descriptor of the map of port sets.
+pub(crate) const SETS_FD: i32 = 8;
+
 /// A frame as the kernel hands it to a socket filter.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Skb {
@@ -45,6 +48,8 @@ impl Skb {
 thread_local! {
     static PACKET: RefCell<(Vec<u8>, usize)> = const { RefCell::new((Vec::new(), 0)) };
     static COUNTERS: [Cell<u64>; 3] = const { [Cell::new(0), Cell::new(0), Cell::new(0)] };
+    /// The words of the map of port sets.
+    static SETS: Cell<&'static [u64]> = const { Cell::new(&[]) };
     static LOADS: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -59,6 +64,15 @@ impl<'a> Vm<'a> {
         let counters = COUNTERS.with(|c| c.as_ptr() as u64);
         vm.register_allowed_memory(counters..counters + 24);
         Self(vm)
+    }
+
+    /// A program that looks into these sets, its map [`SETS_FD`].
+    pub(crate) fn with_sets(program: &'a [u8], words: &'static [u64]) -> Self {
+        let mut vm = Self::new(program);
+        let start = words.as_ptr() as u64;
+        vm.0.register_allowed_memory(start..start + size_of_val(words) as u64);
+        SETS.set(words);
+        vm
     }
 
     /// What the program returns.
@@ -113,8 +127,11 @@ fn load_bytes_relative(_skb: u64, offset: u64, to: u64, len: u64, start: u64) ->
 }
 
 fn map_lookup(map: u64, key: u64, _: u64, _: u64, _: u64) -> u64 {
-    assert_eq!(map, 7, "the descriptor that the test gives");
     // SAFETY: as above, the key lies on the program's stack.
     let key = unsafe { (key as *const u32).read_unaligned() };
+    if map == SETS_FD as u64 {
+        return SETS.get().get(key as usize).map_or(0, |word| std::ptr::from_ref(word) as u64);
+    }
+    assert_eq!(map, 7, "the descriptor that the test gives");
     COUNTERS.with(|c| &raw const c[key as usize] as u64)
 }
