@@ -10,6 +10,9 @@ use sniff_x_proto::Plugin;
 use crate::config;
 use crate::failure::Failure;
 
+/// Stands for the map of large sets of ports: there is none as long as nothing is loaded.
+const SETS: i32 = 0;
+
 /// Shows what `--dump-filter` asks for; false when it isn't there.
 pub(crate) fn show(matches: &ArgMatches, plugins: &mut [Box<dyn Plugin>]) -> Result<bool, Failure> {
     let Some(form) = matches.get_one::<String>("dump-filter") else { return Ok(false) };
@@ -25,7 +28,7 @@ pub(crate) fn show(matches: &ArgMatches, plugins: &mut [Box<dyn Plugin>]) -> Res
     match form.as_str() {
         "ebpf" => {
             let options = EbpfOptions { accept: u32::MAX, counters_fd: None, link };
-            write!(text, "{}", Listing(&rules.compile_ebpf(&options).map_err(refused)?))?;
+            write!(text, "{}", Listing(&rules.compile_ebpf_with_sets(&options, |_| Some(SETS)).map_err(refused)?))?;
         }
         "cbpf" => write!(text, "{}", ClassicListing(&rules.compile_cbpf(u32::MAX, link).map_err(refused)?))?,
         _ => {

@@ -9,7 +9,7 @@ use core::net::IpAddr;
 use sniff_x_flow::packet::Packet;
 use sniff_x_flow::{Endpoint, FlowKey, Side, Transport};
 
-use crate::ast::{Asks, Ends, Family, Primitive, V4Inside, ether, ip};
+use crate::ast::{Asks, Ends, Family, Node, Primitive, V4Inside, ether, ip};
 use crate::graph::{Builder, Graph, Lower, Next, Ports};
 use crate::ranges::Ranges;
 
@@ -136,6 +136,31 @@ impl Lower for Mode {
             Some(transport) => protocol(to, transport.number(), entry, no),
             None => entry,
         }
+    }
+}
+
+/// The same rule with the terms first that read nothing of the packet: a program has ports and protocols at hand, addresses it has to load.
+/// In flow mode the order does not show.
+pub(crate) fn cheap_first(node: Node) -> Node {
+    let sorted = |nodes: Vec<Node>| {
+        let mut nodes: Vec<Node> = nodes.into_iter().map(cheap_first).collect();
+        nodes.sort_by_key(loads);
+        nodes
+    };
+    match node {
+        Node::Not(inner) => Node::Not(Box::new(cheap_first(*inner))),
+        Node::All(nodes) => Node::All(sorted(nodes)),
+        Node::Any(nodes) => Node::Any(sorted(nodes)),
+        Node::Primitive(_) => node,
+    }
+}
+
+/// Whether a term reads addresses.
+fn loads(node: &Node) -> bool {
+    match node {
+        Node::Primitive(primitive) => matches!(primitive, Primitive::V4 { .. } | Primitive::V6 { .. }),
+        Node::Not(inner) => loads(inner),
+        Node::All(nodes) | Node::Any(nodes) => nodes.iter().any(loads),
     }
 }
 

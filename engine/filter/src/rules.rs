@@ -3,9 +3,10 @@
 use sniff_x_flow::Frame;
 use sniff_x_flow::packet::{Packet, Parsed};
 
+use crate::ast::Node;
 use crate::frame::{self, Test};
-use crate::graph::{Graph, Next};
-use crate::{Expression, Link};
+use crate::graph::{self, Graph, Next};
+use crate::{Expression, Link, flow};
 
 /// What passes: frames that the filter matches and that any of the rules asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,6 +62,17 @@ impl RuleSet {
             }
             Err(_) => false,
         }
+    }
+
+    /// The tests of all rules together; none when there are no rules.
+    pub(crate) fn rule_tests(&self) -> Option<Graph<flow::Test>> {
+        if self.rules.is_empty() {
+            return None;
+        }
+        let nodes: Option<Vec<Node>> = self.rules.iter().map(|rule| rule.node.clone()).collect();
+        // One rule that takes everything makes the others idle.
+        let any = nodes.and_then(|nodes| nodes.into_iter().reduce(Node::or)).map(flow::cheap_first);
+        Some(graph::lower(any.as_ref(), &flow::Mode))
     }
 
     /// The filter's tests; none when everything passes.

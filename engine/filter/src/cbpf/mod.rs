@@ -12,9 +12,8 @@ mod set;
 
 use self::asm::{Assembler, Op};
 use crate::RuleSet;
-use crate::ast::Node;
 use crate::ebpf::{CompileError, Link};
-use crate::graph::{self, Next};
+use crate::graph::Next;
 
 pub use listing::ClassicListing;
 
@@ -59,10 +58,7 @@ impl RuleSet {
         }
         let mut asm = Assembler::default();
         let (filter, pass, reject) = (asm.label(), asm.label(), asm.label());
-        if !self.rules.is_empty() {
-            let nodes: Option<Vec<Node>> = self.rules.iter().map(|rule| rule.node.clone()).collect();
-            let any = nodes.and_then(|nodes| nodes.into_iter().reduce(Node::or));
-            let graph = graph::lower(any.as_ref(), &crate::flow::Mode);
+        if let Some(graph) = self.rule_tests() {
             flow::write(&mut asm, &graph, link, (filter, reject));
         }
         asm.bind(filter);

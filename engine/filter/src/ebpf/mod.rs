@@ -22,8 +22,6 @@ use self::asm::{Assembler, FP, Helper, If, R0, R1, R2, R6, Size};
 use self::ports::Sets;
 use self::walk::Verdicts;
 use crate::RuleSet;
-use crate::ast::Node;
-use crate::graph;
 
 pub use listing::Listing;
 pub use ports::PortSet;
@@ -130,11 +128,7 @@ impl RuleSet {
         asm.sets = sets;
         let (filter, pass, reject) = (asm.label(), asm.label(), asm.label());
         asm.mov(R6, R1);
-        if !self.rules.is_empty() {
-            let nodes: Option<Vec<Node>> = self.rules.iter().map(|rule| rule.node.clone()).collect();
-            // One rule that takes everything makes the others idle.
-            let any = nodes.and_then(|nodes| nodes.into_iter().reduce(Node::or));
-            let graph = graph::lower(any.as_ref(), &crate::flow::Mode);
+        if let Some(graph) = self.rule_tests() {
             flow::write(&mut asm, &graph, options.link, Verdicts { accept: filter, reject });
         }
         asm.bind(filter);
