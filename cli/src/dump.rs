@@ -28,7 +28,11 @@ pub(crate) fn show(matches: &ArgMatches, plugins: &mut [Box<dyn Plugin>]) -> Res
     match form.as_str() {
         "ebpf" => {
             let options = EbpfOptions { accept: u32::MAX, counters_fd: None, link };
-            write!(text, "{}", Listing(&rules.compile_ebpf_with_sets(&options, |_| Some(SETS)).map_err(refused)?))?;
+            write!(
+                text,
+                "{}",
+                Listing(&rules.compile_ebpf_with_sets(&options, |_| Some(SETS)).map_err(refused)?)
+            )?;
         }
         "cbpf" => write!(text, "{}", ClassicListing(&rules.compile_cbpf(u32::MAX, link).map_err(refused)?))?,
         _ => {

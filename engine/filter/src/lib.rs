@@ -127,13 +127,12 @@ impl Expression {
     }
 
     fn tests(&self, link: frame::Link) -> Result<&graph::Graph<frame::Test>, frame::Refused> {
-        let place = frame::Link::ALL.iter().zip(self.frame.iter()).find(|(known, _)| **known == link);
-        match place {
-            Some((_, tests)) => {
+        match self.frame.get(link as usize) {
+            Some(tests) => {
                 tests.get_or_init(|| frame::lower(self.node.as_ref(), link)).as_ref().map_err(|why| *why)
             }
             // `any` is no frame's link type.
-            None => Err(frame::Refused::No("tests", "any")),
+            None => Err(frame::Refused::No("frames", "any")),
         }
     }
 

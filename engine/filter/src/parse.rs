@@ -21,6 +21,12 @@ use crate::names::Names;
 /// tree never needs an unbounded stack.
 const DEEPEST: usize = 200;
 
+/// The same for arithmetic, which stands in such an expression.
+const DEEPEST_ARITHMETIC: usize = 50;
+
+/// Parentheses and right sides that are open at a place of the text: as deep a tree, written out with all of its parentheses, is taken.
+const MOST_OPEN: usize = DEEPEST + 2 * DEEPEST_ARITHMETIC + 20;
+
 /// What an expression may ask about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum About {
@@ -153,7 +159,7 @@ impl<'t> Parser<'t> {
             Token::Not => self.nested(start, |parser| {
                 parser.at += 1;
                 let part = parser.term(context)?;
-                Ok(Part { node: part.node.not(), height: part.height + 1, ..part })
+                parser.negated(start, part)
             }),
             Token::Open => self.nested(start, |parser| {
                 parser.at += 1;
@@ -182,7 +188,7 @@ impl<'t> Parser<'t> {
             Token::Not => self.nested(start, |parser| {
                 parser.at += 1;
                 let part = parser.value_or_list(before)?;
-                Ok(Part { node: part.node.not(), height: part.height + 1, ..part })
+                parser.negated(start, part)
             }),
             Token::Open => self.nested(start, |parser| {
                 parser.at += 1;
@@ -320,13 +326,20 @@ impl<'t> Parser<'t> {
         start: Lexeme<'t>,
         inner: impl FnOnce(&mut Self) -> Result<T, ParseError>,
     ) -> Result<T, ParseError> {
-        if self.depth >= DEEPEST {
+        if self.depth >= MOST_OPEN {
             return Err(self.error(start, "the expression is nested too deeply"));
         }
         self.depth += 1;
         let part = inner(self);
         self.depth -= 1;
         part
+    }
+
+    fn negated(&self, at: Lexeme<'_>, part: Part) -> Result<Part, ParseError> {
+        if part.height >= DEEPEST {
+            return Err(self.error(at, "the expression is nested too deeply"));
+        }
+        Ok(Part { node: part.node.not(), height: part.height + 1, ..part })
     }
 
     /// Refuses a term that a rule for connections can't ask.

@@ -174,8 +174,7 @@ impl Prefilter {
     ) -> Result<(), CaptureError> {
         let counters = self.counters_fd().as_raw_fd();
         let mut maps = RuleMaps { counters, loader: &mut self.loader, sets: None };
-        let instructions =
-            generate(&mut maps).map_err(|error| CaptureError::Prefilter(error.to_string()))?;
+        let instructions = generate(&mut maps).map_err(|error| CaptureError::Prefilter(error.to_string()))?;
         // Until the program is loaded nobody else keeps it.
         let _sets = maps.sets;
         let mut rules = self.loader.load(&object::wrap(&instructions)?).map_err(refused)?;

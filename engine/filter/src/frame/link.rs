@@ -22,7 +22,7 @@ pub(crate) enum Link {
 }
 
 impl Link {
-    /// Those that a frame can have.
+    /// Those that a frame can have, each at its own number.
     pub(crate) const ALL: [Self; 8] =
         [Self::Ethernet, Self::Raw, Self::V4, Self::V6, Self::Sll, Self::Sll2, Self::Null, Self::Loop];
 

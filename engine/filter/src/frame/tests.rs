@@ -51,3 +51,12 @@ fn a_tag_beside_the_frame_announces_itself() {
     assert!(!matches("not ip", LinkType::ETHERNET, &bytes[..11], tag));
     assert!(matches("not ip", LinkType::ETHERNET, &bytes[..12], tag));
 }
+
+/// What is kept for each link layer is found by its number.
+#[test]
+fn link_layers_are_in_the_order_of_their_numbers() {
+    for (number, link) in super::Link::ALL.into_iter().enumerate() {
+        assert_eq!(link as usize, number);
+    }
+    assert_eq!(super::Link::Any as usize, super::Link::ALL.len());
+}

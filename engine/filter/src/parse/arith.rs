@@ -1,6 +1,6 @@
 //! Relations between numbers: `tcp[tcpflags] & tcp-syn != 0`.
 
-use super::{DEEPEST, Parser, Part};
+use super::{DEEPEST_ARITHMETIC, Parser, Part};
 use crate::ast::{Arith, Comparison, Node, Operator, Primitive, Protocol};
 use crate::error::ParseError;
 use crate::lex::{Lexeme, Token};
@@ -86,11 +86,9 @@ impl<'t> Parser<'t> {
             self.at += 1;
             let right = self.nested(sign, |parser| parser.number(Before::Operator(operator.rank())))?;
             self.check_right(sign, operator, &right.arith)?;
-            let height = left.height.max(right.height) + 1;
-            if height > DEEPEST {
-                return Err(self.error(sign, "the expression is nested too deeply"));
-            }
-            left = Number { arith: Arith::Binary(operator, left.arith.into(), right.arith.into()), height };
+            let height = left.height.max(right.height);
+            let arith = Arith::Binary(operator, left.arith.into(), right.arith.into());
+            left = self.deeper(sign, arith, height)?;
         }
     }
 
@@ -130,7 +128,7 @@ impl<'t> Parser<'t> {
             Token::Operator if start.text == "-" => self.nested(start, |parser| {
                 parser.at += 1;
                 let Number { arith, height } = parser.number(SIGN)?;
-                Ok(Number { arith: Arith::Negative(arith.into()), height: height + 1 })
+                parser.deeper(start, Arith::Negative(arith.into()), height)
             }),
             Token::Word(word) => match Protocol::from_name(word) {
                 Some(protocol) if self.is_operator(self.at + 1, "[") => self.bytes(start, protocol),
@@ -173,7 +171,15 @@ impl<'t> Parser<'t> {
                 .error(self.peek(), "expected ']' behind the place of the bytes, or ':' and their number"));
         }
         self.at += 1;
-        Ok(Number { arith: Arith::Bytes { protocol, index: index.into(), size }, height: height + 1 })
+        self.deeper(start, Arith::Bytes { protocol, index: index.into(), size }, height)
+    }
+
+    /// A number made of numbers of this height.
+    fn deeper(&self, at: Lexeme<'_>, arith: Arith, height: usize) -> Result<Number, ParseError> {
+        if height >= DEEPEST_ARITHMETIC {
+            return Err(self.error(at, "the arithmetic is nested too deeply"));
+        }
+        Ok(Number { arith, height: height + 1 })
     }
 
     fn is_operator(&self, at: usize, text: &str) -> bool {

@@ -229,7 +229,16 @@ fn deep_nesting_is_refused_not_followed() {
     assert!(parse(&format!("{}1{} = 1", "(".repeat(100_000), ")".repeat(100_000))).is_err());
     assert!(parse(&format!("{}len > 1", "- ".repeat(100_000))).is_err());
     assert!(parse(&format!("{}1{} = 1", "ip[".repeat(100_000), "]".repeat(100_000))).is_err());
-    assert!(parse(&format!("len{} > 1", " + 1".repeat(100))).is_ok());
+    for deepest in [
+        format!("len{} > 1", " + 1".repeat(49)),
+        format!("len{} > 1", " ^ 1".repeat(49)),
+        format!("{}len > 1", "- ".repeat(49)),
+        format!("{}tcp or udp and ip[0]{} = 1{}", "not (".repeat(99), " + ip[1]".repeat(48), ")".repeat(99)),
+        format!("{}ip[0]{} = 1 or tcp", "tcp and udp or ".repeat(98), " ^ ip[1]".repeat(48)),
+    ] {
+        let expression = parse(&deepest).unwrap();
+        assert_eq!(parse(&expression.to_string()).as_ref(), Ok(&expression), "{deepest}");
+    }
     assert!(parse(&format!("len{} > 1", " + 1".repeat(100_000))).is_err());
     assert!(parse(&format!("len{} > 1", " ^ 1".repeat(100_000))).is_err());
     let zigzag = |n: usize| "tcp and udp or ".repeat(n) + "ip";

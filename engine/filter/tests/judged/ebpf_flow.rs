@@ -208,7 +208,9 @@ fn rules_without_addresses_touch_no_byte() {
 /// Wherever the address stands in the rule, it is only loaded when nothing else says no.
 #[test]
 fn addresses_are_asked_last() {
-    for text in ["host 10.0.0.1 and tcp port 80", "(host 10.0.0.1 or fe80::1) and tcp and not udp and dst port 80"] {
+    for text in
+        ["host 10.0.0.1 and tcp port 80", "(host 10.0.0.1 or fe80::1) and tcp and not udp and dst port 80"]
+    {
         let program = compile(&of(&[text]), Link::Ethernet);
         let vm = Vm::new(&program);
         for (bits, ports) in [(found::IPV4 | 17, 80), (found::IPV4 | 6, 81), (found::IPV6 | 6, 79)] {

@@ -72,9 +72,12 @@ fn large_sets_of_ports_are_bitmaps() {
         assert!(program.len() / 8 < 700, "{}", program.len() / 8);
         assert_eq!(words.len() % PortSet::WORDS, 0);
         let vm = Vm::with_sets(&program, words.leak());
-        for (source, destination) in [(1, 2), (2, 1), (2, 4), (59_999, 60_000), (60_001, 60_001), (0, 65_535), (4, 199), (4, 201)] {
+        for (source, destination) in
+            [(1, 2), (2, 1), (2, 4), (59_999, 60_000), (60_001, 60_001), (0, 65_535), (4, 199), (4, 201)]
+        {
             for protocol in [6_u8, 17] {
-                let packet = frames::v4(protocol, frames::A, frames::B, 0, &[], &frames::ports(source, destination));
+                let packet =
+                    frames::v4(protocol, frames::A, frames::B, 0, &[], &frames::ports(source, destination));
                 let bytes = frames::link(LinkType::ETHERNET, frames::IPV4, &packet).expect("Ethernet");
                 let lent = lent(LinkType::ETHERNET, &bytes, None);
                 let expected = rules.matches_frame(&lent)
@@ -82,12 +85,18 @@ fn large_sets_of_ports_are_bitmaps() {
                 let bits = found::IPV4 | found::PORTS | u32::from(protocol);
                 let cb = [bits, 34 << 16 | 14, u32::from(source) << 16 | u32::from(destination), 0, 0];
                 let skb = Skb { bytes, cb, ..Skb::default() };
-                assert_eq!(vm.run(&skb) != 0, expected, "{protocol} {source} {destination}\n{}", Listing(&program));
+                assert_eq!(
+                    vm.run(&skb) != 0,
+                    expected,
+                    "{protocol} {source} {destination}\n{}",
+                    Listing(&program)
+                );
             }
         }
     }
     // Where there is no map there are comparisons.
-    let few = RuleSet { filter: Some(rule(&format!("port ({})", ports[..100].join(" or ")))), rules: Vec::new() };
+    let few =
+        RuleSet { filter: Some(rule(&format!("port ({})", ports[..100].join(" or ")))), rules: Vec::new() };
     let options = EbpfOptions { accept: 1, counters_fd: None, link: Link::Ethernet };
     let without = few.compile_ebpf_with_sets(&options, |_| None).expect("small enough");
     assert_eq!(Ok(without), few.compile_ebpf(&options));
