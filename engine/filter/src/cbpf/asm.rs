@@ -120,6 +120,7 @@ impl Assembler {
 
     /// The program. What nothing leads to is left out: the kernel would refuse it for what it reads.
     pub(super) fn finish(mut self) -> Result<Vec<Instruction>, TooLong> {
+        self.shorten();
         self.drop_unreached();
         let mut widths: Vec<usize> = vec![1; self.items.len()];
         loop {
@@ -141,6 +142,19 @@ impl Assembler {
 
     fn target(&self, label: Label) -> usize {
         self.labels.get(label.0).copied().flatten().unwrap_or(self.items.len())
+    }
+
+    /// What leads to a jump leads to where that leads. All jumps go forward.
+    fn shorten(&mut self) {
+        for label in 0..self.labels.len() {
+            let mut place = self.target(Label(label));
+            while let Some(Item::Jump(further)) = self.items.get(place) {
+                place = self.target(*further);
+            }
+            if let Some(known) = self.labels.get_mut(label) {
+                *known = Some(place);
+            }
+        }
     }
 
     fn drop_unreached(&mut self) {
