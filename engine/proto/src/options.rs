@@ -21,6 +21,41 @@ pub struct OptionSpec {
     pub default: Option<&'static str>,
 }
 
+impl OptionSpec {
+    /// Only exchanges that took long: `--slow MS`, read by [`Options::milliseconds`].
+    pub const SLOW: Self = Self {
+        long: "slow",
+        short: None,
+        value: Some("MS"),
+        repeatable: false,
+        help: "Only exchanges that took at least so many milliseconds",
+        default: None,
+    };
+
+    /// Only what went wrong: `--errors`.
+    pub const ERRORS: Self = Self {
+        long: "errors",
+        short: None,
+        value: None,
+        repeatable: false,
+        help: "Only what the server answered with an error",
+        default: None,
+    };
+
+    /// The server's port: `-p`, `--port`, read by [`Options::ports`].
+    #[must_use]
+    pub const fn port(default: &'static str) -> Self {
+        Self {
+            long: "port",
+            short: Some('p'),
+            value: Some("PORT"),
+            repeatable: true,
+            help: "The server's port",
+            default: Some(default),
+        }
+    }
+}
+
 /// The values given to one plugin, in the order of the command line; a switch has an empty value.
 #[derive(Clone, Debug, Default)]
 pub struct Options {

@@ -41,14 +41,7 @@ const ABOUT: About = About {
     version: env!("CARGO_PKG_VERSION"),
     summary: "HTTP/1: requests with their responses, times and sizes; WebSocket",
     options: &[
-        OptionSpec {
-            long: "port",
-            short: Some('p'),
-            value: Some("PORT"),
-            repeatable: true,
-            help: "The server's port",
-            default: Some("80, 8080"),
-        },
+        OptionSpec::port("80, 8080"),
         OptionSpec {
             long: "header",
             short: None,
@@ -65,22 +58,8 @@ const ABOUT: About = About {
             help: "Show so much of each body, decompressed, and WebSocket messages",
             default: Some("0"),
         },
-        OptionSpec {
-            long: "slow",
-            short: None,
-            value: Some("MS"),
-            repeatable: false,
-            help: "Only exchanges that took at least so many milliseconds",
-            default: None,
-        },
-        OptionSpec {
-            long: "errors",
-            short: None,
-            value: None,
-            repeatable: false,
-            help: "Only what the server answered with a status of 400 and above",
-            default: None,
-        },
+        OptionSpec::SLOW,
+        OptionSpec::ERRORS,
     ],
     keys: &[
         Key::SESSION_STATE,

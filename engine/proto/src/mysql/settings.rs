@@ -10,30 +10,9 @@ use crate::{OptionError, OptionSpec, Options};
 const DEFAULT_PORTS: [u16; 2] = [3306, x_protocol::PORT];
 
 pub(super) const OPTIONS: &[OptionSpec] = &[
-    OptionSpec {
-        long: "port",
-        short: Some('p'),
-        value: Some("PORT"),
-        repeatable: true,
-        help: "The server's port",
-        default: Some("3306 and 33060"),
-    },
-    OptionSpec {
-        long: "slow",
-        short: None,
-        value: Some("MS"),
-        repeatable: false,
-        help: "Only exchanges that took at least so many milliseconds",
-        default: None,
-    },
-    OptionSpec {
-        long: "errors",
-        short: None,
-        value: None,
-        repeatable: false,
-        help: "Only what the server answered with an error",
-        default: None,
-    },
+    OptionSpec::port("3306 and 33060"),
+    OptionSpec::SLOW,
+    OptionSpec::ERRORS,
     OptionSpec {
         long: "user",
         short: None,

@@ -42,14 +42,7 @@ const ABOUT: About = About {
     version: env!("CARGO_PKG_VERSION"),
     summary: "Redis and Valkey: commands with their replies, errors and durations, messages of subscriptions",
     options: &[
-        OptionSpec {
-            long: "port",
-            short: Some('p'),
-            value: Some("PORT"),
-            repeatable: true,
-            help: "The server's port",
-            default: Some("6379"),
-        },
+        OptionSpec::port("6379"),
         OptionSpec {
             long: "reply",
             short: None,
