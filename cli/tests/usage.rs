@@ -221,3 +221,35 @@ fn arguments_that_are_not_text() {
     let output = program().arg(std::ffi::OsStr::from_bytes(b"--iface=\xff")).arg("mysql").output().unwrap();
     assert_eq!(said(output).code, Some(2));
 }
+
+#[test]
+fn options_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sniff-x.toml");
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/captures/mysql-mariadb.pcapng");
+    let text = format!(
+        "plugin = 'mysql'\nread = '{capture}'\nformat = 'json'\nquiet = true\n[mysql]\nerrors = true\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+
+    let said = sniff_x(&["--config", file]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(
+        !said.out.is_empty() && said.out.lines().all(|l| l.contains("\"status\":\"error\"")),
+        "{}",
+        said.out
+    );
+    // The command line wins.
+    let said = sniff_x(&["--config", file, "--format", "text", "tcp"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(!said.out.is_empty() && said.out.lines().all(|l| l.contains(" tcp summary")), "{}", said.out);
+
+    std::fs::write(folder.path().join("wrong.toml"), "fromat = 'json'").unwrap();
+    let wrong_file = folder.path().join("wrong.toml");
+    wrong(
+        &["--config", wrong_file.to_str().unwrap(), "mysql"],
+        &["no option 'fromat'; did you mean 'format'?"],
+    );
+    wrong(&["--config", "/nowhere/x.toml", "mysql"], &["/nowhere/x.toml", "No such file"]);
+}
