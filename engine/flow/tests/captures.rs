@@ -5,7 +5,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::cast_possible_truncation,
     clippy::panic,
     reason = "a test over known files: what is not as expected shall stop it"
 )]

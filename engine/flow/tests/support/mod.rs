@@ -82,7 +82,7 @@ fn pcapng(file: &[u8]) -> Vec<Record> {
         if file[at..].starts_with(&[0x0a, 0x0d, 0x0d, 0x0a]) {
             let big = file[at + 8..].starts_with(&[0x1a, 0x2b, 0x3c, 0x4d]);
             order = if big { u32::from_be_bytes } else { u32::from_le_bytes };
-            first += interfaces.len() as u32;
+            first += u32::try_from(interfaces.len()).unwrap();
             interfaces.clear();
         }
         let len = number(file, at + 4, order).unwrap() as usize;
@@ -115,7 +115,7 @@ fn pcapng(file: &[u8]) -> Vec<Record> {
                 {
                     let nanos = u128::from(time) * 1_000_000_000 / u128::from(ticks);
                     records.push(Record {
-                        timestamp: Nanos(nanos as u64),
+                        timestamp: Nanos(u64::try_from(nanos).unwrap()),
                         original_len: field(24),
                         interface: first + interface,
                         link_type,
