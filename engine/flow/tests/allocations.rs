@@ -278,7 +278,7 @@ fn fragments_allocate_nothing_once_warm() {
             for mixed in 0..10 {
                 bytes[18..20].copy_from_slice(&(number.wrapping_mul(10) + mixed).to_be_bytes());
                 let more = u16::from(part < 2) << 13;
-                bytes[20..22].copy_from_slice(&(part * 185 | more).to_be_bytes());
+                bytes[20..22].copy_from_slice(&((part * 185) | more).to_be_bytes());
                 let frame = Frame {
                     bytes: &bytes,
                     offset: 0,
