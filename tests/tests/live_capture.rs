@@ -166,7 +166,7 @@ fn an_ordinary_user_with_two_capabilities_gets_the_prefilter() {
     }
     live("capabilities");
     let (net, sniff_x) = (Net::new(), ForAll::new());
-    for (capabilities, level) in [(",+net_raw,+bpf", "eBPF"), (",+net_raw", "user space")] {
+    for (capabilities, level) in [(",+net_raw,+bpf", "eBPF"), (",+net_raw", "classic BPF")] {
         let mut command = sniff_x.with(&net, capabilities);
         command.args(["--iface", IFACE, "--format", "json", "-v", "tcp", "-p", PORT]);
         let capture = Capture::start(command);
