@@ -76,6 +76,12 @@ impl Replay {
         self.connection.kept()
     }
 
+    /// Those of them that are decompressors, charged by what their streams announce; all connections' together are bounded.
+    #[must_use]
+    pub fn lent(&self) -> usize {
+        self.host.arena.stock.inflaters.lent()
+    }
+
     /// Plays one step.
     pub fn step(&mut self, step: &Step) {
         self.step_then(step, |_, _| {});

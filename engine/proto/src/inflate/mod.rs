@@ -134,7 +134,11 @@ impl Inflaters {
         self.lent += cost;
         let kind = match algorithm {
             Algorithm::Zlib => Kind::Zlib(self.zlib.pop().unwrap_or_else(|| Decompress::new(true))),
-            Algorithm::Zstd => Kind::Zstd(self.zstd.pop().unwrap_or_default()),
+            Algorithm::Zstd => {
+                let mut zstd = self.zstd.pop().unwrap_or_default();
+                zstd.begin(plain);
+                Kind::Zstd(zstd)
+            }
         };
         Some(Inflater { kind, cost })
     }
@@ -148,8 +152,7 @@ impl Inflaters {
                 self.zlib.push(zlib);
             }
             // One that had to do with much keeps much.
-            Kind::Zstd(mut zstd) if self.zstd.len() < MAX_SPARE && inflater.cost <= zstd::cost(OUTPUT) => {
-                zstd.reset();
+            Kind::Zstd(zstd) if self.zstd.len() < MAX_SPARE && inflater.cost <= zstd::cost(OUTPUT) => {
                 self.zstd.push(zstd);
             }
             Kind::Zlib(_) | Kind::Zstd(_) => {}
@@ -157,7 +160,6 @@ impl Inflaters {
     }
 
     /// Bytes of memory that are lent out.
-    #[cfg(test)]
     pub(crate) fn lent(&self) -> usize {
         self.lent
     }

@@ -24,6 +24,14 @@ pub(super) fn cost(plain: usize) -> usize {
     TABLES + 3 * plain.min(MAX_BLOCK) + plain
 }
 
+/// Bytes of the dictionary's id in a frame's header.
+fn dictionary(descriptor: u8) -> usize {
+    match descriptor & 3 {
+        3 => 4,
+        length => length.into(),
+    }
+}
+
 /// What comes next in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
@@ -35,6 +43,8 @@ enum Part {
 /// A decoder of one frame.
 pub(super) struct Zstd {
     decoder: FrameDecoder,
+    /// The most bytes that the frame may become.
+    plain: usize,
     /// The beginning of a header or block.
     input: Vec<u8>,
     part: Part,
@@ -53,13 +63,14 @@ impl Default for Zstd {
     fn default() -> Self {
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(MAX_WINDOW);
-        Self { decoder, input: Vec::new(), part: Part::Header }
+        Self { decoder, plain: 0, input: Vec::new(), part: Part::Header }
     }
 }
 
 impl Zstd {
-    /// Forgets the frame.
-    pub(super) fn reset(&mut self) {
+    /// Begins a frame that becomes `plain` bytes long; forgets the one before.
+    pub(super) fn begin(&mut self, plain: usize) {
+        self.plain = plain;
         self.input.clear();
         self.part = Part::Header;
     }
@@ -97,15 +108,11 @@ impl Zstd {
                 None => HEAD,
                 Some(&descriptor) => {
                     let single = descriptor & 0x20 != 0;
-                    let dictionary = match descriptor & 3 {
-                        3 => 4,
-                        length => usize::from(length),
-                    };
                     let content = match descriptor >> 6 {
                         0 => usize::from(single),
                         power => 1 << power,
                     };
-                    HEAD + usize::from(!single) + dictionary + content
+                    HEAD + usize::from(!single) + dictionary(descriptor) + content
                 }
             }),
             Part::Block { checksum } => match self.block() {
@@ -129,10 +136,33 @@ impl Zstd {
         Some(Block { len, last: header & 1 != 0 })
     }
 
+    /// A window longer than all that the frame may become would be memory for nothing: the decoder reserves what the header asks for.
+    fn narrow(&mut self) -> Result<(), Corrupt> {
+        let &descriptor = self.input.get(HEAD - 1).ok_or(Corrupt)?;
+        let single = descriptor & 0x20 != 0;
+        let Some(byte) = self.input.get_mut(HEAD) else { return Ok(()) };
+        if !single {
+            // Wider than what is read at all: refused by the decoder.
+            let too_wide = 1 << (u32::from(*byte >> 3) + MIN_WINDOW_LOG) > MAX_WINDOW;
+            *byte = if too_wide { *byte } else { window_for(self.plain).min(*byte) };
+            return Ok(());
+        }
+        // The window is as long as the content.
+        let field = self.input.get(HEAD + dictionary(descriptor)..).unwrap_or_default();
+        let mut content = [0; 8];
+        for (to, from) in content.iter_mut().zip(field) {
+            *to = *from;
+        }
+        // A field of two bytes begins to count at 256.
+        let content = u64::from_le_bytes(content) + if field.len() == 2 { 256 } else { 0 };
+        if content > self.plain as u64 { Err(Corrupt) } else { Ok(()) }
+    }
+
     /// Decodes the part that is there.
     fn decode(&mut self) -> Result<(), Corrupt> {
         match self.part {
             Part::Header => {
+                self.narrow()?;
                 self.decoder.reset(self.input.as_slice()).map_err(|_| Corrupt)?;
                 let checksum = self.input.get(HEAD - 1).is_some_and(|d| d & 4 != 0);
                 self.part = Part::Block { checksum };
@@ -150,8 +180,60 @@ impl Zstd {
     }
 }
 
+/// Window sizes that a header can tell are powers of two from this one, in eight steps each (RFC 8878, section 3.1.1.1.2).
+const MIN_WINDOW_LOG: u32 = 10;
+
+/// The descriptor of the smallest window that holds `plain` bytes, in powers of two.
+fn window_for(plain: usize) -> u8 {
+    let log = plain.max(1).next_power_of_two().trailing_zeros().max(MIN_WINDOW_LOG);
+    u8::try_from((log - MIN_WINDOW_LOG) << 3).unwrap_or(u8::MAX)
+}
+
 /// A block's length without its header.
 struct Block {
     len: usize,
     last: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The window's descriptor that the decoder gets for a frame of at most `plain` bytes.
+    fn narrowed(descriptor: u8, plain: usize) -> u8 {
+        let mut zstd = Zstd::default();
+        zstd.begin(plain);
+        zstd.input = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, descriptor];
+        zstd.narrow().unwrap();
+        zstd.input[HEAD]
+    }
+
+    #[test]
+    fn a_window_is_no_wider_than_the_content() {
+        const MIB_16: u8 = 14 << 3;
+        assert_eq!(narrowed(MIB_16, 800), 0, "1 KiB");
+        assert_eq!(narrowed(MIB_16, 1025), 1 << 3, "2 KiB");
+        assert_eq!(narrowed(MIB_16, 16 << 20), MIB_16);
+        assert_eq!(narrowed(3, 1 << 20), 3, "narrower than the content");
+        assert_eq!(narrowed(15 << 3, 800), 15 << 3, "too wide to be read: for the decoder to refuse");
+    }
+
+    #[test]
+    fn content_is_no_longer_than_the_frame_may_become() {
+        // One segment, with the content's length in 1, 2, 4 and 8 bytes; that of two counts from 256 on.
+        let headers: [(&[u8], u64); 4] = [
+            (&[0x20, 99], 99),
+            (&[0x60, 99, 1], 0x163 + 256),
+            (&[0xa0, 99, 1, 2, 0], 0x2_0163),
+            (&[0xe0, 99, 1, 2, 0, 0, 0, 0, 0], 0x2_0163),
+        ];
+        for (header, length) in headers {
+            for (plain, fits) in [(length, true), (length - 1, false)] {
+                let mut zstd = Zstd::default();
+                zstd.begin(usize::try_from(plain).unwrap());
+                zstd.input = [&[0x28, 0xb5, 0x2f, 0xfd], header].concat();
+                assert_eq!(zstd.narrow().is_ok(), fits, "{header:x?}, {plain}");
+            }
+        }
+    }
 }
