@@ -98,7 +98,10 @@ impl MysqlDecoder {
             match self.find_request(rest, fresh) {
                 Look::Yes => {}
                 Look::More => return Next::More { used: at, need: 0 },
-                Look::No => return all,
+                Look::No => {
+                    self.missed_request(out);
+                    return all;
+                }
                 Look::Compressed => {
                     self.begin_compression(false);
                     return Next::Skip { used: at, then: 0 };
@@ -162,6 +165,13 @@ impl MysqlDecoder {
         self.client.doubtful = true;
         self.session.changes_user(&[], &[]);
         self.statements.clear();
+    }
+
+    /// The client said something that was not recognised: as long as nobody knows where the server is, what it says next may answer that.
+    fn missed_request(&mut self, out: &mut Out<'_>) {
+        if self.phase == Phase::Command && !self.server.in_step {
+            self.give_up(0, self.reason, out);
+        }
     }
 
     /// Takes what is there of the current packet's payload; how many bytes.
@@ -250,6 +260,9 @@ impl MysqlDecoder {
                 // A command: the login succeeded, but the server's word was not seen.
                 self.session.report(LoginEnd::Unknown(self.reason, 0), window.seen_at(at), out);
                 self.phase = Phase::Command;
+                if self.client.doubtful {
+                    self.forget_session();
+                }
                 self.server.lose();
                 self.server.fresh = true;
                 if self.session.compression().is_some() {
@@ -391,6 +404,7 @@ impl MysqlDecoder {
     ) -> Next {
         if !self.client.step.in_step {
             self.client.step.lose();
+            self.missed_request(out);
             return Next::More { used: 0, need: 0 };
         }
         if self.phase == Phase::Command && self.client.left == 0 && !self.client.continues {

@@ -365,6 +365,10 @@ impl MysqlDecoder {
         } else {
             self.notice("bytes of the handshake are missing", at, Some(bytes), out);
         }
+        if self.client.doubtful {
+            // The first commands may be missing too.
+            self.forget_session();
+        }
         self.phase = Phase::Command;
         if self.session.compression().is_some() {
             self.begin_compression(false);

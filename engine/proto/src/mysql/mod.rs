@@ -24,7 +24,8 @@
 //!
 //! After a loss each direction passes over its bytes until it may begin a message again: where the other side had spoken in between.
 //! There the first packet must pass the strict checks of `resync`. A client that sends requests ahead makes the pairing of
-//! responses unsure after a loss; then only a request after a silence of one second is paired again. A response whose beginning was not seen
+//! responses unsure after a loss; then only a request after a silence of one second is paired again. One that is joined in the middle just at the last
+//! of the requests that it sent ahead is taken for one that waits: nothing tells them apart. A response whose beginning was not seen
 //! is never reported as an exchange. Where the login was not seen, `CLIENT_DEPRECATE_EOF` shows itself in the packet behind the column
 //! definitions (an EOF packet has five bytes, an OK packet in its place at least seven), and query attributes in the first two bytes.
 

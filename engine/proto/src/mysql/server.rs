@@ -154,7 +154,9 @@ impl MysqlDecoder {
             None if self.session.has_begun() || self.client.step.last > Nanos(0) => Look::No,
             None => greeting(bytes),
             Some(newest) => {
-                let sure = self.ahead == 0 || newest.start.since(before) >= SILENCE;
+                // Of a server that was not heard yet nobody knows how long it was silent.
+                let silent = before > Nanos(0) && newest.start.since(before) >= SILENCE;
+                let sure = self.ahead == 0 || silent;
                 let single = newest.complete && self.queue.len() == 1;
                 match newest.reply_seq.filter(|_| sure && single) {
                     Some(seq) => match (self.frames, bytes.get(3)) {
