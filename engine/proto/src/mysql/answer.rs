@@ -348,13 +348,6 @@ impl MysqlDecoder {
         }
     }
 
-    /// What was lost behind the last request that was seen may have changed the session, and the next response may be to it.
-    pub(super) fn forget_session(&mut self) {
-        self.session.changes_user(&[], &[]);
-        self.statements.clear();
-        self.server.lose();
-    }
-
     /// The server carried a request out: what it changed in the session holds from now on.
     fn note_changes(&mut self, ok: Okay<'_>) {
         let Some(front) = self.queue.front() else { return };

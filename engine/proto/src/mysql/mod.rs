@@ -39,6 +39,7 @@ mod execution;
 mod flags;
 mod frame;
 mod handshake;
+mod loss;
 mod packet;
 mod parameters;
 mod preface;
