@@ -36,6 +36,8 @@ fn check(assembler: &Assembler<Log>) {
                 timers += u32::from(hole.timer.is_some());
                 buffering += u32::from(hole.waiting);
                 assert_eq!(hole.waiting, hole.pages > 0);
+                let fin_behind = |fin| half.next.difference(fin) >= 0;
+                assert!(hole.fin.is_none_or(fin_behind), "a FIN before what was handed on");
                 let (mut at, mut before, mut reach, mut count) = (hole.head, NONE, 0, 0);
                 while let Some(page) = assembler.pages.get(at) {
                     let start = half.next.distance(page.seq);
