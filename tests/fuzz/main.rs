@@ -30,6 +30,7 @@ mod harness {
 mod targets {
     pub(crate) mod assembler;
     pub(crate) mod conversation;
+    pub(crate) mod defragment;
     pub(crate) mod file;
     pub(crate) mod filter;
     pub(crate) mod json;
@@ -41,7 +42,7 @@ mod seeds;
 
 use harness::signal::Signal;
 use seeds::Seeds;
-use targets::{assembler, file, filter, json, mysql, packet, tcp};
+use targets::{assembler, defragment, file, filter, json, mysql, packet, tcp};
 
 /// What is fuzzed, and with what.
 struct Target {
@@ -61,6 +62,13 @@ const MIB: usize = 1 << 20;
 const TARGETS: &[Target] = &[
     Target { name: "packet", run: packet::run, seeds: packet::seeds, words: packet::WORDS, memory: MIB },
     Target { name: "assembler", run: assembler::run, seeds: assembler::seeds, words: &[], memory: 16 * MIB },
+    Target {
+        name: "defragment",
+        run: defragment::run,
+        seeds: defragment::seeds,
+        words: &[],
+        memory: 16 * MIB,
+    },
     Target { name: "mysql", run: mysql::run, seeds: mysql::seeds, words: mysql::WORDS, memory: 16 * MIB },
     Target {
         name: "mysql-packets",

@@ -1,23 +1,42 @@
-//! `cargo xtask soak`: the assembler's generated tests for as long as one likes: the byte map, shuffled conversations, arbitrary operations.
+//! `cargo xtask soak`: the generated tests of reassembly for as long as one likes: segments against the byte map, shuffled conversations,
+//! arbitrary operations, fragments against their models.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
 use clap::Args;
 
-/// Cases of each test in a round.
-const ROUND: u64 = 50_000;
+/// Cases of a round.
+const ROUND: u64 = 20_000;
+
+/// Tests that a round runs.
+struct Group {
+    names: &'static [&'static str],
+    /// One of so many cases: those of some take longer.
+    share: u64,
+    /// How many tests the names stand for.
+    tests: u64,
+}
+
+const GROUPS: [Group; 3] = [
+    Group { names: &["assembler::tests::oracle", "assembler::tests::shuffle"], share: 1, tests: 3 },
+    Group { names: &["packet::defragment::tests::oracle"], share: 10, tests: 3 },
+    Group { names: &["assembler::tests::fuzz"], share: 20, tests: 1 },
+];
 
 /// How long, or how much.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Soak {
-    /// So long, in rounds of 50,000 cases of each test
+    /// So long, in rounds of 20,000 cases
     #[arg(long, default_value_t = 10, conflicts_with = "cases")]
     minutes: u64,
-    /// So many cases of each test
+    /// So many cases of each test of the assembler's bytes; of those that take longer fewer
     #[arg(long)]
     cases: Option<u64>,
+    /// Where the random numbers begin; without it other ones each time
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 impl Soak {
@@ -27,26 +46,50 @@ impl Soak {
         reason = "the report; minutes of the user, not of packets"
     )]
     pub(crate) fn run(&self) -> Result<()> {
-        let end = Instant::now() + Duration::from_mins(self.minutes);
-        let (mut done, mut round) = (0, 0u64);
-        loop {
-            let cases = self.cases.map_or(ROUND, |cases| (cases - done).min(ROUND));
-            if cases == 0 || (self.cases.is_none() && Instant::now() >= end) {
-                println!("{done} cases of each test, no difference");
-                return Ok(());
+        let (start, most) = (Instant::now(), Duration::from_mins(self.minutes));
+        let any = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() << 20);
+        let seed = self.seed.unwrap_or_else(any);
+        let (mut cases, mut schedules) = (0, 0);
+        for round in 0.. {
+            let now = self.cases.map_or(ROUND, |all| (all - cases).min(ROUND));
+            if now == 0 || (self.cases.is_none() && start.elapsed() >= most) {
+                break;
             }
-            // Arbitrary operations are many in a case.
-            for (tests, cases) in [("oracle shuffle", cases), ("fuzz", cases.div_ceil(20))] {
-                let status = Command::new("cargo")
-                    .args(["test", "--quiet", "--package", "sniff-x-flow", "--lib", "--"])
-                    .args(tests.split(' ').map(|test| format!("assembler::tests::{test}")))
-                    .env("PROPTEST_CASES", cases.to_string())
-                    .env("SNIFFX_SEED", (round + u64::from(std::process::id())).to_string())
-                    .status()?;
-                ensure!(status.success(), "round {round}, {cases} cases, process {}", std::process::id());
+            for group in &GROUPS {
+                let share = now.div_ceil(group.share);
+                let passed = group.run(share, seed.wrapping_add(round))?;
+                ensure!(passed, "{}", group.repeat(share, seed.wrapping_add(round)));
+                schedules += share * group.tests;
             }
-            done += cases;
-            round += 1;
+            cases += now;
+            println!("{cases} cases, {schedules} schedules in {} s, seed {seed}", start.elapsed().as_secs());
         }
+        println!("no difference in {schedules} schedules");
+        Ok(())
+    }
+}
+
+impl Group {
+    const CARGO: [&str; 7] = ["test", "--quiet", "--profile", "soak", "--package", "sniff-x-flow", "--lib"];
+
+    fn variables(cases: u64, seed: u64) -> [(&'static str, String); 2] {
+        [("PROPTEST_CASES", cases.to_string()), ("PROPTEST_RNG_SEED", seed.to_string())]
+    }
+
+    /// Runs the tests; whether they passed. What they print is shown when they did not.
+    fn run(&self, cases: u64, seed: u64) -> Result<bool> {
+        let mut command = Command::new("cargo");
+        command.args(Self::CARGO).arg("--").args(self.names).envs(Self::variables(cases, seed));
+        let output = command.output()?;
+        if !output.status.success() {
+            std::io::Write::write_all(&mut std::io::stdout(), &[output.stdout, output.stderr].concat())?;
+        }
+        Ok(output.status.success())
+    }
+
+    /// How to run them again.
+    fn repeat(&self, cases: u64, seed: u64) -> String {
+        let variables = Self::variables(cases, seed).map(|(name, value)| format!("{name}={value}")).join(" ");
+        format!("again: {variables} cargo {} -- {}", Self::CARGO.join(" "), self.names.join(" "))
     }
 }

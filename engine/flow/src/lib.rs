@@ -10,6 +10,8 @@ mod counters;
 pub mod datagrams;
 mod flow;
 mod frame;
+#[cfg(test)]
+mod generated;
 pub mod packet;
 mod time;
 

@@ -134,12 +134,14 @@ impl<'a> Loop<'a> {
     /// Runs one input; whether it showed something new.
     fn execute(&mut self, input: &[u8]) -> Result<bool, Failure> {
         self.current.write(input);
-        self.counter.fetch_add(1, Ordering::Relaxed);
+        let counter = self.counter;
+        let tried = || _ = counter.fetch_add(1, Ordering::Relaxed);
+        tried();
         match trial::run(self.target, input, &mut self.signal) {
             Ok(()) => Ok(self.map.add(&self.signal)),
             // An input that was given is already what someone wants to see.
             Err(wrong) if self.arguments.input.is_some() => Err(Failure { wrong, input: input.to_vec() }),
-            Err(wrong) => Err(Failure { input: trial::shrink(self.target, input, &wrong), wrong }),
+            Err(wrong) => Err(Failure { input: trial::shrink(self.target, input, &wrong, tried), wrong }),
         }
     }
 

@@ -54,8 +54,8 @@ pub(crate) fn run(target: &Target, input: &[u8], signal: &mut Signal) -> Result<
     Ok(())
 }
 
-/// Cuts pieces out of a failing input as long as it fails at the same place.
-pub(crate) fn shrink(target: &Target, input: &[u8], wrong: &Wrong) -> Vec<u8> {
+/// Cuts pieces out of a failing input as long as it fails at the same place; tells of each try.
+pub(crate) fn shrink(target: &Target, input: &[u8], wrong: &Wrong, tried: impl Fn()) -> Vec<u8> {
     const TRIES: usize = 3000;
     let mut signal = Signal::default();
     let mut best = input.to_vec();
@@ -64,6 +64,7 @@ pub(crate) fn shrink(target: &Target, input: &[u8], wrong: &Wrong) -> Vec<u8> {
         let mut at = 0;
         while at < best.len() && tries < TRIES {
             tries += 1;
+            tried();
             let mut shorter = best.clone();
             shorter.drain(at..(at + piece).min(best.len()));
             match run(target, &shorter, &mut signal) {

@@ -178,11 +178,17 @@ impl<F: StreamFactory> Assembler<F> {
                 continue;
             }
             self.counters.limit_pages_total += 1;
+            let before = self.pages.used();
             let mut runs = [self.run(index, direction), self.run(index, direction.reverse())];
             self.give_up_first(index, &mut runs, direction);
             self.hand_on(factory, index, runs);
             self.settle(factory, index);
-            at = self.buffering.front();
+            // A hole that gives nothing back is not asked again: whatever came about, this ends.
+            at = if self.pages.used() < before {
+                self.buffering.front()
+            } else {
+                List::<BUFFERING>::after(&self.holes, at)
+            };
         }
     }
 

@@ -235,13 +235,15 @@ impl<F: StreamFactory> Assembler<F> {
         let direction = run.direction;
         let probe = payload.wire_len() <= 1 && payload.fin.is_none() && payload.seq.add(1) == half.next;
         let old = payload.trim_front(half.next);
+        // One that stands before what was handed on is none: its sender went on.
+        payload.fin = payload.fin.filter(|&fin| half.next.difference(fin) >= 0);
         // A copy with new bytes behind it (another interface may merge segments otherwise) is a segment like any other.
         let repeated = !probe && self.repeated(index, direction, segment, old);
         let copy = repeated && payload.wire_len() == 0;
         if half.next.difference(payload.seq) > 0 || self.holds_back(index, run, payload.after) {
             return self.wait(factory, index, segment, half, *payload, direction);
         }
-        let fin = payload.fin.filter(|&fin| half.next.difference(fin) >= 0);
+        let fin = payload.fin;
         let hole = self.pool.connections.get(index).map_or(NONE, |c| c.hole(direction));
         let Some(hole) = self.holes.get_mut(hole) else {
             if payload.wire_len() > 0 {

@@ -16,16 +16,6 @@ use super::{Assembler, AssemblerOptions, Chunks, Sequence, Stream, StreamFactory
 use crate::packet::{FlowHasher, Packet, Segment, Span, TcpFlags};
 use crate::{Direction, End, Endpoint, FlowInfo, FlowKey, Nanos, Place, Transport};
 
-/// How many times a generated test runs: `usual`, or what `PROPTEST_CASES` says for a long run.
-fn times(usual: u32) -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
-}
-
-/// Where generated tests that are the same in each run begin: `SNIFFX_SEED` in a long run of many rounds.
-fn seed() -> u64 {
-    std::env::var("SNIFFX_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0)
-}
-
 /// Keeps what every stream was told.
 #[derive(Default)]
 pub(super) struct Log {

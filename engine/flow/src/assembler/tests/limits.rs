@@ -42,6 +42,20 @@ fn when_all_pages_are_taken_the_oldest_hole_goes() {
 }
 
 #[test]
+fn a_fin_before_what_was_handed_on_is_none() {
+    // Found by fuzzing: such a FIN, beside an acknowledgement of what was not seen, stood in the way of every hole behind it.
+    let options = AssemblerOptions { max_buffered_pages_total: Some(2), ..AssemblerOptions::default() };
+    let mut bed = Bed::with(options);
+    bed.open();
+    assert_eq!(bed.feed(&[c(A, 101, 501, "handed on"), s(A, 501, 110, "a")]), [">handed on", "<a"]);
+    assert_eq!(bed.feed(&[c(A, 120, 502, "one"), c(A | F, 104, 512, "")]), NOTHING);
+    let other = [at(7, c(S, 100, 0, "")), at(7, c(A, 105, 0, "two")), at(7, c(A, 115, 0, "three"))];
+    assert_eq!(bed.feed(&other), ["new Syn", ">^", ">[10]one"]);
+    assert_eq!(bed.feed(&[c(A | F, 123, 502, "")]), [">$"], "the true one counts");
+    assert_eq!(bed.assembler.counters().limit_pages_total, 1);
+}
+
+#[test]
 fn the_oldest_connection_makes_room() {
     let mut bed = Bed::with(AssemblerOptions { max_connections: Some(3), ..AssemblerOptions::default() });
     for port in [1, 2, 3] {

@@ -4,11 +4,9 @@
 //! losing some of them.
 
 use core::fmt;
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
-use super::{A, F, P, R, S, Seg, times};
+use super::{A, F, P, R, S, Seg};
 use crate::assembler::{Assembler, AssemblerOptions, Chunks, Overlap, Stream, StreamFactory, Totals};
 use crate::{Direction, End, FlowInfo, Nanos};
 
@@ -225,7 +223,8 @@ fn schedule(plan: &Plan, acks: bool) -> (Vec<Cut>, [u32; 2]) {
 /// One direction, byte by byte.
 #[derive(Default)]
 struct Oracle {
-    known: BTreeMap<u32, u8>,
+    /// By place, up to the last byte that is known; what lies before `next` was told.
+    known: Vec<Option<u8>>,
     next: Option<u32>,
     fin: Option<u32>,
     told: Vec<Told>,
@@ -243,15 +242,22 @@ impl Oracle {
         });
         // A lone byte that repeats the last known one is a keep-alive probe; what it says does not count.
         let probe = segment.bytes.len() == 1 && segment.flags & F == 0;
-        if probe && self.known.keys().next_back() == Some(&segment.offset) {
+        let last = self.known.len().checked_sub(1).filter(|&last| last >= next as usize);
+        if probe && last == Some(segment.offset as usize) {
             return;
         }
         if segment.flags & F != 0 {
             self.fin.get_or_insert(segment.offset + u32::try_from(segment.bytes.len()).unwrap());
         }
-        for (at, &byte) in (segment.offset..).zip(&segment.bytes) {
-            if at >= next && (overlap == Overlap::Last || !self.known.contains_key(&at)) {
-                self.known.insert(at, byte);
+        let end = segment.offset as usize + segment.bytes.len();
+        if !segment.bytes.is_empty() && end > (next as usize).max(self.known.len()) {
+            self.known.resize(end, None);
+        }
+        let new = (segment.offset as usize..).zip(&segment.bytes).filter(|(at, _)| *at >= next as usize);
+        for (at, &byte) in new {
+            match (&mut self.known[at], overlap) {
+                (Some(_), Overlap::First) => {}
+                (known, _) => *known = Some(byte),
             }
         }
         self.go_on();
@@ -259,10 +265,10 @@ impl Oracle {
 
     fn go_on(&mut self) {
         let Some(next) = &mut self.next else { return };
-        while let Some(byte) = self.known.remove(next) {
-            tell(&mut self.told, 0, &[byte], false);
-            *next += 1;
-        }
+        let waiting = self.known.get(*next as usize..).unwrap_or_default();
+        let bytes: Vec<u8> = waiting.iter().map_while(|byte| *byte).collect();
+        tell(&mut self.told, 0, &bytes, false);
+        *next += u32::try_from(bytes.len()).unwrap();
         if self.fin == Some(*next) && !self.ended {
             self.ended = true;
             self.told.push(Told::End);
@@ -270,11 +276,14 @@ impl Oracle {
     }
 
     fn finish(&mut self) {
-        while let Some(first) = self.known.keys().next().copied().or(self.fin)
+        while let Some(next) = self.next
             && !self.ended
         {
-            tell(&mut self.told, i64::from(first - self.next.unwrap()), &[], false);
-            self.next = Some(first);
+            let waiting = self.known.get(next as usize..).unwrap_or_default();
+            let gap = (0..).zip(waiting).find_map(|(gap, byte)| byte.map(|_| gap));
+            let Some(gap) = gap.or(self.fin.map(|fin| fin - next)) else { return };
+            tell(&mut self.told, i64::from(gap), &[], false);
+            self.next = Some(next + gap);
             self.go_on();
         }
     }
@@ -438,7 +447,7 @@ fn run_with_limits(plan: &Plan, pages: usize, step: u64) -> Result<(), TestCaseE
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: times(1000), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::generated::config(1000))]
 
     #[test]
     fn bytes_and_gaps_are_the_oracle_s(plan in plan()) {

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{A, Bed, F, P, S, Seg, times};
+use super::{A, Bed, F, P, S, Seg};
 use crate::assembler::{Assembler, AssemblerOptions, Chunks, Stream, StreamFactory, Totals};
 use crate::{Direction, End, FlowInfo, Nanos};
 
@@ -129,7 +129,7 @@ fn run(turns: &[Turn], jitter: &[u8], isn: [u32; 2], fins: [bool; 2]) -> Result<
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: times(1000), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::generated::config(1000))]
 
     #[test]
     fn shuffled_conversations_are_told_in_causal_order(

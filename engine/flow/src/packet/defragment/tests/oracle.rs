@@ -130,7 +130,7 @@ fn outcome(before: &DefragmentCounters, after: &DefragmentCounters, whole: Optio
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+    #![proptest_config(crate::generated::config(3000))]
 
     #[test]
     fn every_fragment_does_what_the_model_says(steps in prop::collection::vec(step(), 1..60)) {
