@@ -25,7 +25,9 @@ pub use file::open_file;
 pub use lease::{Frames, Lease};
 #[cfg(feature = "libpcap")]
 pub use libpcap::open_libpcap;
-pub use source::{Batch, CaptureError, FilterLevel, Interface, LiveOptions, Source, SourceCounters};
+pub use source::{
+    Batch, CaptureError, FilterLevel, Interface, LiveOptions, RuleSwitch, Source, SourceCounters,
+};
 
 /// There is no AF_PACKET on this system.
 ///

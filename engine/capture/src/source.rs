@@ -36,6 +36,29 @@ pub trait Source: Send {
 
     /// How far a file was read and how long it is, in bytes, where that is known.
     fn progress(&self) -> Option<(u64, u64)>;
+
+    /// What replaces the rules in the kernel while frames are read: one for all sources that were opened together. None where nothing
+    /// in the kernel depends on the rules; then they only have to be replaced where they are asked.
+    fn rule_switch(&self) -> Option<Box<dyn RuleSwitch>> {
+        None
+    }
+}
+
+/// Replaces the rules that the kernel applies for open sources, in two steps, so that whoever decodes can be told between them. Lives in
+/// another thread than the sources' readers; with eBPF that thread needs CAP_BPF.
+pub trait RuleSwitch: Send {
+    /// Makes what the kernel needs for these rules. Nothing changes yet.
+    ///
+    /// # Errors
+    /// These rules can't be put in force; those that are stay.
+    fn prepare(&mut self, rules: &RuleSet) -> Result<(), CaptureError>;
+
+    /// Puts in force what was prepared, for every frame from now on: no frame is lost that the old and the new rules let pass. Says who
+    /// has the last word on frames now, as [`Source::filter_level`] does from now on.
+    ///
+    /// # Errors
+    /// The rules before stay in force.
+    fn commit(&mut self) -> Result<FilterLevel, CaptureError>;
 }
 
 /// How live interfaces are captured.

@@ -4,6 +4,7 @@
 //! Layout: `struct tpacket_block_desc`, `struct tpacket3_hdr`, `struct sockaddr_ll`, in
 //! <https://github.com/torvalds/linux/blob/v6.18/include/uapi/linux/if_packet.h>.
 
+use sniff_x_filter::Link;
 use sniff_x_flow::{Frame, FrameFlags, LinkType, Nanos, VlanTag};
 
 use crate::bytes::ByteOrder;
@@ -133,26 +134,17 @@ impl<'a> Iterator for Walk<'a> {
     }
 }
 
-/// `ARPHRD_` numbers of `linux/if_arp.h` that libc doesn't have.
-const RAWIP: u16 = 519;
-const IP6GRE: u16 = 823;
-
 /// The link type of an interface's frames as a raw packet socket gives them, from its `ARPHRD_` number.
 ///
 /// The interfaces without a header of their own begin with IP. Those whose header a raw socket doesn't show as any LINKTYPE
 /// has it (InfiniBand, netlink, …) have none.
-pub(crate) const fn link_type(hardware: u16) -> Option<LinkType> {
+pub(crate) fn link_type(hardware: u16) -> Option<LinkType> {
+    match Link::of_hardware(hardware) {
+        Some(Link::Ethernet) => return Some(LinkType::ETHERNET),
+        Some(Link::RawIp) => return Some(LinkType::RAW),
+        Some(Link::Any) | None => {}
+    }
     Some(match hardware {
-        libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => LinkType::ETHERNET,
-        libc::ARPHRD_NONE
-        | RAWIP
-        | libc::ARPHRD_PPP
-        | libc::ARPHRD_TUNNEL
-        | libc::ARPHRD_TUNNEL6
-        | libc::ARPHRD_SIT
-        | libc::ARPHRD_IPGRE
-        | IP6GRE
-        | libc::ARPHRD_VOID => LinkType::RAW,
         // LINKTYPE_IEEE802_11, _PRISM and _RADIOTAP, _CAN_SOCKETCAN.
         libc::ARPHRD_IEEE80211 => LinkType(105),
         libc::ARPHRD_IEEE80211_PRISM => LinkType(119),

@@ -3,19 +3,20 @@
 //! A packet socket with a TPACKET_V3 ring for each interface, or one for all of them (`any`). The source takes blocks in the order in
 //! which the kernel fills them and lends them; it waits when there is none. Where the kernel does eBPF and we may load it, the
 //! prefilter rejects there what no rule asks for, and shares the flows out to several such sources, each with rings of its own; else the
-//! engine does.
+//! engine does. The rules can be replaced while frames come.
 
 pub(crate) mod block;
 mod filtering;
 mod open;
 pub(crate) mod ring;
 pub(crate) mod socket;
+mod switch;
 #[cfg(test)]
 mod tests;
 
 use core::time::Duration;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use nix::errno::Errno;
@@ -26,8 +27,10 @@ use self::block::Reading;
 use self::filtering::Filtering;
 use self::ring::Ring;
 use self::socket::Socket;
+use self::switch::{Shared, Switch};
 use crate::{
-    Batch, CaptureError, Device, FilterLevel, Interface, Lease, LiveOptions, Source, SourceCounters, devices,
+    Batch, CaptureError, Device, FilterLevel, Interface, Lease, LiveOptions, RuleSwitch, Source,
+    SourceCounters, devices,
 };
 
 pub use self::open::open_live;
@@ -46,8 +49,7 @@ const GRACE: Duration = Duration::from_millis(10);
 pub(crate) struct AfPacket {
     captures: Vec<Capture>,
     /// Of all sources that share the flows out; none of them passes frames when it is gone.
-    filtering: Arc<Mutex<Filtering>>,
-    level: FilterLevel,
+    shared: Arc<Shared>,
     /// Of those sources this is the one that tells what is the same for all: what the prefilter counted, how the interfaces are.
     leads: bool,
     /// Whose turn it is to be looked at first.
@@ -63,7 +65,7 @@ pub(crate) struct AfPacket {
 struct Capture {
     /// None for all interfaces.
     device: Option<Device>,
-    socket: Socket,
+    socket: Arc<Socket>,
     ring: Arc<Ring>,
     /// The block that the kernel hands over next.
     next: usize,
@@ -154,6 +156,8 @@ impl Source for AfPacket {
 
     fn stop(&mut self) {
         self.stopped = true;
+        // From here on nobody else replaces the sockets' filters.
+        self.shared.filtering().stopped = true;
         for capture in &mut self.captures {
             if let Err(error) = capture.socket.keep(0) {
                 log::warn!("the intake can't be stopped: {error}");
@@ -196,8 +200,7 @@ impl Source for AfPacket {
             counters.interface_down += capture.downs;
         }
         if self.leads {
-            let mut filtering = self.filtering.lock().unwrap_or_else(PoisonError::into_inner);
-            filtering.count(packets, &mut counters);
+            self.shared.filtering().count(packets, &mut counters);
         } else {
             (counters.received, counters.filtered) = (Some(0), Some(0));
         }
@@ -205,7 +208,11 @@ impl Source for AfPacket {
     }
 
     fn filter_level(&self) -> FilterLevel {
-        self.level
+        self.shared.level()
+    }
+
+    fn rule_switch(&self) -> Option<Box<dyn RuleSwitch>> {
+        Some(Box::new(Switch::new(Arc::clone(&self.shared))))
     }
 
     fn progress(&self) -> Option<(u64, u64)> {
@@ -223,7 +230,7 @@ impl Capture {
         filtering: &Filtering,
     ) -> Result<Self, CaptureError> {
         let mut socket = Socket::open()?;
-        filtering.attach(&mut socket)?;
+        filtering.attach(&socket)?;
         if let Some(device) = &device {
             socket.bind(&device.name)?;
             if options.promiscuous {
@@ -238,7 +245,16 @@ impl Capture {
             drop_duplicates: !filtering.in_kernel(),
         };
         let ring = Arc::new(Ring::new(memory, options.block_size, reading));
-        Ok(Self { device, socket, ring, next: 0, packets: 0, drops: 0, downs: 0, gone: false })
+        Ok(Self {
+            device,
+            socket: Arc::new(socket),
+            ring,
+            next: 0,
+            packets: 0,
+            drops: 0,
+            downs: 0,
+            gone: false,
+        })
     }
 
     /// The next block, if the kernel handed it over.

@@ -5,11 +5,12 @@
 //! every interface, before the rules go in and with them the first frame.
 
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use sniff_x_filter::RuleSet;
 
 use super::filtering::Filtering;
+use super::switch::Shared;
 use super::{ANY, AfPacket, Capture};
 use crate::{CaptureError, Device, LiveOptions, Source, devices};
 
@@ -40,8 +41,8 @@ impl AfPacket {
         let open = |filtering: &Filtering| -> Result<Vec<Capture>, CaptureError> {
             chosen.iter().map(|device| Capture::open(device.clone(), options, blocks, filtering)).collect()
         };
-        check_filter(&chosen, &options.rules)?;
         let mut filtering = load(&chosen, options.snaplen, &options.rules);
+        filtering.check(&options.rules)?;
         let mut refused = None;
         let mut rings = Vec::new();
         if options.rings > 1 && filtering.in_kernel() {
@@ -68,12 +69,11 @@ impl AfPacket {
         for device in chosen.iter().flatten().filter(|device| !device.up) {
             log::warn!("interface {} is down; capturing starts when it comes up", device.name);
         }
-        let level = filtering.level();
-        let filtering = Arc::new(Mutex::new(filtering));
+        filtering.sockets = rings.iter().flatten().map(|capture| Arc::downgrade(&capture.socket)).collect();
+        let shared = Arc::new(Shared::new(filtering));
         let source = |(index, captures): (usize, Vec<Capture>)| Self {
             captures,
-            filtering: Arc::clone(&filtering),
-            level,
+            shared: Arc::clone(&shared),
             leads: index == 0,
             turn: 0,
             snaplen: options.snaplen,
@@ -93,17 +93,6 @@ fn join(rings: &[Vec<Capture>], filtering: &mut Filtering) -> Result<(), Capture
         let group = first.new_group()?;
         filtering.choose_rings(first.as_fd())?;
         sockets.try_for_each(|socket| socket.join(group))?;
-    }
-    Ok(())
-}
-
-/// A filter that can't be asked of any frame of an interface is a mistake, as it is to libpcap.
-fn check_filter(chosen: &[Option<Device>], rules: &RuleSet) -> Result<(), CaptureError> {
-    let Some(filter) = &rules.filter else { return Ok(()) };
-    for device in chosen.iter().flatten() {
-        if let Some(why) = device.link_type.and_then(|link_type| filter.refused_on(link_type)) {
-            return Err(CaptureError::Config(format!("--filter on {}: {why}", device.name)));
-        }
     }
     Ok(())
 }

@@ -54,17 +54,36 @@ impl Socket {
     }
 
     /// Replaces the filter by one that keeps so many bytes of every frame; 0 rejects all.
-    pub(super) fn keep(&mut self, bytes: u32) -> Result<(), CaptureError> {
+    pub(super) fn keep(&self, bytes: u32) -> Result<(), CaptureError> {
         const RETURN_CONSTANT: u16 = 0x06;
-        self.0
-            .set_bpf_filter(vec![(RETURN_CONSTANT, 0, 0, bytes)])
-            .map_err(system("setsockopt(SO_ATTACH_FILTER)"))
+        self.filter(&[Instruction { code: RETURN_CONSTANT, jt: 0, jf: 0, k: bytes }])
     }
 
-    /// Replaces the filter by a classic BPF program. It is in force when the call returns, for every frame from then on.
-    pub(super) fn filter(&mut self, program: &[Instruction]) -> Result<(), CaptureError> {
-        let program = program.iter().map(|insn| (insn.code, insn.jt, insn.jf, insn.k)).collect();
-        self.0.set_bpf_filter(program).map_err(system("setsockopt(SO_ATTACH_FILTER)"))
+    /// Replaces the filter by a classic BPF program. It is in force when the call returns, for every frame from then on; none comes in
+    /// between without a filter. (Crate `afpacket` would want the socket for itself, which another thread reads from.)
+    pub(super) fn filter(&self, program: &[Instruction]) -> Result<(), CaptureError> {
+        let mut program: Vec<libc::sock_filter> = program
+            .iter()
+            .map(|insn| libc::sock_filter { code: insn.code, jt: insn.jt, jf: insn.jf, k: insn.k })
+            .collect();
+        // A length that does not fit is refused, as is every one above 4,096.
+        let len = u16::try_from(program.len()).unwrap_or(u16::MAX);
+        let value = libc::sock_fprog { len, filter: program.as_mut_ptr() };
+        // SAFETY: the pointers are to a value of the size that is given, and in it to `len` instructions, all alive during the call,
+        // which only reads them.
+        let result = unsafe {
+            libc::setsockopt(
+                self.0.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_ATTACH_FILTER,
+                (&raw const value).cast::<c_void>(),
+                socklen(size_of_val(&value)),
+            )
+        };
+        if result < 0 {
+            return Err(system("setsockopt(SO_ATTACH_FILTER)")(io::Error::last_os_error()));
+        }
+        Ok(())
     }
 
     /// Makes the socket's queue a ring of `blocks` blocks and maps it. What came in before is purged.

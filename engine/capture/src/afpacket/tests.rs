@@ -3,6 +3,7 @@
 
 mod fanout;
 mod filters;
+mod switch;
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,7 +20,7 @@ use sniff_x_filter::RuleSet;
 use sniff_x_flow::{LinkType, VlanTag};
 
 use super::filtering::Filtering;
-use super::{ANY, AfPacket, open_live};
+use super::{AfPacket, open_live};
 use crate::FilterLevel::{Classic, Ebpf, UserSpace};
 use crate::{Batch, CaptureError, FilterLevel, Lease, LiveOptions, Source, devices};
 
@@ -75,9 +76,7 @@ fn open(level: FilterLevel, options: &LiveOptions) -> AfPacket {
         UserSpace => AfPacket::open(options, Filtering::user_space),
     };
     let source = the_one(sources.unwrap());
-    // Frames of any link are more than classic BPF can tell apart.
-    let any = options.interfaces.iter().any(|name| name == ANY);
-    assert_eq!(source.filter_level(), if any && level == Classic { UserSpace } else { level });
+    assert_eq!(source.filter_level(), level);
     source
 }
 
@@ -256,6 +255,10 @@ fn any_is_all_interfaces() {
         ip("link add late type veth peer name other");
         ip("link set late up");
         ip("link set other up");
+        let is_running = || devices().unwrap().iter().any(|device| device.name == "late" && device.running);
+        while !is_running() {
+            thread::sleep(Duration::from_millis(1));
+        }
         sender("late").write_all(&frame(8, 100)).unwrap();
         let mut count = HashMap::<u32, usize>::new();
         for one in finish(&mut source) {

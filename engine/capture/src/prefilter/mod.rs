@@ -2,8 +2,8 @@
 //!
 //! [`Prefilter`] loads the static eBPF program (`ebpf/`, built ahead by `cargo xtask build-ebpf`), attaches it to packet sockets, puts the
 //! program generated from the rules into its slot, and reads its counters. All sockets of a capture share one: attach them, then set the
-//! rules; until then no frame passes. It needs CAP_BPF while it loads the static program and each rule program; attaching, counters and
-//! what is loaded go on without.
+//! rules; until then no frame passes. Rules are replaced as they are set first, while frames come. It needs CAP_BPF while it loads the
+//! static program and each rule program; attaching, counters and what is loaded go on without.
 
 mod fanout;
 mod object;
@@ -75,6 +75,24 @@ impl RuleMaps<'_> {
 impl fmt::Debug for RuleMaps<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RuleMaps").field("counters", &self.counters).finish_non_exhaustive()
+    }
+}
+
+/// A rule program that the kernel has taken, not in its place yet.
+pub struct LoadedRules(Ebpf);
+
+impl LoadedRules {
+    /// Bytes of machine code that the kernel made of it; none where it interprets programs, or does not tell.
+    #[must_use]
+    pub fn machine_code(&self) -> Option<u32> {
+        let program: &SocketFilter = self.0.program(object::RULE_PROGRAM)?.try_into().ok()?;
+        Some(program.info().ok()?.size_jitted()).filter(|bytes| *bytes > 0)
+    }
+}
+
+impl fmt::Debug for LoadedRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadedRules").finish_non_exhaustive()
     }
 }
 
@@ -160,30 +178,52 @@ impl Prefilter {
             .map_err(|error| CaptureError::System { call: "setsockopt(PACKET_FANOUT_DATA)", error })
     }
 
-    /// Generates, loads and puts in place the rule program; the one that was there ends with the frame that it is at, none is lost
-    /// between. `generate` gives eBPF instructions, 8 bytes each, of a socket filter: `r1` is the context, `cb` holds what
-    /// `sniff-x-ebpf-common` says, the result is the number of bytes to keep, 0 to reject (counted there as
-    /// [`counter::FILTERED`]).
+    /// Generates, loads and puts in place the rule program: [`Self::load_rules`] and [`Self::put_rules`].
     ///
     /// # Errors
-    /// What `generate` said; [`CaptureError::Permission`] without CAP_BPF; [`CaptureError::Prefilter`] with the verifier's words. The
-    /// rules that were in place stay.
+    /// As theirs. The rules that were in place stay.
     pub fn set_rules<E: Display>(
         &mut self,
         generate: impl FnOnce(&mut RuleMaps<'_>) -> Result<Vec<u8>, E>,
     ) -> Result<(), CaptureError> {
+        let rules = self.load_rules(generate)?;
+        self.put_rules(&rules)
+    }
+
+    /// Generates and loads a rule program. `generate` gives eBPF instructions, 8 bytes each, of a socket filter: `r1` is the context, `cb`
+    /// holds what `sniff-x-ebpf-common` says, the result is the number of bytes to keep, 0 to reject (counted there as
+    /// [`counter::FILTERED`]).
+    ///
+    /// # Errors
+    /// What `generate` said; [`CaptureError::Permission`] without CAP_BPF; [`CaptureError::Prefilter`] with the verifier's words.
+    pub fn load_rules<E: Display>(
+        &mut self,
+        generate: impl FnOnce(&mut RuleMaps<'_>) -> Result<Vec<u8>, E>,
+    ) -> Result<LoadedRules, CaptureError> {
         let counters = self.counters_fd().as_raw_fd();
         let mut maps = RuleMaps { counters, loader: &mut self.loader, sets: None };
         let instructions = generate(&mut maps).map_err(|error| CaptureError::Prefilter(error.to_string()))?;
         // Until the program is loaded nobody else keeps it.
         let _sets = maps.sets;
         let mut rules = self.loader.load(&object::wrap(&instructions)?).map_err(refused)?;
-        let rules = socket_filter(&mut rules, object::RULE_PROGRAM)?;
-        rules.load().map_err(refused)?;
+        socket_filter(&mut rules, object::RULE_PROGRAM)?.load().map_err(refused)?;
+        Ok(LoadedRules(rules))
+    }
+
+    /// Puts a rule program in its place; the one that was there ends with the frame that it is at, none is lost between. The program stays
+    /// there also when `rules` is dropped. Needs no capability.
+    ///
+    /// # Errors
+    /// [`CaptureError::Prefilter`]; the rules that were in place stay.
+    pub fn put_rules(&mut self, rules: &LoadedRules) -> Result<(), CaptureError> {
+        let program: &SocketFilter = match rules.0.program(object::RULE_PROGRAM) {
+            Some(program) => program.try_into().map_err(refused::<ProgramError>)?,
+            None => return Err(missing(object::RULE_PROGRAM)),
+        };
         if self.duplicates_before.is_none() {
             self.duplicates_before = Some(self.counter(counter::LOOPBACK_DUPLICATES)?);
         }
-        self.slot.set(0, rules.fd().map_err(refused)?, 0).map_err(refused)
+        self.slot.set(0, program.fd().map_err(refused)?, 0).map_err(refused)
     }
 
     /// Reads the counters; all zero until there are rules. A system call per counter: not per frame.

@@ -50,6 +50,24 @@ pub enum Link {
     Any,
 }
 
+impl Link {
+    /// How frames of an interface with this `ARPHRD_` number begin, as a raw packet socket gives them: Ethernet, or IP for those without
+    /// a header of their own. None for others.
+    #[must_use]
+    #[inline]
+    pub fn of_hardware(hardware: u16) -> Option<Self> {
+        if Self::ETHERNET.contains(&hardware) {
+            return Some(Self::Ethernet);
+        }
+        Self::RAW_IP.contains(&hardware).then_some(Self::RawIp)
+    }
+
+    /// Of `linux/if_arp.h`: Ethernet, loopback.
+    pub(crate) const ETHERNET: [u16; 2] = [1, 772];
+    /// PPP, raw IP, IP in IP, IPv6 tunnels, 6in4, GRE over IPv4 and IPv6, none, void.
+    pub(crate) const RAW_IP: [u16; 9] = [512, 519, 768, 769, 776, 778, 823, 0xfffe, 0xffff];
+}
+
 /// The rules can't be put into a program that the kernel takes: they must be evaluated in user space.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

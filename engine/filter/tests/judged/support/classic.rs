@@ -11,6 +11,8 @@ pub(crate) struct Meta {
     pub(crate) tag: Option<VlanTag>,
     pub(crate) packet_type: u32,
     pub(crate) interface: u32,
+    /// The interface's `ARPHRD_` number.
+    pub(crate) hardware: u32,
 }
 
 /// Runs the program; a load past the end returns 0.
@@ -32,6 +34,7 @@ pub(crate) fn run(program: &[Instruction], bytes: &[u8], meta: &Meta) -> u32 {
                 a = match k - 0xffff_f000 {
                     4 => meta.packet_type,
                     8 => meta.interface,
+                    28 => meta.hardware,
                     44 => meta.tag.map_or(0, |tag| u32::from(tag.tci)),
                     48 => u32::from(meta.tag.is_some()),
                     60 => meta.tag.map_or(0, |tag| u32::from(tag.tpid)),
