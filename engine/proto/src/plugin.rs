@@ -67,4 +67,10 @@ pub trait Plugin: Send + Sync {
 
     /// A decoder for one flow.
     fn open(&self, flow: &FlowInfo) -> Decoder;
+
+    /// Gives a decoder that an earlier instance of this plugin opened the options of this one. False: not now, because what the decoder
+    /// is at was begun with the options that it has; then it is asked again with the next bytes. A decoder may keep its options to its end.
+    fn renew(&self, _decoder: &mut Decoder) -> bool {
+        true
+    }
 }

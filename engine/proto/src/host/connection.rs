@@ -14,10 +14,17 @@ use crate::{BypassReason, Decode, Decoder, Lost, Next, Out, Seen, Window};
 
 /// The host's state of one connection: its plugin's decoder and what it has not consumed.
 pub struct Connection {
-    state: State,
-    halves: [Half; 2],
-    /// A probe found client and server the other way round.
-    reversed: bool,
+    pub(super) state: State,
+    pub(super) halves: [Half; 2],
+    /// A probe, or another rule's port, found client and server the other way round.
+    pub(super) reversed: bool,
+    /// It was open for a while when a plugin got it: nobody knows what was before.
+    pub(super) late: bool,
+    /// The plugins whose rules match, a bit set, and the edition of the rules that said so.
+    pub(super) candidates: u32,
+    pub(super) edition: u32,
+    /// The plugin that opened the decoder.
+    pub(super) plugin: u32,
     /// Kept bytes that the host's sum has of this connection.
     charged: usize,
     /// What the decoder held when it was last asked, and the bytes that it was given since.
@@ -25,7 +32,7 @@ pub struct Connection {
     unasked: usize,
 }
 
-enum State {
+pub(super) enum State {
     /// It is over.
     Ignored,
     /// Given up: its bytes are counted, nothing else.
@@ -51,12 +58,23 @@ impl Keeper for Host {
     }
 }
 
+impl State {
+    /// Before anything came, when these plugins' rules match.
+    pub(super) fn of(candidates: u32) -> Self {
+        match candidates.count_ones() {
+            0 => Self::Ignored,
+            1 => Self::Claimed(candidates.trailing_zeros()),
+            _ => Self::Probing(candidates),
+        }
+    }
+}
+
 /// What every call from the assembler brings.
-struct Call<'a> {
-    host: &'a mut Host,
-    flow: &'a FlowInfo,
-    totals: &'a [Totals; 2],
-    now: Nanos,
+pub(super) struct Call<'a> {
+    pub(super) host: &'a mut Host,
+    pub(super) flow: &'a FlowInfo,
+    pub(super) totals: &'a [Totals; 2],
+    pub(super) now: Nanos,
 }
 
 impl Call<'_> {
@@ -75,21 +93,25 @@ fn half_of(halves: &mut [Half; 2], direction: Direction) -> &mut Half {
 }
 
 impl Connection {
-    pub(super) fn claimed(plugin: u32) -> Self {
-        Self::with(State::Claimed(plugin))
+    /// A connection that these plugins' rules match, a bit set, as the rules of this edition have it.
+    pub(super) fn new(candidates: u32, edition: u32) -> Self {
+        Self {
+            state: State::of(candidates),
+            halves: Default::default(),
+            reversed: false,
+            late: false,
+            candidates,
+            edition,
+            plugin: 0,
+            charged: 0,
+            held: 0,
+            unasked: 0,
+        }
     }
 
     #[cfg(test)]
     pub(super) fn decoding(decoder: Decoder) -> Self {
-        Self::with(State::Decoding(decoder))
-    }
-
-    pub(super) fn probing(candidates: u32) -> Self {
-        Self::with(State::Probing(candidates))
-    }
-
-    fn with(state: State) -> Self {
-        Self { state, halves: Default::default(), reversed: false, charged: 0, held: 0, unasked: 0 }
+        Self { state: State::Decoding(decoder), ..Self::new(1, 0) }
     }
 
     /// Opens the decoder of the plugin that was chosen.
@@ -97,7 +119,9 @@ impl Connection {
         if let State::Claimed(index) = self.state
             && let Some(plugin) = host.plugin(index)
         {
-            self.state = State::Decoding(plugin.open(flow));
+            let flow = FlowInfo { midstream: flow.midstream || self.late, ..*flow };
+            self.state = State::Decoding(plugin.open(&flow));
+            self.plugin = index;
             host.counters.decoded += 1;
         }
     }
@@ -211,7 +235,7 @@ impl Connection {
     }
 
     /// Tells the decoder that it is over.
-    fn end(&mut self, call: &mut Call<'_>, why: End) {
+    pub(super) fn end(&mut self, call: &mut Call<'_>, why: End) {
         if let State::Decoding(decoder) = &mut self.state {
             let none = Seen::default();
             let tails = self.halves.each_ref().map(|h| h.window(&none));
@@ -228,7 +252,7 @@ impl Connection {
     }
 
     /// Bytes are missing.
-    fn lost(&mut self, call: &mut Call<'_>, direction: Direction, lost: Lost) {
+    pub(super) fn lost(&mut self, call: &mut Call<'_>, direction: Direction, lost: Lost) {
         // Unless nothing that the decoder wanted to see is missing.
         let Some((lost, tail)) = self.half(direction).miss(lost) else { return };
         let State::Decoding(decoder) = &mut self.state else { return };
@@ -255,12 +279,19 @@ impl Connection {
             BypassReason::Limit => counters.bypassed_limit += 1,
         }
         self.state = State::Bypassed;
-        self.drop_tail(call.host, Direction::ToServer);
-        self.drop_tail(call.host, Direction::ToClient);
+        self.drop_tails(call.host);
     }
 
-    fn drop_tail(&mut self, host: &mut Host, direction: Direction) {
-        self.half(direction).drop_tail(host);
+    fn drop_tails(&mut self, host: &mut Host) {
+        self.half(Direction::ToServer).drop_tail(host);
+        self.half(Direction::ToClient).drop_tail(host);
+    }
+
+    /// It is over: nothing is kept of it.
+    pub(super) fn forget(&mut self, host: &mut Host) {
+        self.state = State::Ignored;
+        self.drop_tails(host);
+        self.settle(host);
     }
 }
 
@@ -276,7 +307,10 @@ impl Stream<Host> for Connection {
                     call.host.counters.bypassed_bytes += chunk.bytes.len() as u64;
                     continue;
                 }
-                State::Claimed(_) if !chunk.bytes.is_empty() || chunk.skip > 0 => self.open(call.host, flow),
+                State::Claimed(_) if !chunk.bytes.is_empty() || chunk.skip > 0 => {
+                    self.open(call.host, flow);
+                    self.tell_late(&mut call);
+                }
                 State::Probing(candidates) if chunk.skip > 0 => {
                     self.probe(&mut call, chunk.direction, &[], candidates);
                 }
@@ -316,10 +350,7 @@ impl Stream<Host> for Connection {
         }
         let now = host.now;
         self.end(&mut Call { host, flow, totals, now }, end);
-        self.state = State::Ignored;
-        self.drop_tail(host, Direction::ToServer);
-        self.drop_tail(host, Direction::ToClient);
-        self.settle(host);
+        self.forget(host);
     }
 
     fn idle(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], now: Nanos) -> bool {

@@ -2,9 +2,11 @@
 //!
 //! The host stands between the assembler and the decoders of one worker. It chooses the plugin of a connection, keeps the bytes that a
 //! decoder has not consumed yet, passes over what it does not want to see, tells it of gaps, and forgets connections that no longer
-//! matter. Decoders never buffer unconsumed input; the host never looks into it.
+//! matter. Decoders never buffer unconsumed input; the host never looks into it. Other rules and options can come while connections are
+//! open (`renewal`).
 
 mod connection;
+mod renewal;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,8 @@ counters! {
         pub decoded,
         /// Connections that no plugin's rule matches.
         pub unclaimed,
+        /// Connections given up because no plugin's rule asks for them any more, since the rules are others.
+        pub disclaimed,
         /// Connections given up because they are encrypted.
         pub bypassed_encrypted,
         /// Connections given up because they are not the plugin's protocol.
@@ -78,6 +82,8 @@ impl HostCounters {
 /// What all connections of a worker share: plugins, the arena of events, the pool of kept bytes, counters.
 pub struct Host {
     plugins: Arc<[ActivePlugin]>,
+    /// Counts the sets of plugins that were in force.
+    edition: u32,
     /// Events of the current batch.
     pub arena: Arena,
     /// What was counted.
@@ -97,6 +103,7 @@ impl Host {
         arena.stock.max_message = max_message;
         Self {
             plugins,
+            edition: 0,
             arena,
             counters: HostCounters::default(),
             now: Nanos(0),
@@ -128,8 +135,11 @@ impl Host {
             .fold(0, |set, (i, active)| if (active.matches)(key) { set | 1 << i } else { set })
     }
 
-    /// Turns client and server around when a rule's port says so.
-    fn orient(&self, flow: &mut FlowInfo, candidates: u32) {
+    /// Turns client and server around when a rule's port says so and nothing surer did.
+    fn orient_unsure(&self, flow: &mut FlowInfo, candidates: u32) {
+        if !matches!(flow.oriented_by, OrientedBy::FirstSender | OrientedBy::LowerPort) {
+            return;
+        }
         let server = |port: u16| {
             (0..)
                 .zip(self.plugins.iter().take(MAX_PLUGINS))
@@ -149,16 +159,8 @@ impl StreamFactory for Host {
 
     fn new_stream(&mut self, flow: &mut FlowInfo) -> Slot {
         let candidates = self.candidates(&flow.key);
-        if matches!(flow.oriented_by, OrientedBy::FirstSender | OrientedBy::LowerPort) {
-            self.orient(flow, candidates);
-        }
-        match candidates.count_ones() {
-            0 => {
-                self.counters.unclaimed += 1;
-                Slot::ignored()
-            }
-            1 => Slot::claimed(candidates.trailing_zeros()),
-            _ => Slot::probing(candidates),
-        }
+        self.orient_unsure(flow, candidates);
+        self.counters.unclaimed += u64::from(candidates == 0);
+        Slot::new(candidates, self.edition)
     }
 }

@@ -12,27 +12,21 @@ use super::{Connection, Host};
 pub struct Slot(Kind);
 
 enum Kind {
-    /// No plugin wants it.
-    Ignored,
-    /// The plugin is chosen; nothing came yet.
-    Claimed(u32),
-    /// Several plugins' rules match: a bit set; nothing came yet.
-    Probing(u32),
+    /// Nothing came yet, or no plugin wants it.
+    Idle {
+        /// The plugins whose rules match, a bit set.
+        candidates: u32,
+        /// The edition of the rules that said so.
+        edition: u32,
+    },
     /// Something came.
     Under(Box<Connection>),
 }
 
 impl Slot {
-    pub(super) const fn ignored() -> Self {
-        Self(Kind::Ignored)
-    }
-
-    pub(super) const fn claimed(plugin: u32) -> Self {
-        Self(Kind::Claimed(plugin))
-    }
-
-    pub(super) const fn probing(candidates: u32) -> Self {
-        Self(Kind::Probing(candidates))
+    /// Of a connection that these plugins' rules match, a bit set, as the rules of this edition have it.
+    pub(super) const fn new(candidates: u32, edition: u32) -> Self {
+        Self(Kind::Idle { candidates, edition })
     }
 
     /// Bytes that are kept of the connection now: unfinished messages, and what the decoder holds.
@@ -40,43 +34,70 @@ impl Slot {
     pub fn kept(&self) -> usize {
         match &self.0 {
             Kind::Under(connection) => connection.kept(),
-            _ => 0,
+            Kind::Idle { .. } => 0,
+        }
+    }
+
+    /// The one plugin that has the connection, as long as nothing came.
+    const fn claimed(&self) -> Option<u32> {
+        match self.0 {
+            Kind::Idle { candidates, .. } if candidates.is_power_of_two() => {
+                Some(candidates.trailing_zeros())
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes over what rules and options say that came since it was last asked.
+    #[inline]
+    fn renew(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], now: Nanos) {
+        match &mut self.0 {
+            Kind::Under(connection) => connection.renew_if_due(host, flow, totals, now),
+            Kind::Idle { edition, .. } if *edition == host.edition() => {}
+            Kind::Idle { candidates, edition } => {
+                let before = core::mem::replace(candidates, host.candidates(&flow.key));
+                *edition = host.edition();
+                // What nobody wanted before has gone on meanwhile.
+                if before == 0 && *candidates != 0 {
+                    let connection = Connection::joined_late(*candidates, host, flow);
+                    self.0 = Kind::Under(Box::new(connection));
+                }
+            }
         }
     }
 
     /// The connection, made if there is none yet. None when nobody wants it.
     fn connection(&mut self) -> Option<&mut Connection> {
-        let made = match self.0 {
-            Kind::Ignored => return None,
-            Kind::Claimed(plugin) => Connection::claimed(plugin),
-            Kind::Probing(candidates) => Connection::probing(candidates),
-            Kind::Under(ref mut connection) => return Some(connection),
-        };
-        self.0 = Kind::Under(Box::new(made));
+        if let Kind::Idle { candidates, edition } = self.0 {
+            if candidates == 0 {
+                return None;
+            }
+            self.0 = Kind::Under(Box::new(Connection::new(candidates, edition)));
+        }
         match &mut self.0 {
             Kind::Under(connection) => Some(connection),
-            _ => None,
+            Kind::Idle { .. } => None,
         }
     }
 
     /// Something came: the connection, with its decoder where the plugin wants one at the first packet.
     fn woken(&mut self, host: &mut Host, flow: &FlowInfo) -> Option<&mut Connection> {
-        match self.0 {
-            Kind::Claimed(plugin) if host.opens_at_first_packet(plugin) => self.reporting(host, flow),
+        match self.claimed() {
+            Some(plugin) if host.opens_at_first_packet(plugin) => self.reporting(host, flow),
             _ => self.connection(),
         }
     }
 
     /// The connection, when there is one, or its plugin reports also on those without payload.
     fn reporting(&mut self, host: &mut Host, flow: &FlowInfo) -> Option<&mut Connection> {
-        match self.0 {
-            Kind::Claimed(plugin) if !host.opens_at_first_packet(plugin) => None,
-            Kind::Claimed(_) => {
+        match self.claimed() {
+            Some(plugin) if !host.opens_at_first_packet(plugin) => None,
+            Some(_) => {
                 let connection = self.connection()?;
                 connection.open(host, flow);
                 Some(connection)
             }
-            _ => self.connection(),
+            None => self.connection(),
         }
     }
 }
@@ -84,6 +105,7 @@ impl Slot {
 impl Stream<Host> for Slot {
     #[inline]
     fn reassembled(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], chunks: Chunks<'_>) {
+        self.renew(host, flow, totals, flow.last_seen);
         if let Kind::Under(connection) = &mut self.0 {
             connection.reassembled(host, flow, totals, chunks);
         } else if chunks.clone().any(|chunk| !chunk.bytes.is_empty() || chunk.skip != 0 || chunk.end)
@@ -100,14 +122,17 @@ impl Stream<Host> for Slot {
     }
 
     fn idle(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], now: Nanos) -> bool {
+        self.renew(host, flow, totals, now);
         // Probing does not keep a connection.
-        !matches!(self.0, Kind::Probing(_))
+        let is_probed = matches!(self.0, Kind::Idle { candidates, .. } if !candidates.is_power_of_two());
+        !is_probed
             && self.reporting(host, flow).is_some_and(|connection| connection.idle(host, flow, totals, now))
     }
 }
 
 impl DatagramStream<Host> for Slot {
     fn datagram(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], received: Received<'_>) {
+        self.renew(host, flow, totals, received.seen);
         if let Some(connection) = self.woken(host, flow) {
             connection.datagram(host, flow, totals, received);
         }

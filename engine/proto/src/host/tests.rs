@@ -1,5 +1,7 @@
 //! The host with a toy protocol: a length byte, then so many bytes; length 0xff says "pass over 1000 bytes", 0xfe bypasses.
 
+mod renewal;
+
 use std::sync::{Arc, Mutex};
 
 use sniff_x_flow::{Direction, End, FlowInfo, Nanos};

@@ -70,6 +70,16 @@ impl HttpDecoder {
         }
     }
 
+    /// Goes on with other options; false while fields and bodies of exchanges under way are kept as the old ones said.
+    pub(super) fn renew(&mut self, settings: &Arc<Settings>) -> bool {
+        let keeps_the_same = self.settings.body == settings.body && self.settings.headers == settings.headers;
+        if !keeps_the_same && !self.queue.is_empty() {
+            return false;
+        }
+        self.settings = settings.clone();
+        true
+    }
+
     fn client_data(&mut self, window: Window<'_>, out: &mut Out<'_>) -> Next {
         let bytes = window.bytes;
         let all = Next::More { used: bytes.len(), need: 0 };

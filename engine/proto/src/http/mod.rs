@@ -186,4 +186,11 @@ impl Plugin for Http {
     fn open(&self, flow: &FlowInfo) -> Decoder {
         Decoder::Http(Box::new(HttpDecoder::new(flow.midstream, self.settings.clone())))
     }
+
+    fn renew(&self, decoder: &mut Decoder) -> bool {
+        match decoder {
+            Decoder::Http(decoder) => decoder.renew(&self.settings),
+            _ => true,
+        }
+    }
 }

@@ -122,6 +122,16 @@ impl MysqlDecoder {
         }
     }
 
+    /// Goes on with other options; false while parameters of requests under way are kept, or not, as the old ones said.
+    pub(super) fn renew(&mut self, settings: &Arc<Settings>) -> bool {
+        if self.settings.parameters != settings.parameters && !self.queue.is_empty() {
+            return false;
+        }
+        self.session.renew(settings.clone());
+        self.settings = settings.clone();
+        true
+    }
+
     /// Writes the event of a result of the oldest request.
     pub(super) fn report(&mut self, outcome: Outcome<'_>, end: Nanos, out: &mut Out<'_>) {
         if self.settings.parameters {

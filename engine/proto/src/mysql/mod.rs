@@ -153,6 +153,13 @@ impl Plugin for Mysql {
     fn open(&self, flow: &FlowInfo) -> Decoder {
         Decoder::Mysql(Box::new(MysqlDecoder::new(flow.midstream, self.settings.clone())))
     }
+
+    fn renew(&self, decoder: &mut Decoder) -> bool {
+        match decoder {
+            Decoder::Mysql(decoder) => decoder.renew(&self.settings),
+            _ => true,
+        }
+    }
 }
 
 /// Who sent the first bytes of a direction.

@@ -71,6 +71,11 @@ impl Session {
         }
     }
 
+    /// Goes on with other options.
+    pub(super) fn renew(&mut self, settings: Arc<Settings>) {
+        self.settings = settings;
+    }
+
     /// What the options ask of an event that belongs to no exchange.
     pub(super) fn facts(&self, kind: Kind, status: Option<Status>) -> Facts<'_> {
         let (user, database) = (&self.user, &self.namespace);

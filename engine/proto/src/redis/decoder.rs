@@ -104,6 +104,15 @@ impl RedisDecoder {
         }
     }
 
+    /// Goes on with other options; false while replies under way are kept as the old ones said.
+    pub(super) fn renew(&mut self, settings: &Arc<Settings>) -> bool {
+        if self.settings.reply != settings.reply && !self.queue.is_empty() {
+            return false;
+        }
+        self.settings = settings.clone();
+        true
+    }
+
     /// Says something that belongs to no exchange.
     pub(super) fn notice(&self, what: &str, at: Nanos, lost: Option<u64>, out: &mut Out<'_>) {
         out.event(NAME, Kind::Notice, at)

@@ -145,6 +145,13 @@ impl Plugin for Redis {
     fn open(&self, flow: &FlowInfo) -> Decoder {
         Decoder::Redis(Box::new(RedisDecoder::new(flow.midstream, self.settings.clone())))
     }
+
+    fn renew(&self, decoder: &mut Decoder) -> bool {
+        match decoder {
+            Decoder::Redis(decoder) => decoder.renew(&self.settings),
+            _ => true,
+        }
+    }
 }
 
 /// The most of a reply that may be asked for.

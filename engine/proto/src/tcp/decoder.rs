@@ -24,6 +24,11 @@ impl TcpDecoder {
         Self { settings, dumped: [false; 2] }
     }
 
+    /// Goes on with other options.
+    pub(super) fn renew(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
     fn dumped(&mut self, direction: Direction) -> &mut bool {
         let [to_server, to_client] = &mut self.dumped;
         match direction {

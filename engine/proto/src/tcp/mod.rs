@@ -145,6 +145,13 @@ impl Plugin for Tcp {
     fn open(&self, _flow: &FlowInfo) -> Decoder {
         Decoder::Tcp(TcpDecoder::new(self.settings))
     }
+
+    fn renew(&self, decoder: &mut Decoder) -> bool {
+        if let Decoder::Tcp(decoder) = decoder {
+            decoder.renew(self.settings);
+        }
+        true
+    }
 }
 
 /// The word for a direction.

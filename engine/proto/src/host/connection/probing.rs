@@ -74,7 +74,8 @@ impl Connection {
     /// Gives the decoder what probing kept; what came last, in direction `last`, goes last.
     fn first_data(&mut self, call: &mut Call<'_>, last: Direction) {
         let last = self.direction(last);
-        if call.flow.midstream {
+        if call.flow.midstream || self.late {
+            self.late = false;
             // The gap lies before what was kept, not behind it.
             let kept = self.halves.each_mut().map(Half::take_tail);
             self.lost(call, Direction::ToServer, Lost::Unknown);
