@@ -197,7 +197,8 @@ fn program() -> Vec<Arg> {
         value(
             "config",
             "FILE",
-            "Read options from this TOML file, by their names; those of a plugin in a table with its name. The command line wins",
+            "Read options from this TOML file, by their names; those of a plugin in a table with its name. The command line wins. SIGHUP \
+             has it read again",
         )
         .value_parser(value_parser!(PathBuf)),
         value(

@@ -43,7 +43,7 @@ pub(crate) fn build(
         )));
     }
     let filter = filter(matches)?;
-    let dump = configure(matches, &mut plugins)?;
+    let dump = configure(matches, None, &mut plugins)?;
     Ok(Config {
         input,
         plugins,
@@ -78,14 +78,15 @@ pub(crate) fn filter(matches: &ArgMatches) -> Result<Option<sniff_x_filter::Expr
     Ok(Some(filter))
 }
 
-/// Hands the options to the plugins; gives the folder of `tcp --dump`.
+/// Hands the options to the plugins; gives the folder of `tcp --dump`. `started`: the options that a run began with which goes on.
 pub(crate) fn configure(
     matches: &ArgMatches,
+    started: Option<&ArgMatches>,
     plugins: &mut [Box<dyn Plugin>],
 ) -> Result<Option<PathBuf>, Failure> {
     let given: Vec<_> = {
         let all = abouts(plugins);
-        all.iter().map(|about| options::given(matches, &all, about)).collect::<Result<_, _>>()?
+        all.iter().map(|about| options::given(matches, started, &all, about)).collect::<Result<_, _>>()?
     };
     let mut dump = None;
     for (plugin, options) in plugins.iter_mut().zip(given) {

@@ -16,7 +16,7 @@ const SETS: i32 = 0;
 /// Shows what `--dump-filter` asks for; false when it isn't there.
 pub(crate) fn show(matches: &ArgMatches, plugins: &mut [Box<dyn Plugin>]) -> Result<bool, Failure> {
     let Some(form) = matches.get_one::<String>("dump-filter") else { return Ok(false) };
-    config::configure(matches, plugins)?;
+    config::configure(matches, None, plugins)?;
     let rules = RuleSet {
         filter: config::filter(matches)?,
         rules: plugins.iter().map(|plugin| rule(plugin.as_ref())).collect::<Result<_, _>>()?,

@@ -44,6 +44,20 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// What is wrong, on one line: without the picture that shows the place, and without what helps beyond it.
+    pub(crate) fn in_short(&self) -> String {
+        let text = match self {
+            Self::Usage(message) => message.clone(),
+            Self::Clap { error, .. } => error.to_string(),
+            Self::Run(error) => format!("{error:#}"),
+        };
+        let is_text = |line: &&str| !line.trim_matches([' ', '^', '|']).is_empty();
+        let lines = text.trim_start_matches("error: ").lines().take_while(|line| !line.is_empty());
+        lines.filter(is_text).map(str::trim).collect::<Vec<_>>().join("; ")
+    }
+}
+
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::Run(error)
@@ -67,4 +81,30 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// Writes to standard error; there is nowhere to say that this failed.
 pub(crate) fn say(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_fits_on_a_line() {
+        let filter =
+            Failure::Usage("--filter: a VLAN id is at most 4095\n  vlan 5000 and tcp\n       ^^^^".into());
+        assert_eq!(filter.in_short(), "--filter: a VLAN id is at most 4095; vlan 5000 and tcp");
+        let plugin = Failure::Usage("mysql: 'x' is no port\n\nOptions of mysql:\n  -p".into());
+        assert_eq!(plugin.in_short(), "mysql: 'x' is no port");
+        let error = crate::args::own().try_get_matches_from(["sniff-x", "--threads", "none"]).unwrap_err();
+        let short = Failure::Clap { error: Box::new(error), more: "More".into() }.in_short();
+        assert!(
+            short.starts_with("invalid value 'none' for '--threads <N>'") && !short.contains('\n'),
+            "{short}"
+        );
+        let file = "a =".parse::<toml::Table>().unwrap_err();
+        let short = Failure::Usage(format!("--config x.toml: {file}")).in_short();
+        assert!(
+            short.starts_with("--config x.toml: TOML parse error at line 1, column 4; 1 | a =;"),
+            "{short}"
+        );
+    }
 }

@@ -1,4 +1,5 @@
-//! The configuration file of `--config`: TOML whose names are those of the options. What stands on the command line wins.
+//! The configuration file of `--config`: TOML whose names are those of the options. What stands on the command line wins. SIGHUP has it read
+//! again (`reload`).
 //!
 //! ```toml
 //! plugin = "mysql"              # or ["mysql", "redis"]
@@ -20,6 +21,7 @@ use sniff_x_proto::About;
 use toml::{Table, Value};
 
 use crate::failure::Failure;
+use crate::options::is_of_plugin;
 use crate::values::nearest;
 
 /// Options that are questions to the program, or would lead to another file.
@@ -43,6 +45,10 @@ impl ConfigFile {
             .parse::<Table>()
             .map_err(|error| Failure::Usage(format!("--config {}: {error}", path.display())))?;
         Ok(Self { path: path.to_owned(), table })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// PLUGIN as the command line would have it: `mysql,redis`.
@@ -97,7 +103,8 @@ impl ConfigFile {
                 continue;
             }
             let may_stand_here = |arg: &&Arg| {
-                arg.get_help_heading().is_some_and(|h| !h.starts_with("Options of "))
+                arg.get_help_heading().is_some()
+                    && !is_of_plugin(arg)
                     && !NOT_IN_FILE.contains(&arg.get_id().as_str())
             };
             let own = || command.get_arguments().filter(may_stand_here);

@@ -11,11 +11,13 @@ mod dump;
 mod failure;
 mod file;
 mod information;
+mod invocation;
 mod logging;
 mod names;
 mod options;
 mod privileges;
 mod progress;
+mod reload;
 mod run;
 mod scan;
 mod summary;
@@ -24,7 +26,7 @@ mod values;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match run::program(std::env::args_os().collect()) {
+    match run::program(&std::env::args_os().collect::<Vec<_>>()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

@@ -6,6 +6,17 @@ use sniff_x_proto::{About, OptionSpec, Options};
 use crate::args;
 use crate::failure::Failure;
 
+/// Options of plugins that stay as they are while a run goes on: where files are written.
+pub(crate) const FIXED: [&str; 1] = ["tcp.dump"];
+
+/// What stands over a plugin's options in the help, before its name.
+const HEADING: &str = "Options of ";
+
+/// Whether it is an option of a plugin.
+pub(crate) fn is_of_plugin(arg: &Arg) -> bool {
+    arg.get_help_heading().is_some_and(|heading| heading.starts_with(HEADING))
+}
+
 /// sniff-x's command line with the options of `plugins`, each also under its plugin's name.
 pub(crate) fn with_plugins(plugins: &[&About]) -> Command {
     let mut args = Vec::new();
@@ -59,7 +70,7 @@ fn declared(about: &About, spec: &OptionSpec) -> Arg {
         (None, false) => ArgAction::SetTrue,
     };
     let arg = Arg::new(qualified(about, spec)).help(help).action(action);
-    let arg = arg.help_heading(format!("Options of {}", about.name));
+    let arg = arg.help_heading(format!("{HEADING}{}", about.name));
     match spec.value {
         Some(name) => arg.value_name(name),
         None => arg,
@@ -78,8 +89,13 @@ fn ambiguous_option(spec: &OptionSpec, short: bool) -> Arg {
     }
 }
 
-/// The options that were given to one of `plugins`.
-pub(crate) fn given(matches: &ArgMatches, plugins: &[&About], about: &About) -> Result<Options, Failure> {
+/// The options that were given to one of `plugins`. Of a run that `started` with others: those that can't change since are as they were.
+pub(crate) fn given(
+    matches: &ArgMatches,
+    started: Option<&ArgMatches>,
+    plugins: &[&About],
+    about: &About,
+) -> Result<Options, Failure> {
     let mut options = Options::default();
     for spec in about.options {
         let ambiguous = format!("ambiguous.{}", spec.long);
@@ -87,6 +103,7 @@ pub(crate) fn given(matches: &ArgMatches, plugins: &[&About], about: &About) -> 
             return Err(Failure::Usage(ambiguity(plugins, spec)));
         }
         let id = qualified(about, spec);
+        let matches = started.filter(|_| FIXED.contains(&id.as_str())).unwrap_or(matches);
         if spec.value.is_some() {
             for value in matches.get_many::<String>(&id).into_iter().flatten() {
                 options.push(spec.long, value);
@@ -175,7 +192,7 @@ mod tests {
         let matches = command
             .try_get_matches_from(line.split(' '))
             .map_err(|e| Failure::Clap { error: Box::new(e), more: String::new() })?;
-        let given = given(&matches, plugins, about)?;
+        let given = given(&matches, None, plugins, about)?;
         Ok(given.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect())
     }
 

@@ -8,14 +8,12 @@ use log::{debug, warn};
 /// The capabilities that live capture needs, as `setcap` takes them.
 pub(crate) const NEEDED: &str = "cap_net_raw,cap_bpf=ep";
 
-/// Gives up all capabilities of the calling thread, for good. What is open stays open. With `writes_files` root keeps the one by which it
-/// writes where it likes: files are still to be made, perhaps in another user's folder.
+/// Gives up all capabilities of the calling thread but those of `keep` that it has, for good. What is open stays open.
 ///
 /// A thread that starts later inherits what its parent has by then; threads that run already must each call it.
-pub(crate) fn drop_capabilities(writes_files: bool) {
+pub(crate) fn drop_capabilities(keep: &[Capability]) {
     let has = |capability| caps::has_cap(None, CapSet::Permitted, capability).unwrap_or(false);
-    let kept: CapsHashSet =
-        [Capability::CAP_DAC_OVERRIDE].into_iter().filter(|c| writes_files && has(*c)).collect();
+    let kept: CapsHashSet = keep.iter().copied().filter(|capability| has(*capability)).collect();
     // The ambient set can only hold what is permitted and inheritable; permitted last, since it bounds the others.
     for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
         let result = match set {
@@ -27,7 +25,7 @@ pub(crate) fn drop_capabilities(writes_files: bool) {
             return;
         }
     }
-    debug!("capabilities given up");
+    debug!("capabilities given up, but for {kept:?}");
 }
 
 /// How to let this very program capture without root.
@@ -46,7 +44,7 @@ mod tests {
     #[test]
     fn nothing_is_left() {
         let left = std::thread::spawn(|| {
-            drop_capabilities(false);
+            drop_capabilities(&[]);
             [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable, CapSet::Ambient]
                 .map(|set| caps::read(None, set).unwrap().len())
         });
@@ -54,10 +52,10 @@ mod tests {
     }
 
     #[test]
-    fn whoever_writes_files_keeps_no_more_than_that() {
+    fn what_is_kept_is_all_that_is_left() {
         let left = std::thread::spawn(|| {
             let had = caps::has_cap(None, CapSet::Permitted, Capability::CAP_DAC_OVERRIDE).unwrap();
-            drop_capabilities(true);
+            drop_capabilities(&[Capability::CAP_DAC_OVERRIDE]);
             (had, caps::read(None, CapSet::Effective).unwrap(), caps::read(None, CapSet::Permitted).unwrap())
         });
         let (had, effective, permitted) = left.join().unwrap();

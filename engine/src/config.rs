@@ -11,6 +11,8 @@ use sniff_x_flow::packet::ParseOptions;
 use sniff_x_proto::Plugin;
 use sniff_x_proto::event::KeyTable;
 
+use crate::pipeline::Switch;
+
 /// Where frames come from.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -155,8 +157,8 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// Called when the sources are open.
-type OnOpen = Arc<dyn Fn() + Send + Sync>;
+/// Called when the sources are open, with what replaces rules and options from then on.
+type OnOpen = Arc<dyn Fn(Switch) + Send + Sync>;
 
 /// What another thread may do to, and see of, a running engine.
 #[derive(Clone, Default)]
@@ -167,15 +169,16 @@ pub struct Control {
     pub bytes_read: Arc<AtomicU64>,
     /// Bytes that the file has; 0 while unknown.
     pub bytes_total: Arc<AtomicU64>,
-    /// Called once when the sources are open and before any frame is read: the moment to give up privileges.
+    /// Called once when the sources are open and before any frame is read: the moment to give up privileges, but for the thread that uses
+    /// the switch.
     pub on_open: Option<OnOpen>,
 }
 
 impl Control {
     /// The sources are open.
-    pub(crate) fn opened(&self) {
+    pub(crate) fn opened(&self, switch: Switch) {
         if let Some(on_open) = &self.on_open {
-            on_open();
+            on_open(switch);
         }
     }
 }

@@ -8,4 +8,4 @@ pub mod pipeline;
 pub mod sink;
 
 pub use config::{Backend, Config, Control, Format, Input, Limits, Output};
-pub use pipeline::{EngineError, Summary, run};
+pub use pipeline::{Change, EngineError, Summary, Switch, run};

@@ -188,6 +188,7 @@ impl BatchReceiver {
         }
         let _close = CloseOnExit(&self.batches);
         while let Some(mut batch) = self.batches.pop() {
+            worker.renew();
             worker.foresee(&batch.packets);
             for Queued { header, copied } in &batch.packets {
                 let memory = match &batch.lease {

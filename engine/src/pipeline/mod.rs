@@ -2,7 +2,8 @@
 //!
 //! With one worker the reader, the assembler and the plugins run in the calling thread. With more there are as many readers where the kernel
 //! shares the flows out to several rings, each with its worker in a thread of its own; else the one reader parses and hands batches of
-//! headers to the worker that owns the flow. In any case one more thread writes the output.
+//! headers to the worker that owns the flow. In any case one more thread writes the output. Rules and plugins' options can be replaced
+//! meanwhile (`setup`).
 
 mod batch;
 mod clock;
@@ -12,6 +13,7 @@ mod peers;
 mod queue;
 mod reader;
 mod readers;
+mod setup;
 mod summary;
 mod worker;
 mod writer;
@@ -27,10 +29,11 @@ use sniff_x_filter::{ParseError, RuleSet};
 use sniff_x_flow::Nanos;
 use sniff_x_flow::packet::defragment::DefragmentOptions;
 use sniff_x_flow::packet::{FlowHasher, Parser};
-use sniff_x_proto::host::{ActivePlugin, MAX_PLUGINS};
+use sniff_x_proto::host::MAX_PLUGINS;
 use thiserror::Error;
 
 pub use reader::ReaderCounters;
+pub use setup::{Change, Switch};
 pub use summary::Summary;
 pub use worker::WorkerCounters;
 
@@ -41,6 +44,7 @@ use batch::{BatchReceiver, WorkerQueue, worker_queue};
 use clock::Stopwatch;
 use fragments::Fragments;
 use reader::{Reader, Workers};
+use setup::{InForce, Setup, Watch};
 use worker::WorkerPlan;
 use writer::OutputQueue;
 
@@ -63,6 +67,9 @@ pub enum EngineError {
     /// More plugins than can be active at once.
     #[error("{0} plugins at once are too many, the most is {MAX_PLUGINS}")]
     TooManyPlugins(usize),
+    /// A change of a running engine names other plugins.
+    #[error("the plugins of a run stay the same")]
+    OtherPlugins,
     /// The output failed.
     #[error("writing events: {0}")]
     Output(io::Error),
@@ -88,20 +95,20 @@ pub enum EngineError {
 /// Whatever kept the run from going on. What was read before is decoded and written all the same, and its counters come in `on_summary`,
 /// which is called in any case once the sources were open.
 pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary)) -> Result<(), EngineError> {
-    let wanted: Vec<_> = config.plugins.iter().map(|p| format!("'{}'", p.rule())).collect();
-    let (plugins, rules) = activate(config.plugins)?;
-    let rules = RuleSet { filter: config.filter, rules };
+    let setup = Setup::new(Change { plugins: config.plugins, keys: config.keys, filter: config.filter })?;
     let live = matches!(config.input, Input::Live { .. });
     if let Some(folder) = &config.dump {
         dump::prepare(folder).map_err(|error| EngineError::File { path: folder.clone(), error })?;
     }
     let threads = config.threads.max(1);
-    let decodes = !plugins.is_empty();
+    let decodes = !setup.plugins.is_empty();
     // One reader alone can write frames in the order in which they were captured.
     let rings = if decodes && config.write.is_none() { threads } else { 1 };
-    let sources = open(config.input, &rules, rings)?;
+    let sources = open(config.input, &setup.rules, rings)?;
     let mut pcapng = config.write.as_deref().map(PcapngWriter::create).transpose()?;
-    control.opened();
+    let in_force = InForce::new(setup);
+    let kernel = sources.first().and_then(|source| source.rule_switch());
+    control.opened(Switch::new(Arc::clone(&in_force), kernel));
     if let (true, Some(source)) = (live, sources.first()) {
         let names: Vec<_> = source.interfaces().into_iter().map(|i| i.name).collect();
         let rings = if sources.len() > 1 { format!(" with {} rings", sources.len()) } else { String::new() };
@@ -109,8 +116,7 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
     }
 
     let plan = WorkerPlan {
-        plugins,
-        keys: config.keys,
+        watch: Watch::new(&in_force),
         format: config.output.format,
         limits: config.limits,
         dump: config.dump,
@@ -129,7 +135,8 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
     let parser = Parser::new(FlowHasher::default(), config.parse);
     let reader = |source| Reader {
         source,
-        rules: rules.clone(),
+        rules: in_force.setup().rules.clone(),
+        watch: Watch::new(&in_force),
         workers: Workers::None,
         writer: pcapng.take(),
         parser: parser.clone(),
@@ -227,9 +234,10 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
         log::debug!("frames of each reader: {}", frames.join(" "));
     }
     let summary = total(readers.iter_mut().map(Reader::share), &published, &output);
-    if summary.reader.passed == 0 && summary.filtered() > 0 && !wanted.is_empty() {
-        let of_filter = if rules.filter.is_some() { " and --filter" } else { "" };
-        log::warn!("no frame matched {}{of_filter}: is it another port?", wanted.join(" or "));
+    let setup = in_force.setup();
+    if summary.reader.passed == 0 && summary.filtered() > 0 && decodes {
+        let of_filter = if setup.rules.filter.is_some() { " and --filter" } else { "" };
+        log::warn!("no frame matched {}{of_filter}: is it another port?", setup.wanted());
     }
     let finished = readers.iter_mut().find_map(|reader| reader.writer.take());
     let finished = finished.map_or(Ok(()), |writer| writer.finish(&summary.source));
@@ -312,28 +320,6 @@ fn one_line(summary: &Summary) -> String {
     let counters = summary.counters();
     let shown: Vec<_> = counters.iter().filter(|(_, v)| *v != 0).map(|(n, v)| format!("{n}={v}")).collect();
     shown.join(" ")
-}
-
-/// Parses the plugins' rules.
-fn activate(
-    plugins: Vec<Box<dyn sniff_x_proto::Plugin>>,
-) -> Result<(Arc<[ActivePlugin]>, Vec<sniff_x_filter::Expression>), EngineError> {
-    if plugins.len() > MAX_PLUGINS {
-        return Err(EngineError::TooManyPlugins(plugins.len()));
-    }
-    let mut rules = Vec::new();
-    let mut active = Vec::new();
-    for plugin in plugins {
-        let rule = plugin.rule();
-        let expression = sniff_x_filter::parse_rule(&rule).map_err(|error| EngineError::Rule {
-            plugin: plugin.about().name.to_owned(),
-            rule,
-            error,
-        })?;
-        rules.push(expression.clone());
-        active.push(ActivePlugin { plugin, matches: Box::new(move |key| expression.matches_flow(key)) });
-    }
-    Ok((active.into(), rules))
 }
 
 /// Opens what the configuration names: one source, or one for each of the `rings` that the kernel shares the flows out to.

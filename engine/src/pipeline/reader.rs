@@ -14,6 +14,7 @@ use super::batch::{Header, Memory, WorkerQueue};
 use super::clock::{self, Stopwatch};
 use super::fragments::Fragments;
 use super::peers::{Handed, Peers, Stage, Way};
+use super::setup::Watch;
 use super::worker::Worker;
 use crate::config::Control;
 use crate::sink::pcapng::PcapngWriter;
@@ -80,6 +81,8 @@ pub(crate) enum Workers {
 pub(crate) struct Reader<'a> {
     pub(crate) source: Box<dyn Source>,
     pub(crate) rules: RuleSet,
+    /// Tells of other rules.
+    pub(crate) watch: Watch,
     pub(crate) workers: Workers,
     pub(crate) writer: Option<PcapngWriter>,
     pub(crate) parser: Parser,
@@ -146,8 +149,11 @@ impl Reader<'_> {
 
     /// All frames of one batch.
     fn block(&mut self, lease: &Lease) -> Result<(), EngineError> {
+        self.renew();
+        let is_doubtful =
+            lease.frames().next().is_some_and(|first| self.watch.in_force().is_doubtful(first.timestamp));
         // What reaches a file must not depend on where the rules were applied: the kernel lets fragments and tunnels pass undecided.
-        let in_kernel = self.source.filter_level() != FilterLevel::UserSpace;
+        let in_kernel = self.source.filter_level() != FilterLevel::UserSpace && !is_doubtful;
         let judge = !in_kernel || self.writer.is_some();
         if let Some(peers) = &mut self.peers {
             peers.block(lease, &self.parser);
@@ -206,6 +212,17 @@ impl Reader<'_> {
         self.fragments.advance(self.now);
         self.workers.lease_done(self.now);
         Ok(())
+    }
+
+    /// Takes over new rules and, in this thread, plugins' options.
+    #[inline]
+    fn renew(&mut self) {
+        if let Some(setup) = self.watch.news() {
+            self.rules = setup.rules.clone();
+            if let Workers::Inline(worker) = &mut self.workers {
+                worker.renew();
+            }
+        }
     }
 
     /// A fragment: if it is the last of its datagram, the packet goes on as if it had come in one frame.
@@ -278,6 +295,7 @@ impl Reader<'_> {
 
     /// Nothing came: on a silent line the time of day takes the place of packet time.
     fn tick(&mut self) {
+        self.renew();
         if self.live {
             self.now = self.now.max(clock::realtime());
             self.fragments.advance(self.now);

@@ -70,9 +70,11 @@ mod tests {
     use sniff_x_flow::Nanos;
     use sniff_x_flow::packet::Parser;
     use sniff_x_flow::packet::defragment::DefragmentOptions;
+    use sniff_x_proto::event::KeyTable;
 
     use super::super::fragments::Fragments;
     use super::super::reader::{ReaderCounters, Workers};
+    use super::super::setup::{Change, InForce, Setup, Watch};
     use super::*;
 
     /// How a source that is idle until then behaves.
@@ -117,9 +119,12 @@ mod tests {
     /// Runs readers of such sources; the result, and which of them ended in an orderly way.
     fn run_all(sources: Vec<Fake>, stop: bool) -> (Result<(), EngineError>, Vec<usize>) {
         let control = Control::default();
+        let nothing = Change { plugins: Vec::new(), keys: KeyTable::default(), filter: None };
+        let in_force = InForce::new(Setup::new(nothing).unwrap());
         let reader = |fake| Reader {
             source: Box::new(Quiet { fake, stopped: false }),
             rules: RuleSet::default(),
+            watch: Watch::new(&in_force),
             workers: Workers::None,
             writer: None,
             parser: Parser::default(),

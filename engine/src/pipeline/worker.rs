@@ -7,9 +7,10 @@ use sniff_x_flow::assembler::{Assembler, AssemblerCounters, AssemblerOptions};
 use sniff_x_flow::datagrams::{DatagramFlowCounters, DatagramFlows, DatagramOptions};
 use sniff_x_flow::packet::{Datagram, Segment};
 use sniff_x_proto::event::{Arena, KeyTable};
-use sniff_x_proto::host::{ActivePlugin, Host, HostCounters};
+use sniff_x_proto::host::{Host, HostCounters};
 
 use super::batch::{Header, Queued};
+use super::setup::Watch;
 use super::writer::{BUFFER, Lines, OutputQueue};
 use crate::config::{Format, Limits};
 use crate::sink::dump::Dump;
@@ -34,8 +35,7 @@ pub struct WorkerCounters {
 
 /// What all workers are made from.
 pub(crate) struct WorkerPlan {
-    pub(crate) plugins: Arc<[ActivePlugin]>,
-    pub(crate) keys: KeyTable,
+    pub(crate) watch: Watch,
     pub(crate) format: Format,
     pub(crate) limits: Limits,
     pub(crate) dump: Option<std::path::PathBuf>,
@@ -65,13 +65,15 @@ impl WorkerPlan {
             serial_step: self.workers as u64,
         };
         let arena = Arena::new(self.limits.max_text).with_exchange_timeout(self.limits.exchange_timeout);
+        let setup = self.watch.in_force().setup();
         Worker {
+            watch: self.watch.clone(),
             assembler: Assembler::new(options),
             datagrams: DatagramFlows::new(datagrams),
             timers_due: Nanos(0),
-            host: Host::new(self.plugins.clone(), arena, self.limits.max_message)
+            host: Host::new(setup.plugins.clone(), arena, self.limits.max_message)
                 .with_max_kept(share(self.limits.max_kept)),
-            keys: self.keys.clone(),
+            keys: setup.keys.clone(),
             format: self.format,
             dump: self.dump.clone().map(Dump::new),
             lines: Lines::empty(),
@@ -92,6 +94,7 @@ const PORTION: usize = 256;
 
 /// Owns the connections that hash to it.
 pub(crate) struct Worker {
+    watch: Watch,
     assembler: Assembler<Host>,
     datagrams: DatagramFlows<Host>,
     /// Packet time at which timers are looked at next.
@@ -112,6 +115,16 @@ impl Worker {
             Header::Udp(_) => false,
         });
         core::hint::black_box(known.count());
+    }
+
+    /// Takes over new rules and plugins' options, if there are any. Between batches: what was decoded has been written.
+    #[inline]
+    pub(crate) fn renew(&mut self) {
+        if let Some(setup) = self.watch.news() {
+            self.write_events();
+            self.keys = setup.keys.clone();
+            self.host.renew(setup.plugins.clone());
+        }
     }
 
     /// One packet.
