@@ -25,17 +25,18 @@ use sniff_x_proto::{Options, builtin};
 
 use crate::generate::Generate;
 
-/// The two benches.
+/// The benches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum What {
     Stages,
     Assembly,
+    Filter,
 }
 
 /// What to measure.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Bench {
-    /// What: the stages of the data path on a capture, or the assembler on segments of its own
+    /// What: the stages of the data path on a capture, the assembler on segments of its own, or the kernel's filter beside libpcap's
     #[arg(value_enum, default_value_t = What::Stages)]
     what: What,
     /// The capture; without it two MySQL captures of a million frames are generated, with statements as text and prepared
@@ -108,6 +109,10 @@ impl Measured {
 impl Bench {
     #[expect(clippy::print_stdout, reason = "the report")]
     pub(crate) fn run(&self) -> Result<()> {
+        // There it is the kernel that works.
+        if self.what == What::Filter {
+            return crate::prefilter::run(self.rounds.max(1));
+        }
         if cfg!(debug_assertions) {
             return self.run_optimised();
         }

@@ -5,6 +5,7 @@ mod bench;
 mod build_ebpf;
 mod fuzz;
 mod generate;
+mod prefilter;
 mod soak;
 
 use anyhow::Result;
@@ -13,7 +14,7 @@ use clap::Parser;
 /// Developer tasks of sniff-x
 #[derive(Parser)]
 enum Task {
-    /// Measure what each stage of the data path costs on a capture
+    /// Measure what each stage of the data path costs, or the assembler or the kernel's filter alone
     Bench(bench::Bench),
     /// Build the eBPF programs into ebpf/prebuilt/
     BuildEbpf(build_ebpf::BuildEbpf),
