@@ -1,15 +1,13 @@
 //! Capture with the real binary in network namespaces: loopback, `any`, privileges, `--write`. The truth is what the two programs exchanged.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
-use std::fs::Permissions;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use sniff_x_tests::binary::{self, Capture};
-use sniff_x_tests::netns::{IFACE, Net, SERVER};
+use sniff_x_tests::binary::{self, Capture, ForAll};
+use sniff_x_tests::netns::{CLIENT, IFACE, Net, SERVER};
 use sniff_x_tests::{has_program, is_root, live, root};
 
 const PORT: &str = "7777";
@@ -128,37 +126,6 @@ fn what_is_written_reads_back_as_what_was_seen() {
     assert_eq!(counters["counters"]["frames.written"], lines, "{counters:#}");
 }
 
-/// A copy of sniff-x that any user may run: the build folder may lie where an ordinary user can't go.
-struct ForAll(tempfile::TempDir);
-
-impl ForAll {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-        let copy = Self(folder);
-        // By another process: a child that this one starts meanwhile would inherit the open file, and a busy one can't be run.
-        let copied =
-            Command::new("install").args(["-m", "755"]).arg(binary::path()).arg(copy.path()).status();
-        assert!(copied.unwrap().success());
-        copy
-    }
-
-    fn path(&self) -> PathBuf {
-        self.0.path().join("sniff-x")
-    }
-
-    /// A command that runs it as an ordinary user with the given capabilities.
-    fn with(&self, net: &Net, capabilities: &str) -> Command {
-        let mut command = net.on_server("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]);
-        command.arg(format!("--inh-caps=-all{capabilities}"));
-        command.arg(format!("--ambient-caps=-all{capabilities}"));
-        command.arg(format!("--bounding-set=-all{capabilities}"));
-        command.arg(self.path());
-        command
-    }
-}
-
 #[test]
 fn an_ordinary_user_with_two_capabilities_gets_the_prefilter() {
     if !can_run() || !has_program("setpriv", "util-linux") {
@@ -188,4 +155,36 @@ fn without_the_capability_it_says_which_one_and_how_to_grant_it() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("needs cap_net_raw") && said.contains("setcap cap_net_raw,cap_bpf=ep"), "{said}");
+}
+
+/// On the server's side of the wire what the client sends comes in, and what the server sends goes out.
+#[test]
+fn inbound_and_outbound_are_seen_from_the_interface() {
+    if !can_run() || !has_program("tcpdump", "tcpdump") || !has_program("setpriv", "util-linux") {
+        return;
+    }
+    live("inbound, outbound");
+    let (net, sniff_x) = (Net::new(), ForAll::new());
+    std::fs::set_permissions(sniff_x.folder(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    for (capabilities, level) in [(",+net_raw,+bpf", "eBPF"), (",+net_raw", "classic BPF")] {
+        for (filter, comes, comes_not) in [
+            ("inbound", CLIENT, SERVER),
+            ("outbound", SERVER, CLIENT),
+            ("tcp and not outbound", CLIENT, SERVER),
+        ] {
+            let file = sniff_x.folder().join("frames.pcapng");
+            let mut command = sniff_x.with(&net, capabilities);
+            command.args(["--iface", IFACE, "-v", "--filter", filter, "--write"]).arg(&file);
+            let capture = Capture::start(command);
+            over_veth(&net);
+            let (_, said, status) = capture.stop();
+            assert!(status.success() && said.contains(level), "{said}");
+            let count = |from: &str| {
+                let read =
+                    Command::new("tcpdump").arg("-nr").arg(&file).args(["tcp and src host", from]).output();
+                read.unwrap().stdout.iter().filter(|byte| **byte == b'\n').count()
+            };
+            assert!(count(comes) > 0 && count(comes_not) == 0, "{filter} {level}: {said}");
+        }
+    }
 }
