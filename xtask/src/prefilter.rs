@@ -217,8 +217,8 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
         "ns of processor time a frame and filter beyond `ret 0`, median of {rounds} interleaved rounds, {SOCKETS} sockets\n"
     );
     println!(
-        "{:>5}  {:<26} {:>9} {:>9}   {}",
-        "ports", "filter", "rejected", "passed", "instructions, JITed bytes"
+        "{:>5}  {:<26} {:>9} {:>9}   instructions, JITed bytes",
+        "ports", "filter", "rejected", "passed"
     );
     for count in PORTS {
         let ports = ports(count);
