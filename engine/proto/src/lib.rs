@@ -4,13 +4,19 @@
 //! and the built-in protocols with their registry. Pure: no I/O, no threads, no clock; time is the frame's timestamp.
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod registry;
+
+macro_rules! modules {
+    ($($module:ident: $plugin:ident, $decoder:ident;)+) => {
+        $(pub mod $module;)+
+    };
+}
+protocols!(modules);
+
 pub mod event;
 pub mod host;
-pub mod http;
-pub mod mysql;
-pub mod redis;
 pub mod replay;
-pub mod tcp;
 
 mod decode;
 mod half;
@@ -19,7 +25,6 @@ mod options;
 mod pending;
 mod plugin;
 mod proxied;
-mod registry;
 mod stock;
 mod tail;
 mod turns;

@@ -184,6 +184,6 @@ impl Plugin for Http {
     }
 
     fn open(&self, flow: &FlowInfo) -> Decoder {
-        Decoder::Http(Box::new(HttpDecoder::new(flow.midstream, self.settings.clone())))
+        HttpDecoder::new(flow.midstream, self.settings.clone()).into()
     }
 }

@@ -151,7 +151,7 @@ impl Plugin for Mysql {
     }
 
     fn open(&self, flow: &FlowInfo) -> Decoder {
-        Decoder::Mysql(Box::new(MysqlDecoder::new(flow.midstream, self.settings.clone())))
+        MysqlDecoder::new(flow.midstream, self.settings.clone()).into()
     }
 }
 

@@ -143,7 +143,7 @@ impl Plugin for Redis {
     }
 
     fn open(&self, flow: &FlowInfo) -> Decoder {
-        Decoder::Redis(Box::new(RedisDecoder::new(flow.midstream, self.settings.clone())))
+        RedisDecoder::new(flow.midstream, self.settings.clone()).into()
     }
 }
 
