@@ -289,7 +289,7 @@ fn host(plugin: &str) -> Result<Host> {
     plugin.configure(&Options::default())?;
     let rule = sniff_x_filter::parse(&plugin.rule())?;
     let limits = Limits::default();
-    let plugins = Arc::new([ActivePlugin { plugin, matches: Box::new(move |key| rule.matches_flow(key)) }]);
+    let plugins = Arc::new([ActivePlugin::by_rule(plugin, move |key| rule.matches_flow(key))]);
     Ok(Host::new(plugins, Arena::new(limits.max_text), limits.max_message))
 }
 

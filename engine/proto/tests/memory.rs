@@ -69,7 +69,7 @@ impl Bed {
     fn new(plugin: &str) -> Self {
         let mut plugin = builtin(plugin).unwrap();
         plugin.configure(&Options::default()).unwrap();
-        let plugins = Arc::new([ActivePlugin { plugin, matches: Box::new(|_| true) }]);
+        let plugins = Arc::new([ActivePlugin::by_rule(plugin, |_| true)]);
         Self {
             hasher: FlowHasher::with_seed(5),
             assembler: Assembler::new(AssemblerOptions {

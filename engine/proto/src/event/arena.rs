@@ -249,6 +249,16 @@ pub struct Arena {
     pub(crate) stock: Stock,
 }
 
+/// A place in an arena: what was told until then.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mark {
+    events: usize,
+    fields: usize,
+    bytes: usize,
+    content: usize,
+    withheld: u64,
+}
+
 /// How long an exchange may wait for its response, unless the run says otherwise.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_hours(1);
 
@@ -350,6 +360,35 @@ impl Arena {
     #[must_use]
     pub fn exchange_timeout(&self) -> Duration {
         self.exchange_timeout
+    }
+
+    /// This place: behind all that was told.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            events: self.events.len(),
+            fields: self.fields.len(),
+            bytes: self.bytes.len(),
+            content: self.content.len(),
+            withheld: self.withheld,
+        }
+    }
+
+    /// The events since `mark`.
+    pub(crate) fn since(&self, mark: Mark) -> &[Event] {
+        self.events.get(mark.events..).unwrap_or_default()
+    }
+
+    /// Whether a plugin's options told it not to make an event since `mark`.
+    pub(crate) fn withheld_since(&self, mark: Mark) -> bool {
+        self.withheld > mark.withheld
+    }
+
+    /// Takes back all that was told since `mark`.
+    pub(crate) fn retract(&mut self, mark: Mark) {
+        self.events.truncate(mark.events);
+        self.fields.truncate(mark.fields);
+        self.bytes.truncate(mark.bytes);
+        self.content.truncate(mark.content);
     }
 
     /// Forgets everything and keeps the memory, unless a spike left far too much of it.

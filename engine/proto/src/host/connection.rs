@@ -1,10 +1,14 @@
 //! The host's state of one connection.
 
 mod datagram;
+mod log;
 mod probing;
+pub(super) mod trial;
 
-use sniff_x_flow::assembler::{Chunks, Stream, Totals};
+use sniff_x_flow::assembler::{Chunks, Reassembly, Stream, Totals};
 use sniff_x_flow::{Direction, End, FlowInfo, Nanos};
+
+use trial::{Candidates, Trial};
 
 use super::Host;
 use crate::half::{Fed, Half, Keeper};
@@ -16,6 +20,8 @@ use crate::{BypassReason, Decode, Decoder, Lost, Next, Out, Seen, Window};
 pub struct Connection {
     state: State,
     halves: [Half; 2],
+    /// As long as it is not sure whose the connection is.
+    trial: Option<Box<Trial>>,
     /// A probe found client and server the other way round.
     reversed: bool,
     /// Kept bytes that the host's sum has of this connection.
@@ -30,8 +36,10 @@ enum State {
     Ignored,
     /// Given up: its bytes are counted, nothing else.
     Bypassed,
-    /// Several plugins' rules match: a bit set.
-    Probing(u32),
+    /// Several plugins may get it; nothing came yet.
+    Awaited(Candidates),
+    /// Something came, and it is not known whose the connection is.
+    Probing,
     /// The plugin is chosen, its decoder is opened with the first payload.
     Claimed(u32),
     Decoding(Decoder),
@@ -84,12 +92,13 @@ impl Connection {
         Self::with(State::Decoding(decoder))
     }
 
-    pub(super) fn probing(candidates: u32) -> Self {
-        Self::with(State::Probing(candidates))
+    pub(super) fn awaited(candidates: Candidates) -> Self {
+        Self::with(State::Awaited(candidates))
     }
 
     fn with(state: State) -> Self {
-        Self { state, halves: Default::default(), reversed: false, charged: 0, held: 0, unasked: 0 }
+        let halves = Default::default();
+        Self { state, halves, trial: None, reversed: false, charged: 0, held: 0, unasked: 0 }
     }
 
     /// Opens the decoder of the plugin that was chosen.
@@ -130,21 +139,6 @@ impl Connection {
         }
     }
 
-    /// Gives the decoder what was kept of a direction before it was opened.
-    fn kept_data(&mut self, call: &mut Call<'_>, direction: Direction) {
-        let State::Decoding(decoder) = &mut self.state else { return };
-        let Call { host, flow, totals, now } = call;
-        let reversed = self.reversed;
-        let read = |host: &mut Host, window: Window<'_>| {
-            decoder.data(direction, window, &mut Out::new(&mut host.arena, flow, totals, *now, reversed))
-        };
-        match half_of(&mut self.halves, direction).read_tail(*host, read) {
-            Fed::All => {}
-            Fed::TooLong(_) => self.too_long(call, direction),
-            Fed::Bypass(reason) => self.bypass(call, reason),
-        }
-    }
-
     /// A message needs more memory than a connection may have.
     fn too_long(&mut self, call: &mut Call<'_>, direction: Direction) {
         call.host.counters.oversized_messages += 1;
@@ -181,6 +175,11 @@ impl Connection {
                 self.give_up_message(call, direction);
             }
         }
+        // Whoever has it keeps it, and nobody gets what is not known yet.
+        self.acquit(call);
+        if matches!(self.state, State::Probing) {
+            self.bypass(call, BypassReason::Limit);
+        }
         if self.held > SMALL {
             self.end(call, End::Evicted);
             self.bypass(call, BypassReason::Limit);
@@ -195,9 +194,10 @@ impl Connection {
         self.tails().saturating_add(held)
     }
 
-    /// Bytes of unfinished messages.
+    /// Bytes of unfinished messages, and of what came before it is known whose the connection is.
     fn tails(&self) -> usize {
-        self.halves.iter().map(Half::kept).sum()
+        let log = self.trial.as_ref().map_or(0, |trial| trial.log.kept());
+        self.halves.iter().map(Half::kept).sum::<usize>() + log
     }
 
     /// Brings the host's sum of kept bytes up to date.
@@ -246,7 +246,12 @@ impl Connection {
         }
     }
 
+    /// The decoder's word that nothing more matters. One on trial that says that it is not its protocol loses the connection to others.
     fn bypass(&mut self, call: &mut Call<'_>, reason: BypassReason) {
+        let is_wrong = matches!(reason, BypassReason::NotThisProtocol | BypassReason::Undecodable);
+        if is_wrong && matches!(self.state, State::Decoding(_)) && !self.is_sure(call) {
+            return self.withdraw(call);
+        }
         let counters = &mut call.host.counters;
         match reason {
             BypassReason::Encrypted => counters.bypassed_encrypted += 1,
@@ -254,9 +259,41 @@ impl Connection {
             BypassReason::Undecodable => counters.bypassed_undecodable += 1,
             BypassReason::Limit => counters.bypassed_limit += 1,
         }
+        self.give_up(call);
+    }
+
+    /// Its bytes are only counted from now on.
+    fn give_up(&mut self, call: &mut Call<'_>) {
         self.state = State::Bypassed;
+        self.acquit(call);
         self.drop_tail(call.host, Direction::ToServer);
         self.drop_tail(call.host, Direction::ToClient);
+    }
+
+    /// Gives the decoder a chunk.
+    fn chunk(&mut self, call: &mut Call<'_>, chunk: &Reassembly<'_>) {
+        let direction = self.direction(chunk.direction);
+        match u64::try_from(chunk.skip) {
+            Ok(0) => {}
+            Ok(n) => self.lost(call, direction, Lost::Bytes(n)),
+            Err(_) => self.lost(call, direction, Lost::Unknown),
+        }
+        if !chunk.bytes.is_empty() {
+            self.unasked = self.unasked.saturating_add(chunk.bytes.len());
+            self.data(call, direction, chunk.bytes);
+        }
+        if chunk.end {
+            self.half_closed(call, direction);
+        }
+    }
+
+    /// The direction's sender closed it.
+    fn half_closed(&mut self, call: &mut Call<'_>, direction: Direction) {
+        if let State::Decoding(decoder) = &mut self.state {
+            let none = Seen::default();
+            let half = half_of(&mut self.halves, direction);
+            decoder.half_closed(direction, half.window(&none), &mut call.out(self.reversed));
+        }
     }
 
     fn drop_tail(&mut self, host: &mut Host, direction: Direction) {
@@ -277,45 +314,38 @@ impl Stream<Host> for Connection {
                     continue;
                 }
                 State::Claimed(_) if !chunk.bytes.is_empty() || chunk.skip > 0 => self.open(call.host, flow),
-                State::Probing(candidates) if chunk.skip > 0 => {
-                    self.probe(&mut call, chunk.direction, &[], candidates);
-                }
-                State::Probing(candidates) => {
-                    if !chunk.bytes.is_empty() {
-                        self.probe(&mut call, chunk.direction, chunk.bytes, candidates);
-                    }
-                    continue;
-                }
-                State::Claimed(_) | State::Decoding(_) => {}
+                State::Awaited(candidates) => self.put_on_trial(&mut call, candidates),
+                State::Probing | State::Claimed(_) | State::Decoding(_) => {}
             }
-            let direction = self.direction(chunk.direction);
-            match u64::try_from(chunk.skip) {
-                Ok(0) => {}
-                Ok(n) => self.lost(&mut call, direction, Lost::Bytes(n)),
-                Err(_) => self.lost(&mut call, direction, Lost::Unknown),
+            if self.trial.is_none() {
+                self.chunk(&mut call, &chunk);
+                continue;
             }
-            if !chunk.bytes.is_empty() {
-                self.unasked = self.unasked.saturating_add(chunk.bytes.len());
-                self.data(&mut call, direction, chunk.bytes);
+            self.keep(&chunk);
+            if matches!(self.state, State::Probing) && !self.decide(&mut call, true, false) {
+                continue;
             }
-            if chunk.end
-                && let State::Decoding(decoder) = &mut self.state
-            {
-                let none = Seen::default();
-                let half = half_of(&mut self.halves, direction);
-                decoder.half_closed(direction, half.window(&none), &mut call.out(self.reversed));
+            self.set_mark(&call);
+            self.chunk(&mut call, &chunk);
+            self.judge(&mut call);
+            if matches!(self.state, State::Probing) {
+                self.decide(&mut call, false, false);
             }
         }
         self.charge(&mut call);
     }
 
     fn reassembly_complete(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], end: End) {
-        if let State::Probing(candidates) = self.state {
-            let now = host.now;
-            self.probing_ends(&mut Call { host, flow, totals, now }, candidates);
-        }
         let now = host.now;
-        self.end(&mut Call { host, flow, totals, now }, end);
+        let mut call = Call { host, flow, totals, now };
+        if let State::Awaited(candidates) = self.state {
+            self.put_on_trial(&mut call, candidates);
+        }
+        if matches!(self.state, State::Probing) {
+            self.probing_ends(&mut call);
+        }
+        self.end(&mut call, end);
+        self.acquit(&mut call);
         self.state = State::Ignored;
         self.drop_tail(host, Direction::ToServer);
         self.drop_tail(host, Direction::ToClient);

@@ -6,6 +6,7 @@ use sniff_x_flow::assembler::{Chunks, Stream, Totals};
 use sniff_x_flow::datagrams::{DatagramStream, Received};
 use sniff_x_flow::{End, FlowInfo, Nanos};
 
+use super::connection::trial::Candidates;
 use super::{Connection, Host};
 
 /// The host's part of one connection.
@@ -16,8 +17,8 @@ enum Kind {
     Ignored,
     /// The plugin is chosen; nothing came yet.
     Claimed(u32),
-    /// Several plugins' rules match: a bit set; nothing came yet.
-    Probing(u32),
+    /// Several plugins may get it; nothing came yet.
+    Awaited(Candidates),
     /// Something came.
     Under(Box<Connection>),
 }
@@ -31,8 +32,8 @@ impl Slot {
         Self(Kind::Claimed(plugin))
     }
 
-    pub(super) const fn probing(candidates: u32) -> Self {
-        Self(Kind::Probing(candidates))
+    pub(super) const fn awaited(candidates: Candidates) -> Self {
+        Self(Kind::Awaited(candidates))
     }
 
     /// Bytes that are kept of the connection now: unfinished messages, and what the decoder holds.
@@ -49,7 +50,7 @@ impl Slot {
         let made = match self.0 {
             Kind::Ignored => return None,
             Kind::Claimed(plugin) => Connection::claimed(plugin),
-            Kind::Probing(candidates) => Connection::probing(candidates),
+            Kind::Awaited(candidates) => Connection::awaited(candidates),
             Kind::Under(ref mut connection) => return Some(connection),
         };
         self.0 = Kind::Under(Box::new(made));
@@ -101,7 +102,7 @@ impl Stream<Host> for Slot {
 
     fn idle(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], now: Nanos) -> bool {
         // Probing does not keep a connection.
-        !matches!(self.0, Kind::Probing(_))
+        !matches!(self.0, Kind::Awaited(_))
             && self.reporting(host, flow).is_some_and(|connection| connection.idle(host, flow, totals, now))
     }
 }
