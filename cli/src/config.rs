@@ -11,13 +11,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::ArgMatches;
 use sniff_x_engine::config::{Backend, Limits, Output};
-use sniff_x_engine::{Config, Format, Input};
+use sniff_x_engine::{Chosen, Config, Format, Input};
 use sniff_x_flow::LinkType;
 use sniff_x_flow::packet::ParseOptions;
-use sniff_x_proto::Plugin;
 use sniff_x_proto::event::KeyTable;
 
-use crate::catalog::abouts;
+use crate::catalog::{ALL, AUTO, abouts_of};
 use crate::failure::Failure;
 use crate::names::System;
 use crate::values::nearest;
@@ -29,7 +28,7 @@ const RETIRE: Duration = Duration::from_millis(10);
 /// Gives `plugins` their options and puts the configuration together. Files are not touched yet.
 pub(crate) fn build(
     matches: &ArgMatches,
-    mut plugins: Vec<Box<dyn Plugin>>,
+    mut plugins: Vec<Chosen>,
     keys: KeyTable,
 ) -> Result<Config, Failure> {
     let input = input(matches)?;
@@ -37,7 +36,7 @@ pub(crate) fn build(
     if plugins.is_empty() && write.is_none() {
         let names: Vec<_> = sniff_x_proto::names().collect();
         return Err(Failure::Usage(format!(
-            "name a PLUGIN, or capture only with --write FILE\nPlugins: {}, all\nTry: sniff-x {} mysql",
+            "name a PLUGIN, or capture only with --write FILE\nPlugins: {}, {ALL}, {AUTO}\nTry: sniff-x {} mysql",
             names.join(", "),
             source_as_given(&input)
         )));
@@ -81,16 +80,20 @@ pub(crate) fn filter(matches: &ArgMatches) -> Result<Option<sniff_x_filter::Expr
 /// Hands the options to the plugins; gives the folder of `tcp --dump`.
 pub(crate) fn configure(
     matches: &ArgMatches,
-    plugins: &mut [Box<dyn Plugin>],
+    plugins: &mut [Chosen],
 ) -> Result<Option<PathBuf>, Failure> {
     let given: Vec<_> = {
-        let all = abouts(plugins);
+        let all = abouts_of(plugins);
         all.iter().map(|about| options::given(matches, &all, about)).collect::<Result<_, _>>()?
     };
     let mut dump = None;
-    for (plugin, options) in plugins.iter_mut().zip(given) {
-        if plugin.about().name == "tcp" {
+    for (Chosen { plugin, by_rule, .. }, options) in plugins.iter_mut().zip(given) {
+        let name = plugin.about().name;
+        if name == "tcp" {
             dump = options.last("dump").map(PathBuf::from);
+        }
+        if !*by_rule && options.switch("port") {
+            log::warn!("{AUTO} looks at all ports; name {name}, too, for what it does not know there: {name},{AUTO}");
         }
         plugin.configure(&options).map_err(|error| {
             let about = plugin.about();

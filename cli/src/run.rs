@@ -14,7 +14,7 @@ use sniff_x_engine::{Config, Control, EngineError, Input};
 use sniff_x_plugin::PluginPath;
 use sniff_x_proto::About;
 
-use crate::catalog::{Catalog, abouts};
+use crate::catalog::{Catalog, abouts_of};
 use crate::failure::{Failure, say};
 use crate::file::ConfigFile;
 use crate::progress::{self, Progress};
@@ -44,13 +44,13 @@ pub(crate) fn program(arguments: Vec<OsString>) -> Result<(), Failure> {
         None => Vec::new(),
     };
 
-    let command = options::with_plugins(&abouts(&plugins));
+    let command = options::with_plugins(&abouts_of(&plugins));
     let parse = |arguments: &[OsString]| {
-        command.clone().try_get_matches_from(arguments).map_err(|e| wrong(e, &abouts(&plugins)))
+        command.clone().try_get_matches_from(arguments).map_err(|e| wrong(e, &abouts_of(&plugins)))
     };
     let mut matches = parse(&arguments)?;
     if let Some(file) = &file {
-        arguments.extend(file.arguments(&command, &matches, &abouts(&plugins), &catalog.names())?);
+        arguments.extend(file.arguments(&command, &matches, &abouts_of(&plugins), &catalog.names())?);
         matches = parse(&arguments)?;
     }
     let quiet = matches.get_flag("quiet");

@@ -62,7 +62,7 @@ fn no_plugin_and_nothing_to_write() {
 fn unknown_plugins_and_interfaces_list_what_there_is() {
     wrong(
         &["--iface", "lo", "mysqk"],
-        &["no plugin 'mysqk'; did you mean 'mysql'?", "Plugins: mysql, redis, http, tcp, all"],
+        &["no plugin 'mysqk'; did you mean 'mysql'?", "Plugins: mysql, redis, http, tcp, all, auto"],
     );
     wrong(&["--iface", "lo", "mysql,oracle"], &["no plugin 'oracle'\n", "Plugins: mysql"]);
     wrong(&["--iface", "lo", "mysql,"], &["no plugin ''", "Plugins: mysql"]);

@@ -89,7 +89,7 @@ fn decode(path: &Path) -> (u64, u64) {
     plugin.configure(&Options::default()).unwrap();
     let config = Config {
         input: Input::File(path.to_owned()),
-        plugins: vec![plugin],
+        plugins: vec![plugin.into()],
         keys: KeyTable::default(),
         filter: None,
         parse: sniff_x_flow::packet::ParseOptions::default(),

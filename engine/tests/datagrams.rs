@@ -176,7 +176,7 @@ fn config(
     let plugin = |&(about, rule)| Box::new(Notes { about, rule, log: log.clone() }) as Box<dyn Plugin>;
     Config {
         input: Input::File(path.into()),
-        plugins: plugins.iter().map(plugin).collect(),
+        plugins: plugins.iter().map(plugin).map(Into::into).collect(),
         keys: KeyTable::default(),
         filter: None,
         parse: ParseOptions::default(),

@@ -124,7 +124,7 @@ fn events(path: &Path, plugin: &str) -> Vec<String> {
     let out = Shared::default();
     let config = Config {
         input: Input::File(path.to_owned()),
-        plugins: vec![plugin],
+        plugins: vec![plugin.into()],
         keys: KeyTable::default(),
         filter: None,
         parse: ParseOptions::default(),

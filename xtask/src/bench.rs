@@ -322,7 +322,7 @@ fn engine(file: &Path, plugin: &str) -> Result<Tally> {
     plugin.configure(&Options::default())?;
     let config = Config {
         input: Input::File(file.to_owned()),
-        plugins: vec![plugin],
+        plugins: vec![plugin.into()],
         keys: KeyTable::default(),
         filter: None,
         parse: sniff_x_flow::packet::ParseOptions::default(),

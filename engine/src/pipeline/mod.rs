@@ -24,7 +24,7 @@ use std::thread;
 
 use sniff_x_capture::{CaptureError, Source};
 use sniff_x_filter::{ParseError, RuleSet};
-use sniff_x_flow::Nanos;
+use sniff_x_flow::{FlowKey, Nanos, Transport};
 use sniff_x_flow::packet::defragment::DefragmentOptions;
 use sniff_x_flow::packet::{FlowHasher, Parser};
 use sniff_x_proto::host::{ActivePlugin, MAX_PLUGINS};
@@ -34,7 +34,7 @@ pub use reader::ReaderCounters;
 pub use summary::Summary;
 pub use worker::WorkerCounters;
 
-use crate::config::{Backend, Config, Control, Input};
+use crate::config::{self, Backend, Chosen, Config, Control, Input};
 use crate::sink::dump;
 use crate::sink::pcapng::PcapngWriter;
 use batch::{BatchReceiver, WorkerQueue, worker_queue};
@@ -88,7 +88,8 @@ pub enum EngineError {
 /// Whatever kept the run from going on. What was read before is decoded and written all the same, and its counters come in `on_summary`,
 /// which is called in any case once the sources were open.
 pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary)) -> Result<(), EngineError> {
-    let wanted: Vec<_> = config.plugins.iter().map(|p| format!("'{}'", p.rule())).collect();
+    let wanted: Vec<_> =
+        config::rules(&config.plugins).into_iter().map(|(_, rule)| format!("'{rule}'")).collect();
     let (plugins, rules) = activate(config.plugins)?;
     let rules = RuleSet { filter: config.filter, rules };
     let live = matches!(config.input, Input::Live { .. });
@@ -316,22 +317,30 @@ fn one_line(summary: &Summary) -> String {
 
 /// Parses the plugins' rules.
 fn activate(
-    plugins: Vec<Box<dyn sniff_x_proto::Plugin>>,
+    plugins: Vec<Chosen>,
 ) -> Result<(Arc<[ActivePlugin]>, Vec<sniff_x_filter::Expression>), EngineError> {
     if plugins.len() > MAX_PLUGINS {
         return Err(EngineError::TooManyPlugins(plugins.len()));
     }
-    let mut rules = Vec::new();
-    let mut active = Vec::new();
-    for plugin in plugins {
-        let rule = plugin.rule();
-        let expression = sniff_x_filter::parse_rule(&rule).map_err(|error| EngineError::Rule {
-            plugin: plugin.about().name.to_owned(),
+    let parse = |plugin: &str, rule: String| {
+        sniff_x_filter::parse_rule(&rule).map_err(|error| EngineError::Rule {
+            plugin: plugin.to_owned(),
             rule,
             error,
-        })?;
-        rules.push(expression.clone());
-        active.push(ActivePlugin { plugin, matches: Box::new(move |key| expression.matches_flow(key)) });
+        })
+    };
+    let asked = config::rules(&plugins);
+    let rules = asked.into_iter().map(|(name, rule)| parse(name, rule)).collect::<Result<_, _>>()?;
+    let mut active = Vec::new();
+    for Chosen { plugin, by_rule, by_probe } in plugins {
+        let own = parse(plugin.about().name, plugin.rule())?;
+        // A rule says which transports the plugin knows, even where its ports don't count.
+        let [tcp, udp] = [Transport::Tcp, Transport::Udp].map(|t| by_probe && own.may_match_flows_of(t));
+        let named = move |key: &FlowKey| by_rule && own.matches_flow(key);
+        active.push(ActivePlugin::by_rule(plugin, named).and_by_probe(move |key| match key.transport() {
+            Transport::Tcp => tcp,
+            Transport::Udp => udp,
+        }));
     }
     Ok((active.into(), rules))
 }
