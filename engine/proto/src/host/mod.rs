@@ -41,7 +41,10 @@ impl ActivePlugin {
 
     /// A plugin that gets those of the flows whose first bytes its probe knows.
     #[must_use]
-    pub fn by_probe(plugin: Box<dyn Plugin>, flows: impl Fn(&FlowKey) -> bool + Send + Sync + 'static) -> Self {
+    pub fn by_probe(
+        plugin: Box<dyn Plugin>,
+        flows: impl Fn(&FlowKey) -> bool + Send + Sync + 'static,
+    ) -> Self {
         Self { plugin, named: Box::new(|_| false), guessing: Box::new(flows) }
     }
 

@@ -554,10 +554,7 @@ mod trials {
         let mut replay = Replay::of_several(plugins.into(), 7, false);
         steps.iter().for_each(|bytes| replay.step(&data(bytes)));
         let c = replay.counters();
-        (
-            replay.finish(End::Fin),
-            [c.decoded, c.withdrawn, c.unrecognised, c.bypassed_other_protocol],
-        )
+        (replay.finish(End::Fin), [c.decoded, c.withdrawn, c.unrecognised, c.bypassed_other_protocol])
     }
 
     const WITHDRAWN: &str = "notice sniffx.notice='this is not rash: the connection was taken for it'";
@@ -566,7 +563,10 @@ mod trials {
     fn who_says_that_it_is_not_its_protocol_loses_the_connection() {
         let (lines, counters) = play(&[b"?w", b"ise\nmore\n"], b"?wise");
         // The other one fails with the same line.
-        assert_eq!(lines, [WITHDRAWN, "notice sniffx.notice='this is not wise: the connection was taken for it'"]);
+        assert_eq!(
+            lines,
+            [WITHDRAWN, "notice sniffx.notice='this is not wise: the connection was taken for it'"]
+        );
         assert_eq!(counters, [0, 2, 1, 0]);
         let (lines, counters) = play(&[b"?wise\n"], b"never");
         assert_eq!(lines, [WITHDRAWN]);

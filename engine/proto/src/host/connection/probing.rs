@@ -5,8 +5,8 @@ use sniff_x_flow::assembler::Reassembly;
 use super::log::What;
 use super::trial::{Candidates, Said, Verdict};
 use super::{Call, Connection, State};
-use crate::event::{Key, Kind};
 use crate::Sensitivity;
+use crate::event::{Key, Kind};
 
 impl Connection {
     /// The first thing came of a connection that several plugins may get.
