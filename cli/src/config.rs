@@ -78,10 +78,7 @@ pub(crate) fn filter(matches: &ArgMatches) -> Result<Option<sniff_x_filter::Expr
 }
 
 /// Hands the options to the plugins; gives the folder of `tcp --dump`.
-pub(crate) fn configure(
-    matches: &ArgMatches,
-    plugins: &mut [Chosen],
-) -> Result<Option<PathBuf>, Failure> {
+pub(crate) fn configure(matches: &ArgMatches, plugins: &mut [Chosen]) -> Result<Option<PathBuf>, Failure> {
     let given: Vec<_> = {
         let all = abouts_of(plugins);
         all.iter().map(|about| options::given(matches, &all, about)).collect::<Result<_, _>>()?
@@ -93,7 +90,9 @@ pub(crate) fn configure(
             dump = options.last("dump").map(PathBuf::from);
         }
         if !*by_rule && options.switch("port") {
-            log::warn!("{AUTO} looks at all ports; name {name}, too, for what it does not know there: {name},{AUTO}");
+            log::warn!(
+                "{AUTO} looks at all ports; name {name}, too, for what it does not know there: {name},{AUTO}"
+            );
         }
         plugin.configure(&options).map_err(|error| {
             let about = plugin.about();

@@ -70,7 +70,10 @@ fn list(catalog: &mut Catalog, text: &mut Vec<u8>) -> io::Result<()> {
     }
     writeln!(text, "\nIn place of a name:")?;
     writeln!(text, "{ALL:<name$}  every protocol on its ports, but {NOT_IN_ALL}")?;
-    writeln!(text, "{AUTO:<name$}  every protocol on any port, by the first bytes of a connection, but {NOT_IN_ALL}")
+    writeln!(
+        text,
+        "{AUTO:<name$}  every protocol on any port, by the first bytes of a connection, but {NOT_IN_ALL}"
+    )
 }
 
 fn environment(catalog: &Catalog, text: &mut Vec<u8>) -> io::Result<()> {

@@ -24,9 +24,9 @@ use std::thread;
 
 use sniff_x_capture::{CaptureError, Source};
 use sniff_x_filter::{ParseError, RuleSet};
-use sniff_x_flow::{FlowKey, Nanos, Transport};
 use sniff_x_flow::packet::defragment::DefragmentOptions;
 use sniff_x_flow::packet::{FlowHasher, Parser};
+use sniff_x_flow::{FlowKey, Nanos, Transport};
 use sniff_x_proto::host::{ActivePlugin, MAX_PLUGINS};
 use thiserror::Error;
 

@@ -75,7 +75,8 @@ fn make(root: &Path, name: &str, port: u16) -> Result<Vec<String>> {
     let lines = fs::read_to_string(&registry).with_context(|| registry.display().to_string())?;
     let own = format!("            {name}: ");
     ensure!(!lines.contains(&own), "{REGISTRY} has a plugin '{name}' already");
-    let kind: String = name.chars().take(1).map(|c| c.to_ascii_uppercase()).chain(name.chars().skip(1)).collect();
+    let kind: String =
+        name.chars().take(1).map(|c| c.to_ascii_uppercase()).chain(name.chars().skip(1)).collect();
     let fill = |text: &str| {
         text.replace("@NAME@", name).replace("@TYPE@", &kind).replace("@PORT@", &port.to_string())
     };
