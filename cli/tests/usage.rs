@@ -163,6 +163,7 @@ fn help_shows_the_options_of_the_plugin() {
 fn information() {
     let list = sniff_x(&["--list"]).out;
     assert!(list.lines().any(|l| l.starts_with("mysql ") && l.ends_with("built in")), "{list}");
+    assert!(["all ", "auto "].iter().all(|name| list.lines().any(|l| l.starts_with(name))), "{list}");
     let version = sniff_x(&["--ver"]).out;
     assert!(version.starts_with(concat!("sniff-x ", env!("CARGO_PKG_VERSION"), "\n")), "{version}");
     assert!(version.contains("event schema"));
