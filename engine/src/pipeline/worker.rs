@@ -107,11 +107,10 @@ pub(crate) struct Worker {
 impl Worker {
     /// Brings what these packets will need into the cache, all at once, so that their cache misses overlap.
     pub(crate) fn foresee(&self, packets: &[Queued]) {
-        let known = packets.iter().filter(|queued| match &queued.header {
-            Header::Tcp(segment) => self.assembler.foresee(&segment.packet),
-            Header::Udp(_) => false,
-        });
-        core::hint::black_box(known.count());
+        self.assembler.foresee(packets.iter().filter_map(|queued| match &queued.header {
+            Header::Tcp(segment) => Some(&segment.packet),
+            Header::Udp(_) => None,
+        }));
     }
 
     /// One packet.

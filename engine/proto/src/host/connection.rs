@@ -195,6 +195,11 @@ impl Connection {
         self.tails().saturating_add(held)
     }
 
+    /// Looks at what a chunk of bytes will want, so that it is in the cache then.
+    pub(super) fn foresee(&self) {
+        core::hint::black_box(self.tails().wrapping_add(self.held));
+    }
+
     /// Bytes of unfinished messages.
     fn tails(&self) -> usize {
         self.halves.iter().map(Half::kept).sum()
