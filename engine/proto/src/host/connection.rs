@@ -194,6 +194,11 @@ impl Connection {
         self.tails().saturating_add(held)
     }
 
+    /// Looks at what a chunk of bytes will want, so that it is in the cache then.
+    pub(super) fn foresee(&self) {
+        core::hint::black_box(self.tails().wrapping_add(self.held));
+    }
+
     /// Bytes of unfinished messages, and of what came before it is known whose the connection is.
     fn tails(&self) -> usize {
         let log = self.trial.as_ref().map_or(0, |trial| trial.log.kept());

@@ -100,6 +100,13 @@ impl Stream<Host> for Slot {
         }
     }
 
+    #[inline]
+    fn foresee(&self) {
+        if let Kind::Under(connection) = &self.0 {
+            connection.foresee();
+        }
+    }
+
     fn idle(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], now: Nanos) -> bool {
         // Probing does not keep a connection.
         !matches!(self.0, Kind::Awaited(_))
