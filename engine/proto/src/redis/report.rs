@@ -48,7 +48,8 @@ pub(super) fn report(
     let (status, bytes) = match outcome {
         Outcome::Reply { reply, end, show } => {
             let hides = hides_reply(&request.name);
-            let quotes = hides || request.has_secret;
+            // Of a command that was not seen whole nobody knows what it held.
+            let quotes = hides || request.has_secret || request.loss.is_some();
             event = result(event.until(end), reply, if hides { 0 } else { show }, quotes);
             (Some(if reply.kind == Type::Error { Status::Error } else { Status::Ok }), None)
         }

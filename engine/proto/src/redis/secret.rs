@@ -166,9 +166,10 @@ pub(super) fn is_password_rule(first: u8) -> bool {
     matches!(first, b'>' | b'<' | b'#' | b'!')
 }
 
-/// Whether the reply to a command may hold secrets: configuration and access lists.
+/// Whether the reply to a command may hold secrets: configuration, access lists, and the replies of all commands of a transaction, which have events of their
+/// own.
 pub(super) fn hides_reply(name: &Word<32>) -> bool {
-    name.is(b"CONFIG") || name.is(b"ACL") || name.is(b"SENTINEL")
+    name.is(b"EXEC") || name.is(b"CONFIG") || name.is(b"ACL") || name.is(b"SENTINEL")
 }
 
 /// Whether a text mentions a password: names of options, and lines of `MONITOR`.

@@ -231,6 +231,8 @@ fn texts_with_urls() {
             "https://bob:pw@host/a?token=x&b=1#access_token=y",
             "https://<secret>@host/a?token=<secret>&b=1#access_token=<secret>",
         ),
+        ("bob:pw@host:80", "<secret>@host:80"),
+        ("Bob <a:b@c.d>", "Bob <a:b@c.d>"),
         ("/next?page=2", "/next?page=2"),
         ("text/html; charset=utf-8", "text/html; charset=utf-8"),
         ("<https://a/?sig=1>; rel=next", "<https://a/?sig=<secret>>; rel=next"),

@@ -101,6 +101,13 @@ fn without_user(authority: &[u8], out: &mut Vec<u8>) {
 /// Appends a text that may hold URLs, without the secrets in them.
 pub(super) fn any(text: &[u8], out: &mut Vec<u8>) {
     let mut rest = text;
+    // A user and a password before a host, without a scheme.
+    let at = memchr::memchr(b'@', text).unwrap_or(0);
+    let user = text.get(..at).unwrap_or_default();
+    if user.contains(&b':') && !user.iter().any(|b| ends_authority(*b)) {
+        out.extend_from_slice(SECRET);
+        rest = text.get(at..).unwrap_or_default();
+    }
     while let Some(&first) = rest.first() {
         if let Some(behind) = rest.strip_prefix(b"://") {
             let end = behind.iter().position(|b| ends_authority(*b)).unwrap_or(behind.len());
