@@ -1,5 +1,5 @@
 //! A secret and a value, random for each run, go in by every way that each plugin has, and are looked for in everything that the real binary writes.
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
