@@ -123,6 +123,10 @@ fn output() -> Vec<Arg> {
         value("color", "WHEN", "Colours in text; auto: on a terminal, unless NO_COLOR is set")
             .value_parser(PossibleValuesParser::new(["auto", "always", "never"]))
             .default_value("auto"),
+        switch(
+            "redact",
+            "Hide what users put in: literals of statements, parameters, values, bodies (docs/privacy.md); passwords and tokens are hidden always",
+        ),
         value("count", "EVENTS", "Stop after so many events").value_parser(positive),
         value(
             "write",

@@ -43,11 +43,16 @@ pub(crate) fn build(
     }
     let filter = filter(matches)?;
     let dump = configure(matches, &mut plugins)?;
+    let redact = matches.get_flag("redact");
+    if redact {
+        check_redaction(matches, &plugins, write.is_some())?;
+    }
     Ok(Config {
         input,
         plugins,
         keys,
         filter,
+        redact,
         parse: ParseOptions {
             merge_vlans: matches.get_flag("merge-vlans"),
             verify_checksums: matches.get_flag("verify-checksums"),
@@ -60,6 +65,22 @@ pub(crate) fn build(
         stats_interval: matches.get_one("stats-interval").copied(),
         limits: limits(matches),
     })
+}
+
+/// What writes bytes as they came has nothing to hide in them.
+fn check_redaction(matches: &ArgMatches, plugins: &[Box<dyn Plugin>], writes: bool) -> Result<(), Failure> {
+    let is_tcp = plugins.iter().any(|plugin| plugin.about().name == "tcp");
+    let asks = |option: &str| is_tcp && matches.contains_id(&format!("tcp.{option}"));
+    let (option, what) = if writes {
+        ("--write", "whole frames")
+    } else if asks("dump") {
+        ("--dump", "whole streams")
+    } else if asks("content") {
+        ("--content", "bytes as they came")
+    } else {
+        return Ok(());
+    };
+    Err(Failure::Usage(format!("{option} writes {what}, with all that --redact hides: use one of them")))
 }
 
 /// `--filter`. What can be asked of no kind of frame is a mistake, what no frame can match deserves a word.

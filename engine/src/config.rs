@@ -164,6 +164,8 @@ pub struct Config {
     pub keys: KeyTable,
     /// `--filter`, frame mode.
     pub filter: Option<Expression>,
+    /// Events hide what users put in: literals, values, bodies.
+    pub redact: bool,
     /// How frames are read.
     pub parse: ParseOptions,
     /// Workers; 1 reads, decodes and formats in one thread. Live, each of several reads a ring of its own where the kernel can share the

@@ -92,6 +92,7 @@ fn decode(path: &Path) -> (u64, u64) {
         plugins: vec![plugin.into()],
         keys: KeyTable::default(),
         filter: None,
+        redact: false,
         parse: sniff_x_flow::packet::ParseOptions::default(),
         threads: 1,
         output: Output { format: Format::Json, to: Box::new(std::io::sink()), count: None },

@@ -179,6 +179,7 @@ fn config(
         plugins: plugins.iter().map(plugin).map(Into::into).collect(),
         keys: KeyTable::default(),
         filter: None,
+        redact: false,
         parse: ParseOptions::default(),
         threads,
         output: Output { format: Format::Json, to: Box::new(std::io::sink()), count: None },

@@ -71,6 +71,7 @@ fn config(threads: usize) -> Config {
         plugins: vec![(Box::new(Bad) as Box<dyn Plugin>).into()],
         keys: KeyTable::default(),
         filter: None,
+        redact: false,
         parse: sniff_x_flow::packet::ParseOptions::default(),
         threads,
         output: Output { format: Format::Json, to: Box::new(std::io::sink()), count: None },

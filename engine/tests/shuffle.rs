@@ -127,6 +127,7 @@ fn events(path: &Path, plugin: &str) -> Vec<String> {
         plugins: vec![plugin.into()],
         keys: KeyTable::default(),
         filter: None,
+        redact: false,
         parse: ParseOptions::default(),
         threads: 1,
         output: Output { format: Format::Json, to: Box::new(out.clone()), count: None },

@@ -17,6 +17,7 @@ pub mod clients;
 pub mod fragments;
 pub mod frames;
 pub mod general_log;
+pub mod made;
 pub mod mariadb;
 pub mod netns;
 pub mod recording;

@@ -325,6 +325,7 @@ fn engine(file: &Path, plugin: &str) -> Result<Tally> {
         plugins: vec![plugin.into()],
         keys: KeyTable::default(),
         filter: None,
+        redact: false,
         parse: sniff_x_flow::packet::ParseOptions::default(),
         threads: 1,
         output: Output { format: Format::Json, to: Box::new(std::io::sink()), count: None },

@@ -31,7 +31,8 @@ mod turns;
 mod window;
 
 pub use decode::{BypassReason, Decode, Decoder, Lost, Next};
-pub use event::out::{EventBuilder, Out, Sensitivity};
+pub use event::out::{EventBuilder, Out};
+pub use event::{Dialect, Language, Sensitivity, Sql};
 pub use options::{OptionError, OptionSpec, Options, port_rule};
 pub use plugin::{About, OpensAt, Plugin, Probe};
 pub use proxied::ProxiedClient;

@@ -113,6 +113,7 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
         plugins,
         keys: config.keys,
         format: config.output.format,
+        redact: config.redact,
         limits: config.limits,
         dump: config.dump,
         workers: threads,

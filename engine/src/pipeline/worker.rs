@@ -37,6 +37,7 @@ pub(crate) struct WorkerPlan {
     pub(crate) plugins: Arc<[ActivePlugin]>,
     pub(crate) keys: KeyTable,
     pub(crate) format: Format,
+    pub(crate) redact: bool,
     pub(crate) limits: Limits,
     pub(crate) dump: Option<std::path::PathBuf>,
     pub(crate) workers: usize,
@@ -64,7 +65,9 @@ impl WorkerPlan {
             first_serial: FIRST_UDP_SERIAL | index as u64,
             serial_step: self.workers as u64,
         };
-        let arena = Arena::new(self.limits.max_text).with_exchange_timeout(self.limits.exchange_timeout);
+        let arena = Arena::new(self.limits.max_text)
+            .with_exchange_timeout(self.limits.exchange_timeout)
+            .with_redaction(self.redact);
         Worker {
             assembler: Assembler::new(options),
             datagrams: DatagramFlows::new(datagrams),

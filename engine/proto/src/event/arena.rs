@@ -7,6 +7,7 @@ use std::io::Write;
 use sniff_x_flow::{Direction, Endpoint, FlowInfo, Nanos};
 
 use super::Key;
+use super::redact::{self, Sensitivity};
 use crate::stock::Stock;
 
 /// What kind of thing an event tells of.
@@ -243,6 +244,7 @@ pub struct Arena {
     content: Vec<ContentSpan>,
     max_text: usize,
     exchange_timeout: Duration,
+    redacts: bool,
     refused: u64,
     withheld: u64,
     /// What the worker's connections borrow.
@@ -276,6 +278,7 @@ impl Arena {
             content: Vec::new(),
             max_text,
             exchange_timeout: EXCHANGE_TIMEOUT,
+            redacts: false,
             refused: 0,
             withheld: 0,
             stock: Stock::default(),
@@ -286,6 +289,12 @@ impl Arena {
     #[must_use]
     pub fn with_exchange_timeout(self, exchange_timeout: Duration) -> Self {
         Self { exchange_timeout, ..self }
+    }
+
+    /// The same arena in a run that hides what users put in (`redacts`) or shows it (where this is not called).
+    #[must_use]
+    pub fn with_redaction(self, redacts: bool) -> Self {
+        Self { redacts, ..self }
     }
 
     /// The events in the order in which they were emitted.
@@ -391,6 +400,12 @@ impl Arena {
         self.content.truncate(mark.content);
     }
 
+    /// Whether what users put in is hidden.
+    #[must_use]
+    pub fn redacts(&self) -> bool {
+        self.redacts
+    }
+
     /// Forgets everything and keeps the memory, unless a spike left far too much of it.
     pub fn clear(&mut self) {
         fn clear<T>(vec: &mut Vec<T>) {
@@ -430,6 +445,24 @@ impl Arena {
     pub(super) fn text(&mut self, text: &[u8]) -> Span {
         let kept = text.get(..self.max_text).map_or(text, whole_characters);
         self.copy(kept)
+    }
+
+    /// Copies what `text` shows by its sensitivity, at most `max_text` bytes of it; `is_cut`: there was more of it.
+    pub(super) fn shown(&mut self, text: &[u8], is_cut: bool, sensitivity: Sensitivity) -> Span {
+        if redact::is_plain(sensitivity, self.redacts) {
+            return self.text(text);
+        }
+        let start = self.bytes.len();
+        if start <= MAX_BYTES {
+            let kept = text.get(..self.max_text).map_or(text, whole_characters);
+            redact::write(kept, is_cut, sensitivity, self.redacts, &mut self.bytes);
+            // What stands in a secret's place may be longer than it.
+            if let Some(written) = self.bytes.get(start..).and_then(|b| b.get(..self.max_text)) {
+                let end = start + whole_characters(written).len();
+                self.bytes.truncate(end);
+            }
+        }
+        Span { start: index(start), len: index(self.bytes.len() - start) }
     }
 
     /// Writes what `text` is displayed as; meant for numbers and the like, which are short.

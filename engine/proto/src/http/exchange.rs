@@ -6,6 +6,7 @@ use super::Settings;
 use super::body::Body;
 use super::head::{Fields, Oddities, Request, Response};
 use crate::event::IncompleteReason;
+use crate::event::redact::{SECRET, is_secret_name};
 
 /// Bytes that are missing in an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,19 +240,14 @@ pub(super) fn collect(fields: Fields<'_>, settings: &Settings, to: &mut Vec<u8>)
         };
         to.extend_from_slice(wanted.as_bytes());
         to.push(0);
-        to.extend_from_slice(if is_secret(wanted) { HIDDEN } else { value });
+        to.extend_from_slice(if is_secret(wanted) { SECRET } else { value });
         to.push(0);
     }
 }
 
-/// What stands in a secret's place.
-pub(super) const HIDDEN: &[u8] = b"<secret>";
-
 /// Fields whose values are secrets; names in lower case.
 fn is_secret(name: &str) -> bool {
-    const SECRET: [&str; 6] =
-        ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "authentication-info"];
-    SECRET.contains(&name) || name.contains("token") || name.contains("secret") || name.contains("password")
+    name.starts_with("x-auth") || is_secret_name(name.as_bytes(), b"")
 }
 
 fn version(version: &[u8]) -> u8 {

@@ -34,6 +34,7 @@ mod client;
 mod command;
 mod compression;
 mod decoder;
+mod errors;
 mod exchange;
 mod execution;
 mod flags;

@@ -6,9 +6,10 @@ use super::decoder::RedisDecoder;
 use super::report;
 use super::request::Request;
 use super::resp::{self, Line, announced, line};
-use super::secret::{Argument, HIDDEN, Judge, is_password_rule};
+use super::secret::{Argument, Judge, is_password_rule};
 use super::word::Word;
 use crate::event::IncompleteReason;
+use crate::event::redact::{LITERAL, SECRET};
 use crate::{BypassReason, Next, Out, Window};
 
 /// Where the client's stream stands.
@@ -130,7 +131,7 @@ impl RedisDecoder {
                 Line::Whole(text, used) => {
                     let len = text.strip_prefix(b"$").and_then(|t| announced(t, resp::MAX_BULK)).flatten();
                     let Some(len) = len else { return Head::Lost };
-                    self.argument_begins();
+                    self.argument_begins(out);
                     self.intake.state = State::Data(len);
                     Head::Used(used)
                 }
@@ -189,7 +190,7 @@ impl RedisDecoder {
         }
         self.request_begins(count, time, out);
         for word in words(text) {
-            self.argument_begins();
+            self.argument_begins(out);
             if word.is_empty() {
                 self.argument_is_empty(out);
             } else {
@@ -207,11 +208,13 @@ impl RedisDecoder {
         self.intake = Intake { left: count, ..Intake::default() };
     }
 
-    fn argument_begins(&mut self) {
+    fn argument_begins(&mut self, out: &Out<'_>) {
+        let redacts = !out.shows_literals();
         let Some(newest) = self.queue.back() else { return };
         let intake = &mut self.intake;
         intake.previous = core::mem::take(&mut intake.current);
-        intake.argument = intake.judge.next(intake.number, newest.arguments, &newest.name, &intake.previous);
+        let (number, count) = (intake.number, newest.arguments);
+        intake.argument = intake.judge.next(number, count, &newest.name, &intake.previous, redacts);
     }
 
     /// Bytes of an argument; `first`: its first ones. Whether more of it would be kept.
@@ -219,9 +222,14 @@ impl RedisDecoder {
         let max = out.max_text();
         let intake = &mut self.intake;
         intake.current.push(bytes);
-        if first && intake.argument == Argument::Rule {
-            let is_password = bytes.first().is_some_and(|b| is_password_rule(*b));
-            intake.argument = if is_password { Argument::Hidden } else { Argument::Shown };
+        if first {
+            let begins = |test: fn(u8) -> bool| bytes.first().is_some_and(|b| test(*b));
+            intake.argument = match intake.argument {
+                Argument::Rule if begins(is_password_rule) => Argument::Hidden,
+                Argument::Number if !begins(|b| b.is_ascii_digit() || b == b'-') => Argument::Value,
+                Argument::Rule | Argument::Number => Argument::Shown,
+                other => other,
+            };
         }
         let Some(newest) = self.queue.back_mut() else { return false };
         match intake.number {
@@ -238,11 +246,13 @@ impl RedisDecoder {
             self.queue.keep(b" ", max);
         }
         let shown = match intake.argument {
-            Argument::Hidden if first => HIDDEN,
-            Argument::Hidden => return true,
+            Argument::Hidden if first => SECRET,
+            Argument::Value if first => LITERAL,
+            Argument::Hidden | Argument::Value => return true,
             _ => bytes,
         };
         if let Some(newest) = self.queue.back_mut() {
+            newest.has_secret |= intake.argument == Argument::Hidden;
             newest.text_len += shown.len() as u64;
         }
         self.queue.keep(shown, max) == shown.len()
@@ -269,7 +279,7 @@ impl RedisDecoder {
         if rest > 0 && !wanted && self.intake.number > 2 {
             // What is not kept is passed over.
             self.intake.state = State::End;
-            if self.intake.argument != Argument::Hidden
+            if !matches!(self.intake.argument, Argument::Hidden | Argument::Value)
                 && let Some(newest) = self.queue.back_mut()
             {
                 newest.text_len += rest;

@@ -2,7 +2,7 @@
 //!
 //! Stage: bytes in order → exchanges. `client` cuts commands into arguments as they come, `reply` walks through the server's values without keeping
 //! them, `server` pairs replies with the commands that wait (`request`), `report` writes the events. `secret` says which arguments are never kept,
-//! `probe` tells the protocol from others.
+//! `arguments` which are values, `probe` tells the protocol from others.
 //! Source: <https://redis.io/docs/latest/develop/reference/protocol-spec/> and <https://redis.io/docs/latest/develop/pubsub/>.
 //!
 //! # Events
@@ -18,6 +18,7 @@
 //! After a loss each direction passes over its bytes until it may begin a message again: where the other side had spoken in between. Replies are paired again
 //! with commands that were all sent since the server last spoke; with a client that sends ahead of the replies only after a silence of one second.
 
+mod arguments;
 mod client;
 mod decoder;
 mod probe;
