@@ -21,6 +21,7 @@ pub mod mariadb;
 pub mod netns;
 pub mod oracle;
 pub mod recording;
+pub mod redis;
 pub mod requests;
 
 use std::path::PathBuf;
