@@ -17,8 +17,11 @@ lock = threading.Lock()
 
 
 def say(connection, **what):
+    # The driver closes a connection before it tells of some errors.
+    if connection._sock:
+        connection.local_port = connection._sock.getsockname()[1]
     with lock:
-        print(json.dumps({"port": connection._sock.getsockname()[1], **what}), flush=True)
+        print(json.dumps({"port": connection.local_port, **what}), flush=True)
 
 
 def encode(argument):
@@ -196,6 +199,7 @@ if protocol == 3:
     r.set("name", "invalidates")
     time.sleep(0.3)
     connection.send_command("PING")
+    connection.read_response()
     connection.disconnect()
 
 # Secrets.
