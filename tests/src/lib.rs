@@ -19,6 +19,7 @@ pub mod frames;
 pub mod general_log;
 pub mod mariadb;
 pub mod netns;
+pub mod nginx;
 pub mod oracle;
 pub mod recording;
 pub mod redis;
