@@ -115,7 +115,8 @@ fn every_exchange_is_seen_once_as_the_server_logs_it() {
     for said in &said {
         let event = told[text(said, "number")];
         assert_eq!(event["http.response.status_code"], said["status"], "{event}");
-        if let Some(received) = said["received"].as_u64() {
+        // Of chunks urllib3 does not count what it received.
+        if let Some(received) = said["received"].as_u64().filter(|_| said["chunked"] != true) {
             assert_eq!(event["http.response.body.size"], received, "{event} {said}");
         }
     }

@@ -342,7 +342,7 @@ impl HttpDecoder {
                 BodyStep::More => return Next::More { used: at, need: 0 },
                 BodyStep::Used(used) => at += used,
                 BodyStep::Content(used) => {
-                    let shown = self.settings.body.min(out.max_text());
+                    let shown = self.answer.kept(self.settings.body.min(out.max_text()));
                     self.answer.content(rest.get(..used).unwrap_or_default(), shown);
                     at += used;
                     let known = self.answer.body.known();

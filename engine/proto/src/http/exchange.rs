@@ -192,6 +192,16 @@ impl Answer {
         (self.first_byte, self.open) = (at, true);
     }
 
+    /// How much of the body is kept so that `shown` bytes of its content can be shown: decompressors want a whole block first.
+    pub(super) fn kept(&self, shown: usize) -> usize {
+        const BLOCK: usize = 32 << 10;
+        match self.coding {
+            Coding::Plain | Coding::Other => shown,
+            _ if shown == 0 => 0,
+            _ => shown.max(BLOCK),
+        }
+    }
+
     /// Bytes of the body; `shown` of all are kept.
     pub(super) fn content(&mut self, bytes: &[u8], shown: usize) {
         self.body_size += bytes.len() as u64;
