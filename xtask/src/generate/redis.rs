@@ -17,7 +17,7 @@ pub(super) struct Benchmark {
 
 impl Benchmark {
     pub(super) fn new(connection: Connection, number: u32) -> Self {
-        Self { connection, at_once: if number % 2 == 0 { 1 } else { PIPELINE } }
+        Self { connection, at_once: if number.is_multiple_of(2) { 1 } else { PIPELINE } }
     }
 }
 

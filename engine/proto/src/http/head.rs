@@ -293,9 +293,12 @@ fn whole_lines(cut: &[u8]) -> &[u8] {
     cut.get(..end).unwrap_or_default()
 }
 
-/// Method, target and version of a request's first line, and what is odd in it. The version is empty where there is none or another than of HTTP/1; the
+/// Method, target, version and what is odd in a request's first line.
+type FirstLine<'a> = (&'a [u8], &'a [u8], &'a [u8], u16);
+
+/// Reads a request's first line. The version is empty where there is none or another than of HTTP/1; the
 /// target is empty where there is none.
-fn request_line(line: &[u8]) -> Option<(&[u8], &[u8], &[u8], u16)> {
+fn request_line(line: &[u8]) -> Option<FirstLine<'_>> {
     let (method, rest) = line.split_at_checked(line.iter().position(|b| *b == b' ')?)?;
     let rest = rest.trim_ascii();
     let last = rest.iter().rposition(|b| *b == b' ').unwrap_or(0);
