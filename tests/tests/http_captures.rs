@@ -1,6 +1,6 @@
 //! `http` on every real capture that holds HTTP/1, against what others tell of it: tshark's messages (every request, its response, sizes and times), Zeek's logs,
 //! Percona's expectations.
-#![expect(
+#![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stderr,

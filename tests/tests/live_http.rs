@@ -1,6 +1,6 @@
 //! HTTP live: nginx with curl and requests, and a WebSocket server with its client. What the events tell is held against the server's access log, both ways,
 //! and against what the clients say.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, reason = "a test")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};

@@ -1,6 +1,6 @@
 //! `redis` on every real capture, against what others tell of it: a second decoder's messages (every command, its reply's type, size and error), tshark's
 //! times, Zeek's logs, DeepFlow's expectations.
-#![expect(
+#![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stderr,

@@ -385,7 +385,7 @@ pub(super) const TSHARK: &[(&str, &str, &str)] = &[
     ),
     (
         "nasty/nDPI__fuzz-2006-09-29-28586",
-        "53132: host is %s\02.20.3.5, not %s",
+        "53132: host is %s\u{0}2.20.3.5, not %s",
         "A zero byte inside the value: tshark ends there.",
     ),
     (
