@@ -68,8 +68,8 @@ pub(crate) fn build(
 }
 
 /// What writes bytes as they came has nothing to hide in them.
-fn check_redaction(matches: &ArgMatches, plugins: &[Box<dyn Plugin>], writes: bool) -> Result<(), Failure> {
-    let is_tcp = plugins.iter().any(|plugin| plugin.about().name == "tcp");
+fn check_redaction(matches: &ArgMatches, plugins: &[Chosen], writes: bool) -> Result<(), Failure> {
+    let is_tcp = plugins.iter().any(|chosen| chosen.plugin.about().name == "tcp");
     let asks = |option: &str| is_tcp && matches.contains_id(&format!("tcp.{option}"));
     let (option, what) = if writes {
         ("--write", "whole frames")

@@ -132,6 +132,19 @@ fn a_body_up_to_the_end_of_the_connection() {
 }
 
 #[test]
+fn before_http_1_0() {
+    let steps = [client("GET /old\r\n"), server("<html>\n"), server("</html>\n")];
+    for steps in [&steps[..], &[client("GET /old\r\nHost: a\r\n\r\n"), steps[1].clone(), steps[2].clone()]] {
+        let lines = play(false, steps);
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        assert_eq!(field(&lines[0], "url.path").as_deref(), Some("/old"));
+        assert_eq!(field(&lines[0], "http.response.body.size").as_deref(), Some("15"));
+        assert_eq!(field(&lines[0], "http.response.status_code"), None);
+        assert_eq!(field(&lines[0], "sniffx.notice").as_deref(), Some("no protocol version"));
+    }
+}
+
+#[test]
 fn chosen_headers_are_shown_and_secrets_are_not() {
     let request = "GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: 7\r\nAuthorization: Bearer hunter2\r\nCookie: s=hunter2\r\n\r\n";
     let response =

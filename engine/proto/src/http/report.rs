@@ -4,7 +4,7 @@ use sniff_x_flow::{Direction, Nanos};
 
 use super::Settings;
 use super::content;
-use super::exchange::{Answer, Exchange};
+use super::exchange::{Answer, Exchange, kept_fields};
 use super::head::Oddities;
 use crate::event::{IncompleteReason, Key, Kind, Status, Suffix};
 use crate::{EventBuilder, Language, Out, Sensitivity};
@@ -128,14 +128,10 @@ pub(super) fn exchange(
     if !texts.body.is_empty() {
         event = event.text(Key::HTTP_REQUEST_BODY, texts.body, BODY);
     }
-    let mut odd = exchange.odd;
     if let Some(answer) = answer {
         event = response(event, settings, exchange, answer);
-        if odd.is_empty() {
-            odd = answer.odd;
-        }
     }
-    event = oddities(event, odd);
+    event = oddities(event, exchange.odd, answer.map_or_else(Oddities::default, |a| a.odd));
     let lost = exchange.loss.map(|loss| loss.bytes).filter(|bytes| *bytes > 0);
     event.maybe(lost, |e, bytes| e.number(Key::GAP_BYTES, bytes)).emit();
 }
@@ -146,8 +142,10 @@ fn response<'e>(
     exchange: &Exchange,
     answer: &Answer,
 ) -> EventBuilder<'e> {
+    // Before HTTP/1.0 there was none.
+    let code = (answer.code > 0).then_some(answer.code);
     let mut event = event
-        .number(Key::HTTP_STATUS_CODE, u64::from(answer.code))
+        .maybe(code, |e, code| e.number(Key::HTTP_STATUS_CODE, u64::from(code)))
         .number(Key::HTTP_RESPONSE_BODY_SIZE, answer.body_size)
         .number(Key::HTTP_FIRST_BYTE, answer.first_byte.since(exchange.start));
     if answer.code >= 400 && !answer.reason.is_empty() {
@@ -176,10 +174,9 @@ fn version(event: EventBuilder<'_>, version: u8) -> EventBuilder<'_> {
     event.text(Key::NETWORK_PROTOCOL_VERSION, text, Sensitivity::Public)
 }
 
-/// Fields `name\0value\0`, each as a member of a family.
+/// Fields that were kept, each as a member of a family.
 fn headers<'e>(mut event: EventBuilder<'e>, key: Key, kept: &[u8]) -> EventBuilder<'e> {
-    let mut parts = kept.split(|b| *b == 0);
-    while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+    for (name, value) in kept_fields(kept) {
         let sensitivity = Sensitivity::Within(Language::Url);
         // Some take a carriage return for the end of the field.
         let value = value.split(|b| *b == b'\r').next().unwrap_or_default();
@@ -188,11 +185,19 @@ fn headers<'e>(mut event: EventBuilder<'e>, key: Key, kept: &[u8]) -> EventBuild
     event
 }
 
-fn oddities(event: EventBuilder<'_>, odd: Oddities) -> EventBuilder<'_> {
-    if odd.is_empty() {
+/// What is odd in the request, and in the response.
+fn oddities(event: EventBuilder<'_>, request: Oddities, response: Oddities) -> EventBuilder<'_> {
+    if request.is_empty() && response.is_empty() {
         return event;
     }
-    let words = odd.words().collect::<Vec<_>>().join("; ");
+    let mut words = request.words().collect::<Vec<_>>().join("; ");
+    if !response.is_empty() {
+        if !words.is_empty() {
+            words.push_str("; ");
+        }
+        words.push_str("in the response: ");
+        words.push_str(&response.words().collect::<Vec<_>>().join("; "));
+    }
     event.text(Key::NOTICE, words.as_bytes(), Sensitivity::Public)
 }
 
