@@ -18,6 +18,7 @@ Examples:
   sniff-x --iface eth0 mysql                     statements on eth0
   sniff-x --iface eth0 mysql -p 3307             on another port
   sniff-x --read dump.pcapng --format json tcp   connections in a file, as JSON Lines
+  sniff-x --iface eth0 auto                      whatever is understood, on any port
   sniff-x --iface any --write all.pcapng         capture only
 
 Options behind PLUGIN belong to the plugin if it has them: `sniff-x mysql --help`
@@ -44,7 +45,8 @@ pub(crate) fn with_first(first: Vec<Arg>) -> Command {
         .disable_help_flag(true)
         .arg(
             Arg::new("plugin").value_name("PLUGIN").help(
-                "What to decode, separated by commas; `all` is every protocol, without tcp (see --list)",
+                "What to decode, separated by commas: mysql,redis. `all` is every protocol on its ports, `auto` every protocol on any port, \
+                 told by a connection's first bytes; both without tcp (see --list)",
             ),
         )
         .args(first)
@@ -121,6 +123,10 @@ fn output() -> Vec<Arg> {
         value("color", "WHEN", "Colours in text; auto: on a terminal, unless NO_COLOR is set")
             .value_parser(PossibleValuesParser::new(["auto", "always", "never"]))
             .default_value("auto"),
+        switch(
+            "redact",
+            "Hide what users put in: literals of statements, parameters, values, bodies (docs/privacy.md); passwords and tokens are hidden always",
+        ),
         value("count", "EVENTS", "Stop after so many events").value_parser(positive),
         value(
             "write",

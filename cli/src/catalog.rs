@@ -1,6 +1,7 @@
 //! The plugins that there are, and those that the command line names.
 
 use clap::Command;
+use sniff_x_engine::Chosen;
 use sniff_x_plugin::PluginPath;
 use sniff_x_proto::event::KeyTable;
 use sniff_x_proto::{About, Plugin};
@@ -10,9 +11,11 @@ use crate::options;
 use crate::values::nearest;
 
 /// The word that names every protocol at once.
-const ALL: &str = "all";
-/// Not part of `all`: it takes any stream.
-const NOT_IN_ALL: &str = "tcp";
+pub(crate) const ALL: &str = "all";
+/// The word for every protocol on whatever ports.
+pub(crate) const AUTO: &str = "auto";
+/// Not part of `all` and `auto`: it takes any stream.
+pub(crate) const NOT_IN_ALL: &str = "tcp";
 
 /// All plugins, built in and external. External ones are loaded at the first need, and only then.
 pub(crate) struct Catalog {
@@ -71,6 +74,9 @@ impl Catalog {
     /// Why a plugin can't stand beside those that are there already.
     fn objection(&self, about: &About, loaded: &[External]) -> Option<String> {
         let name = about.name;
+        if [ALL, AUTO].contains(&name) {
+            return Some(format!("'{name}' is the word for several plugins"));
+        }
         if sniff_x_proto::names().any(|n| n == name) {
             return Some(format!("a plugin '{name}' is built in"));
         }
@@ -82,23 +88,31 @@ impl Catalog {
     }
 
     /// The plugins that `named` (`mysql,redis`) asks for, not yet configured, each once.
-    pub(crate) fn choose(&mut self, named: &str) -> Result<Vec<Box<dyn Plugin>>, Failure> {
-        let mut chosen: Vec<Box<dyn Plugin>> = Vec::new();
+    pub(crate) fn choose(&mut self, named: &str) -> Result<Vec<Chosen>, Failure> {
+        let mut chosen: Vec<Chosen> = Vec::new();
         for name in named.split(',').map(str::trim) {
-            if name == ALL {
-                let builtin = sniff_x_proto::names().filter(|n| *n != NOT_IN_ALL);
-                let all = builtin.filter_map(sniff_x_proto::builtin).collect::<Vec<_>>();
-                let external = self.external().drain(..).map(|e| e.plugin);
-                for plugin in all.into_iter().chain(external) {
-                    if chosen.iter().all(|c| c.about().name != plugin.about().name) {
-                        chosen.push(plugin);
+            match name {
+                ALL | AUTO => {
+                    for plugin in self.decoders() {
+                        choose(&mut chosen, plugin, name == AUTO);
                     }
                 }
-            } else if chosen.iter().all(|c| c.about().name != name) {
-                chosen.push(self.take(name)?);
+                // One is enough: an external plugin that was chosen is not in the catalog any more.
+                name => match chosen.iter_mut().find(|c| c.plugin.about().name == name) {
+                    Some(twice) => twice.by_rule = true,
+                    None => choose(&mut chosen, self.take(name)?, false),
+                },
             }
         }
         Ok(chosen)
+    }
+
+    /// Every decoder, but for the one that takes any stream.
+    fn decoders(&mut self) -> Vec<Box<dyn Plugin>> {
+        let builtin = sniff_x_proto::names().filter(|n| *n != NOT_IN_ALL);
+        let mut all = builtin.filter_map(sniff_x_proto::builtin).collect::<Vec<_>>();
+        all.extend(self.external().drain(..).map(|e| e.plugin));
+        all
     }
 
     fn take(&mut self, name: &str) -> Result<Box<dyn Plugin>, Failure> {
@@ -120,7 +134,7 @@ impl Catalog {
 
     fn unknown(&mut self, name: &str) -> String {
         let mut names = self.names();
-        names.push(ALL);
+        names.extend([ALL, AUTO]);
         let mut message = format!("no plugin '{name}'");
         if let Some(near) = nearest(name, names.iter().copied()) {
             message += &format!("; did you mean '{near}'?");
@@ -133,6 +147,17 @@ impl Catalog {
     }
 }
 
+/// Adds a plugin; one that is there already gets more flows instead: those of its rule, or any that it knows (`auto`).
+fn choose(chosen: &mut Vec<Chosen>, plugin: Box<dyn Plugin>, auto: bool) {
+    match chosen.iter_mut().find(|c| c.plugin.about().name == plugin.about().name) {
+        Some(twice) => {
+            twice.by_rule |= !auto;
+            twice.by_probe |= auto;
+        }
+        None => chosen.push(Chosen { plugin, by_rule: !auto, by_probe: auto }),
+    }
+}
+
 /// A new instance of every built-in plugin.
 pub(crate) fn builtin() -> Vec<Box<dyn Plugin>> {
     sniff_x_proto::names().filter_map(sniff_x_proto::builtin).collect()
@@ -141,4 +166,9 @@ pub(crate) fn builtin() -> Vec<Box<dyn Plugin>> {
 /// What the plugins say of themselves.
 pub(crate) fn abouts(plugins: &[Box<dyn Plugin>]) -> Vec<&About> {
     plugins.iter().map(|plugin| plugin.about()).collect()
+}
+
+/// What the chosen plugins say of themselves.
+pub(crate) fn abouts_of(chosen: &[Chosen]) -> Vec<&About> {
+    chosen.iter().map(|chosen| chosen.plugin.about()).collect()
 }

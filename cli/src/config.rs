@@ -11,13 +11,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::ArgMatches;
 use sniff_x_engine::config::{Backend, Limits, Output};
-use sniff_x_engine::{Config, Format, Input};
+use sniff_x_engine::{Chosen, Config, Format, Input};
 use sniff_x_flow::LinkType;
 use sniff_x_flow::packet::ParseOptions;
-use sniff_x_proto::Plugin;
 use sniff_x_proto::event::KeyTable;
 
-use crate::catalog::abouts;
+use crate::catalog::{ALL, AUTO, abouts_of};
 use crate::failure::Failure;
 use crate::names::System;
 use crate::values::nearest;
@@ -29,7 +28,7 @@ const RETIRE: Duration = Duration::from_millis(10);
 /// Gives `plugins` their options and puts the configuration together. Files are not touched yet.
 pub(crate) fn build(
     matches: &ArgMatches,
-    mut plugins: Vec<Box<dyn Plugin>>,
+    mut plugins: Vec<Chosen>,
     keys: KeyTable,
 ) -> Result<Config, Failure> {
     let input = input(matches)?;
@@ -37,18 +36,23 @@ pub(crate) fn build(
     if plugins.is_empty() && write.is_none() {
         let names: Vec<_> = sniff_x_proto::names().collect();
         return Err(Failure::Usage(format!(
-            "name a PLUGIN, or capture only with --write FILE\nPlugins: {}, all\nTry: sniff-x {} mysql",
+            "name a PLUGIN, or capture only with --write FILE\nPlugins: {}, {ALL}, {AUTO}\nTry: sniff-x {} mysql",
             names.join(", "),
             source_as_given(&input)
         )));
     }
     let filter = filter(matches)?;
     let dump = configure(matches, None, &mut plugins)?;
+    let redact = matches.get_flag("redact");
+    if redact {
+        check_redaction(matches, &plugins, write.is_some())?;
+    }
     Ok(Config {
         input,
         plugins,
         keys,
         filter,
+        redact,
         parse: ParseOptions {
             merge_vlans: matches.get_flag("merge-vlans"),
             verify_checksums: matches.get_flag("verify-checksums"),
@@ -61,6 +65,22 @@ pub(crate) fn build(
         stats_interval: matches.get_one("stats-interval").copied(),
         limits: limits(matches),
     })
+}
+
+/// What writes bytes as they came has nothing to hide in them.
+pub(crate) fn check_redaction(matches: &ArgMatches, plugins: &[Chosen], writes: bool) -> Result<(), Failure> {
+    let is_tcp = plugins.iter().any(|chosen| chosen.plugin.about().name == "tcp");
+    let asks = |option: &str| is_tcp && matches.contains_id(&format!("tcp.{option}"));
+    let (option, what) = if writes {
+        ("--write", "whole frames")
+    } else if asks("dump") {
+        ("--dump", "whole streams")
+    } else if asks("content") {
+        ("--content", "bytes as they came")
+    } else {
+        return Ok(());
+    };
+    Err(Failure::Usage(format!("{option} writes {what}, with all that --redact hides: use one of them")))
 }
 
 /// `--filter`. What can be asked of no kind of frame is a mistake, what no frame can match deserves a word.
@@ -82,16 +102,22 @@ pub(crate) fn filter(matches: &ArgMatches) -> Result<Option<sniff_x_filter::Expr
 pub(crate) fn configure(
     matches: &ArgMatches,
     started: Option<&ArgMatches>,
-    plugins: &mut [Box<dyn Plugin>],
+    plugins: &mut [Chosen],
 ) -> Result<Option<PathBuf>, Failure> {
     let given: Vec<_> = {
-        let all = abouts(plugins);
+        let all = abouts_of(plugins);
         all.iter().map(|about| options::given(matches, started, &all, about)).collect::<Result<_, _>>()?
     };
     let mut dump = None;
-    for (plugin, options) in plugins.iter_mut().zip(given) {
-        if plugin.about().name == "tcp" {
+    for (Chosen { plugin, by_rule, .. }, options) in plugins.iter_mut().zip(given) {
+        let name = plugin.about().name;
+        if name == "tcp" {
             dump = options.last("dump").map(PathBuf::from);
+        }
+        if !*by_rule && options.switch("port") {
+            log::warn!(
+                "{AUTO} looks at all ports; name {name}, too, for what it does not know there: {name},{AUTO}"
+            );
         }
         plugin.configure(&options).map_err(|error| {
             let about = plugin.about();

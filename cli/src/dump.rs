@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 
 use clap::ArgMatches;
+use sniff_x_engine::Chosen;
+use sniff_x_engine::config::rules;
 use sniff_x_filter::{ClassicListing, EbpfOptions, Link, Listing, Outline, RuleSet};
 use sniff_x_flow::LinkType;
-use sniff_x_proto::Plugin;
 
 use crate::config;
 use crate::failure::Failure;
@@ -14,12 +15,13 @@ use crate::failure::Failure;
 const SETS: i32 = 0;
 
 /// Shows what `--dump-filter` asks for; false when it isn't there.
-pub(crate) fn show(matches: &ArgMatches, plugins: &mut [Box<dyn Plugin>]) -> Result<bool, Failure> {
+pub(crate) fn show(matches: &ArgMatches, plugins: &mut [Chosen]) -> Result<bool, Failure> {
     let Some(form) = matches.get_one::<String>("dump-filter") else { return Ok(false) };
     config::configure(matches, None, plugins)?;
+    let asked = rules(plugins);
     let rules = RuleSet {
         filter: config::filter(matches)?,
-        rules: plugins.iter().map(|plugin| rule(plugin.as_ref())).collect::<Result<_, _>>()?,
+        rules: asked.iter().map(|(name, text)| rule(name, text)).collect::<Result<_, _>>()?,
     };
     let mut text = Vec::new();
     let link = link(matches);
@@ -36,13 +38,8 @@ pub(crate) fn show(matches: &ArgMatches, plugins: &mut [Box<dyn Plugin>]) -> Res
         }
         "cbpf" => write!(text, "{}", ClassicListing(&rules.compile_cbpf(u32::MAX, link).map_err(refused)?))?,
         _ => {
-            for (plugin, rule) in plugins.iter().zip(&rules.rules) {
-                write!(
-                    text,
-                    "rule of {}, of the innermost TCP or UDP header\n{}",
-                    plugin.about().name,
-                    Outline(rule)
-                )?;
+            for ((name, _), rule) in asked.iter().zip(&rules.rules) {
+                write!(text, "rule of {name}, of the innermost TCP or UDP header\n{}", Outline(rule))?;
             }
             if let Some(filter) = &rules.filter {
                 write!(text, "--filter, of the frame\n{}", Outline(filter))?;
@@ -54,9 +51,8 @@ pub(crate) fn show(matches: &ArgMatches, plugins: &mut [Box<dyn Plugin>]) -> Res
     Ok(true)
 }
 
-fn rule(plugin: &dyn Plugin) -> Result<sniff_x_filter::Expression, Failure> {
-    sniff_x_filter::parse_rule(&plugin.rule())
-        .map_err(|error| Failure::Usage(format!("{}: {error}", plugin.about().name)))
+fn rule(name: &str, text: &str) -> Result<sniff_x_filter::Expression, Failure> {
+    sniff_x_filter::parse_rule(text).map_err(|error| Failure::Usage(format!("{name}: {error}")))
 }
 
 /// How frames of the interface that is named begin; Ethernet, if none is.

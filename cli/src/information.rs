@@ -10,7 +10,7 @@ use sniff_x_flow::LinkType;
 use sniff_x_proto::About;
 use sniff_x_proto::event::SCHEMA_VERSION;
 
-use crate::catalog::{Catalog, abouts, builtin};
+use crate::catalog::{ALL, AUTO, Catalog, NOT_IN_ALL, abouts, builtin};
 use crate::failure::Failure;
 use crate::options::with_all_plugins;
 
@@ -68,7 +68,12 @@ fn list(catalog: &mut Catalog, text: &mut Vec<u8>) -> io::Result<()> {
             about.name, about.version, about.summary
         )?;
     }
-    Ok(())
+    writeln!(text, "\nIn place of a name:")?;
+    writeln!(text, "{ALL:<name$}  every protocol on its ports, but {NOT_IN_ALL}")?;
+    writeln!(
+        text,
+        "{AUTO:<name$}  every protocol on any port, by the first bytes of a connection, but {NOT_IN_ALL}"
+    )
 }
 
 fn environment(catalog: &Catalog, text: &mut Vec<u8>) -> io::Result<()> {

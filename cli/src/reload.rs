@@ -16,7 +16,7 @@ use sniff_x_engine::{Change, Switch};
 use sniff_x_proto::event::KeyTable;
 
 use crate::failure::Failure;
-use crate::invocation::{Chosen, Invocation};
+use crate::invocation::{Fixed, Invocation};
 use crate::{config, options, privileges};
 
 /// What the thread keeps, if the process had it: to load programs, and to read the file again wherever it lies.
@@ -40,7 +40,7 @@ pub(crate) struct Renewal {
     /// The command line, which wins over the file.
     arguments: Vec<OsString>,
     has_file: bool,
-    chosen: Chosen,
+    fixed: Fixed,
     keys: KeyTable,
     command: Command,
     /// The options of the start; those that can't change are in force.
@@ -55,7 +55,7 @@ impl Renewal {
         Self {
             arguments: arguments.to_vec(),
             has_file: of.file.is_some(),
-            chosen: of.chosen.clone(),
+            fixed: of.fixed.clone(),
             keys,
             command: of.command.clone(),
             started: of.matches.clone(),
@@ -121,12 +121,16 @@ impl Renewal {
     fn again(&mut self, switch: &mut Switch) -> Result<Vec<String>, Failure> {
         let mut stays = Vec::new();
         let mut read =
-            Invocation::again(&self.arguments, &self.chosen, self.keys.clone(), &mut |name, value| {
+            Invocation::again(&self.arguments, &self.fixed, self.keys.clone(), &mut |name, value| {
                 stays.push((name.to_owned(), value));
             })?;
         let (changed, fixed) = self.compare(&read.matches);
         stays.extend(fixed);
         let filter = config::filter(&read.matches)?;
+        // Whatever the file says now: what was promised at the start holds to the end.
+        if self.started.get_flag("redact") {
+            config::check_redaction(&read.matches, &read.plugins, false)?;
+        }
         config::configure(&read.matches, Some(&self.started), &mut read.plugins)?;
         let keys = read.catalog.keys;
         let change = Change { plugins: read.plugins, keys: keys.clone(), filter };

@@ -112,6 +112,11 @@ fn an_external_plugin_decodes_a_capture() {
         (&"incomplete".into(), &"eof".into())
     );
 
+    // The same without its name, for its probe.
+    let (_, auto, errors) =
+        sniff_x(&folder, &["--read", capture.to_str().unwrap(), "--format", "json", "auto"]);
+    assert_eq!(auto, out, "{errors}");
+
     // Not the plugin's port.
     let (_, out, _) = sniff_x(&folder, &["--read", capture.to_str().unwrap(), "lines", "-p", "4001"]);
     assert_eq!(out, "");

@@ -62,7 +62,7 @@ fn no_plugin_and_nothing_to_write() {
 fn unknown_plugins_and_interfaces_list_what_there_is() {
     wrong(
         &["--iface", "lo", "mysqk"],
-        &["no plugin 'mysqk'; did you mean 'mysql'?", "Plugins: mysql, redis, http, tcp, all"],
+        &["no plugin 'mysqk'; did you mean 'mysql'?", "Plugins: mysql, redis, http, tcp, all, auto"],
     );
     wrong(&["--iface", "lo", "mysql,oracle"], &["no plugin 'oracle'\n", "Plugins: mysql"]);
     wrong(&["--iface", "lo", "mysql,"], &["no plugin ''", "Plugins: mysql"]);
@@ -163,6 +163,7 @@ fn help_shows_the_options_of_the_plugin() {
 fn information() {
     let list = sniff_x(&["--list"]).out;
     assert!(list.lines().any(|l| l.starts_with("mysql ") && l.ends_with("built in")), "{list}");
+    assert!(["all ", "auto "].iter().all(|name| list.lines().any(|l| l.starts_with(name))), "{list}");
     let version = sniff_x(&["--ver"]).out;
     assert!(version.starts_with(concat!("sniff-x ", env!("CARGO_PKG_VERSION"), "\n")), "{version}");
     assert!(version.contains("event schema"));

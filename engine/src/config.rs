@@ -128,16 +128,46 @@ impl Default for Limits {
     }
 }
 
+/// A plugin of a run, configured, and which flows it may get.
+pub struct Chosen {
+    /// The plugin.
+    pub plugin: Box<dyn Plugin>,
+    /// Those that its rule matches. Where the rules of several match one, their probes decide.
+    pub by_rule: bool,
+    /// Those whose first bytes its probe knows, on whatever ports: `auto`.
+    pub by_probe: bool,
+}
+
+impl From<Box<dyn Plugin>> for Chosen {
+    /// A plugin that gets the flows that its rule matches.
+    fn from(plugin: Box<dyn Plugin>) -> Self {
+        Self { plugin, by_rule: true, by_probe: false }
+    }
+}
+
+/// What plugins that go by their probes alone ask for.
+const ANYTHING: &str = "tcp or udp";
+
+/// The traffic that the plugins ask for: each rule with the name of who asks.
+#[must_use]
+pub fn rules(plugins: &[Chosen]) -> Vec<(&str, String)> {
+    let named = plugins.iter().filter(|c| c.by_rule).map(|c| (c.plugin.about().name, c.plugin.rule()));
+    let auto = plugins.iter().any(|c| c.by_probe).then(|| ("auto", ANYTHING.to_owned()));
+    named.chain(auto).collect()
+}
+
 /// A run.
 pub struct Config {
     /// Where frames come from.
     pub input: Input,
     /// The plugins, configured; may be empty when frames are only written.
-    pub plugins: Vec<Box<dyn Plugin>>,
+    pub plugins: Vec<Chosen>,
     /// The keys of events, those of external plugins joined.
     pub keys: KeyTable,
     /// `--filter`, frame mode.
     pub filter: Option<Expression>,
+    /// Events hide what users put in: literals, values, bodies.
+    pub redact: bool,
     /// How frames are read.
     pub parse: ParseOptions,
     /// Workers; 1 reads, decodes and formats in one thread. Live, each of several reads a ring of its own where the kernel can share the

@@ -7,5 +7,5 @@ pub mod config;
 pub mod pipeline;
 pub mod sink;
 
-pub use config::{Backend, Config, Control, Format, Input, Limits, Output};
+pub use config::{Backend, Chosen, Config, Control, Format, Input, Limits, Output};
 pub use pipeline::{Change, EngineError, Summary, Switch, run};

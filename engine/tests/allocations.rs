@@ -89,9 +89,10 @@ fn decode(path: &Path) -> (u64, u64) {
     plugin.configure(&Options::default()).unwrap();
     let config = Config {
         input: Input::File(path.to_owned()),
-        plugins: vec![plugin],
+        plugins: vec![plugin.into()],
         keys: KeyTable::default(),
         filter: None,
+        redact: false,
         parse: sniff_x_flow::packet::ParseOptions::default(),
         threads: 1,
         output: Output { format: Format::Json, to: Box::new(std::io::sink()), count: None },

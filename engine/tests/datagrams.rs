@@ -176,9 +176,10 @@ fn config(
     let plugin = |&(about, rule)| Box::new(Notes { about, rule, log: log.clone() }) as Box<dyn Plugin>;
     Config {
         input: Input::File(path.into()),
-        plugins: plugins.iter().map(plugin).collect(),
+        plugins: plugins.iter().map(plugin).map(Into::into).collect(),
         keys: KeyTable::default(),
         filter: None,
+        redact: false,
         parse: ParseOptions::default(),
         threads,
         output: Output { format: Format::Json, to: Box::new(std::io::sink()), count: None },

@@ -68,9 +68,10 @@ fn config(threads: usize) -> Config {
     let capture = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/captures/mysql-mariadb.pcapng");
     Config {
         input: Input::File(capture),
-        plugins: vec![Box::new(Bad)],
+        plugins: vec![(Box::new(Bad) as Box<dyn Plugin>).into()],
         keys: KeyTable::default(),
         filter: None,
+        redact: false,
         parse: sniff_x_flow::packet::ParseOptions::default(),
         threads,
         output: Output { format: Format::Json, to: Box::new(std::io::sink()), count: None },

@@ -124,9 +124,10 @@ fn events(path: &Path, plugin: &str) -> Vec<String> {
     let out = Shared::default();
     let config = Config {
         input: Input::File(path.to_owned()),
-        plugins: vec![plugin],
+        plugins: vec![plugin.into()],
         keys: KeyTable::default(),
         filter: None,
+        redact: false,
         parse: ParseOptions::default(),
         threads: 1,
         output: Output { format: Format::Json, to: Box::new(out.clone()), count: None },

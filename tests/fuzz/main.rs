@@ -2,7 +2,8 @@
 //!
 //! `cargo test` runs each target for a second, `cargo xtask fuzz [TARGET] [--seconds N] [--seed S] [--input FILE]` for as long as is wanted.
 //! A target panics when something is wrong; the input is made smaller and printed with what repeats it. The same seed gives the same inputs
-//! in the same order. A target is a file in `targets/` and a line in [`TARGETS`].
+//! in the same order. A target is a file in `targets/`; those of protocols come
+//! from the registry, the others have a line in [`OTHERS`].
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,20 +30,30 @@ mod harness {
 }
 mod targets {
     pub(crate) mod assembler;
+    pub(crate) mod auto;
     pub(crate) mod conversation;
     pub(crate) mod defragment;
     pub(crate) mod file;
     pub(crate) mod filter;
     pub(crate) mod json;
-    pub(crate) mod mysql;
     pub(crate) mod packet;
-    pub(crate) mod tcp;
+
+    /// Every protocol has a target: a file with its name.
+    macro_rules! of_protocols {
+        ($($module:ident: $plugin:ident, $decoder:ident;)+) => {
+            $(pub(crate) mod $module;)+
+        };
+    }
+    sniff_x_proto::protocols!(of_protocols);
 }
 mod seeds;
+/// What the generators of conversations share.
+#[path = "../../engine/proto/tests/support/mod.rs"]
+mod support;
 
 use harness::signal::Signal;
 use seeds::Seeds;
-use targets::{assembler, defragment, file, filter, json, mysql, packet, tcp};
+use targets::{assembler, auto, defragment, file, filter, json, mysql, packet};
 
 /// What is fuzzed, and with what.
 struct Target {
@@ -59,7 +70,20 @@ struct Target {
 
 const MIB: usize = 1 << 20;
 
-const TARGETS: &[Target] = &[
+macro_rules! protocol_targets {
+    ($($module:ident: $plugin:ident, $decoder:ident;)+) => {
+        const PROTOCOLS: &[Target] = &[$(Target {
+            name: stringify!($module),
+            run: targets::$module::run,
+            seeds: targets::$module::seeds,
+            words: targets::$module::WORDS,
+            memory: 16 * MIB,
+        }),+];
+    };
+}
+sniff_x_proto::protocols!(protocol_targets);
+
+const OTHERS: &[Target] = &[
     Target { name: "packet", run: packet::run, seeds: packet::seeds, words: packet::WORDS, memory: MIB },
     Target { name: "assembler", run: assembler::run, seeds: assembler::seeds, words: &[], memory: 16 * MIB },
     Target {
@@ -69,7 +93,7 @@ const TARGETS: &[Target] = &[
         words: &[],
         memory: 16 * MIB,
     },
-    Target { name: "mysql", run: mysql::run, seeds: mysql::seeds, words: mysql::WORDS, memory: 16 * MIB },
+    Target { name: "auto", run: auto::run, seeds: auto::seeds, words: auto::WORDS, memory: 16 * MIB },
     Target {
         name: "mysql-packets",
         run: mysql::packets,
@@ -77,7 +101,6 @@ const TARGETS: &[Target] = &[
         words: mysql::WORDS,
         memory: 16 * MIB,
     },
-    Target { name: "tcp", run: tcp::run, seeds: tcp::seeds, words: &[], memory: 16 * MIB },
     // A record may have 16 MiB, and the buffer that holds it is made beside the one that it began in.
     Target { name: "pcap", run: file::run, seeds: file::pcap, words: file::PCAP_WORDS, memory: 40 * MIB },
     Target {
@@ -90,6 +113,11 @@ const TARGETS: &[Target] = &[
     Target { name: "filter", run: filter::run, seeds: filter::seeds, words: filter::WORDS, memory: 16 * MIB },
     Target { name: "json", run: json::run, seeds: json::seeds, words: json::WORDS, memory: 16 * MIB },
 ];
+
+/// All targets.
+fn targets() -> impl Iterator<Item = &'static Target> {
+    PROTOCOLS.iter().chain(OTHERS)
+}
 
 fn main() {
     let done = match harness::arguments::read() {

@@ -7,8 +7,12 @@ use sniff_x_capture::{Batch, open_file};
 use sniff_x_flow::LinkType;
 
 // The generator of the plugin's tests, which knows what a conversation means; here its bytes are enough.
+#[path = "../../engine/proto/tests/http_support/mod.rs"]
+pub(crate) mod http_support;
 #[path = "../../engine/proto/tests/mysql_support/mod.rs"]
 pub(crate) mod mysql_support;
+#[path = "../../engine/proto/tests/redis_support/mod.rs"]
+pub(crate) mod redis_support;
 
 /// Captures that are larger are no seeds: a mutation should be felt.
 const LARGEST: u64 = 256 << 10;

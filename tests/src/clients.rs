@@ -1,4 +1,4 @@
-//! Real MySQL clients: Python drivers, and a program on MariaDB's C library.
+//! Real clients: Python drivers, and a program on MariaDB's C library.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,13 +8,19 @@ use crate::{has_program, root, skip};
 /// A Python that has the drivers: the one that `.ci/setup` makes, or the system's.
 #[must_use]
 pub fn python() -> Option<PathBuf> {
+    python_with("pymysql, mysql.connector")
+}
+
+/// The same with these modules.
+#[must_use]
+pub fn python_with(modules: &str) -> Option<PathBuf> {
     let candidates = [root().join("target/venv/bin/python3"), PathBuf::from("python3")];
     let found = candidates.into_iter().find(|python| {
-        let check = Command::new(python).args(["-c", "import pymysql, mysql.connector"]).output();
+        let check = Command::new(python).args(["-c", &format!("import {modules}")]).output();
         check.is_ok_and(|o| o.status.success())
     });
     if found.is_none() {
-        skip("no Python with PyMySQL and mysql-connector-python (.ci/setup makes one)");
+        skip(&format!("no Python with {modules} (.ci/setup makes one)"));
     }
     found
 }

@@ -17,9 +17,13 @@ pub mod clients;
 pub mod fragments;
 pub mod frames;
 pub mod general_log;
+pub mod made;
 pub mod mariadb;
 pub mod netns;
+pub mod nginx;
+pub mod oracle;
 pub mod recording;
+pub mod redis;
 pub mod requests;
 
 use std::path::PathBuf;

@@ -300,3 +300,36 @@ fn the_command_line_wins_again() {
     assert!(status.success(), "{said}");
     assert_eq!(paths(&events), ["/one"]);
 }
+
+#[test]
+fn auto_goes_on_with_other_options() {
+    if !can_run() {
+        return;
+    }
+    live("reload, auto");
+    let (net, folder) = (Net::new(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("x.toml");
+    let config =
+        |more: &str| write(&file, &format!("plugin = 'auto'\nformat = 'json'\nverbose = true\n{more}"));
+    let mut talk = Talk::new(&net);
+    config("");
+    let mut sniff_x = net.on_server(binary::path());
+    sniff_x.args(["--iface", IFACE, "--config"]).arg(&file);
+    let mut capture = Capture::start(sniff_x);
+    talk.ask("keep", 8001, "/one");
+    talk.ask("once", 8002, "/two");
+    capture.wait_for_event("/two");
+    config("[http]\nerrors = true");
+    capture.hang_up("changed: --http.errors");
+    talk.ask("keep", 8001, "/withheld");
+    talk.ask("keep", 8001, "/missing/three");
+    talk.ask("once", 8002, "/missing/four");
+    capture.wait_for_event("/missing/four");
+    config("filter = 'tcp port 8001'");
+    capture.hang_up("changed: --filter, --http.errors");
+    talk.ask("once", 8002, "/filtered");
+    talk.ask("keep", 8001, "/five");
+    let (events, said, status) = capture.stop();
+    assert!(status.success(), "{said}");
+    assert_eq!(paths(&events), ["/one", "/two", "/missing/three", "/missing/four", "/five"], "{said}");
+}

@@ -13,6 +13,8 @@ use sniff_x_tests::{has_program, is_root, live, root};
 
 const PORT: &str = "7777";
 const CONNECTIONS: u64 = 64;
+/// Requests of a connection, where there are several.
+const REQUESTS: u64 = 40;
 
 fn can_run(name: &str) -> bool {
     let can = is_root() && has_program("ip", "iproute2") && has_program("python3", "python3");
@@ -22,17 +24,29 @@ fn can_run(name: &str) -> bool {
     can
 }
 
-/// All connections at once; `server` and `client` make commands on the two hosts.
-fn exchange(server: impl Fn() -> Command, client: impl Fn() -> Command, address: &str) {
-    let script = root().join("tests/scripts/many_exchanges.py");
-    let count = CONNECTIONS.to_string();
-    let mut serving =
-        server().arg(&script).args(["serve", address, PORT, &count]).stdout(Stdio::piped()).spawn().unwrap();
+/// All connections of a script at once; `server` and `client` make commands on the two hosts, `numbers` are the script's.
+fn run(
+    script: &str,
+    numbers: &[u64],
+    address: &str,
+    server: impl Fn() -> Command,
+    client: impl Fn() -> Command,
+) {
+    let script = root().join("tests/scripts").join(script);
+    let as_role = |mut command: Command, role| {
+        command.arg(&script).args([role, address, PORT]).args(numbers.iter().map(u64::to_string));
+        command
+    };
+    let mut serving = as_role(server(), "serve").stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(serving.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "listening\n");
-    let asked = client().arg(&script).args(["ask", address, PORT, &count]).status().unwrap();
+    let asked = as_role(client(), "ask").status().unwrap();
     assert!(asked.success() && serving.wait().unwrap().success());
+}
+
+fn exchange(server: impl Fn() -> Command, client: impl Fn() -> Command, address: &str) {
+    run("many_exchanges.py", &[CONNECTIONS], address, server, client);
 }
 
 fn over_veth(net: &Net) {
@@ -102,6 +116,65 @@ fn each_worker_has_a_ring() {
             "{stats:#}"
         );
         assert_eq!((count("tcp.opened"), count("events.written")), (CONNECTIONS, CONNECTIONS), "{stats:#}");
+    }
+}
+
+/// The events of each connection are its exchanges in their order, each with what the server answered.
+fn assert_in_order(events: &[Value], said: &str) {
+    let mut told: BTreeMap<u64, Vec<(u64, u64, u64)>> = BTreeMap::new();
+    for event in events {
+        assert_eq!(
+            event["status"],
+            if event["http.response.status_code"].as_u64() < Some(400) { "ok" } else { "error" }
+        );
+        let path = event["url.path"].as_str().unwrap();
+        let (connection, nth) = path[1..].split_once('/').unwrap();
+        let number = |key: &str| event[key].as_u64().unwrap();
+        told.entry(connection.parse().unwrap()).or_default().push((
+            nth.parse().unwrap(),
+            number("http.response.status_code"),
+            number("http.response.body.size"),
+        ));
+    }
+    let statuses = [200, 201, 203, 404, 500, 503].into_iter().cycle();
+    let expected = (0..CONNECTIONS).map(|connection| {
+        let exchanges = (0..REQUESTS).zip(statuses.clone());
+        (connection, exchanges.map(|(nth, status)| (nth, status, 37 * connection + nth)).collect())
+    });
+    assert_eq!(told, expected.collect(), "{said}");
+}
+
+#[test]
+fn events_of_a_connection_keep_their_order() {
+    if !can_run("order") {
+        return;
+    }
+    let net = Net::new();
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.pcapng");
+    let numbers = [CONNECTIONS, REQUESTS];
+    // A ring for each worker; with a file to write one reader for all.
+    for (interface, threads, write) in
+        [(IFACE, "2", false), (IFACE, "4", false), ("lo", "2", false), (IFACE, "3", true)]
+    {
+        let mut command = net.on_server(binary::path());
+        command.args(["--iface", interface, "--threads", threads, "--ring-size", "16M", "--format", "json"]);
+        if write {
+            command.arg("--write").arg(&copy);
+        }
+        command.args(["-vv", "http", "-p", PORT]);
+        let capture = Capture::start(command);
+        let server = || net.on_server("python3");
+        if interface == "lo" {
+            run("many_requests.py", &numbers, "127.0.0.1", server, server);
+        } else {
+            run("many_requests.py", &numbers, SERVER, server, || net.on_client("python3"));
+        }
+        let (events, said, status) = capture.stop();
+        assert!(status.success(), "{said}");
+        assert_eq!(said.contains(&format!("with {threads} rings")), !write, "{said}");
+        assert_in_order(&events, &said);
+        show_split(&said);
     }
 }
 

@@ -82,3 +82,40 @@ fn without_a_file_the_reading_goes_on() {
     assert!(line.contains("there is no --config FILE"), "{line}");
     assert_eq!(events, expected);
 }
+
+#[test]
+fn auto_stays_auto() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.toml");
+    std::fs::write(&file, "plugin = 'auto'\n[mysql]\nslow = 3600000").unwrap();
+    let path = capture();
+    let expected = binary::events(["--read", path.to_str().unwrap(), "mysql"]);
+    let child = start(&["--config", file.to_str().unwrap()]);
+    std::fs::write(&file, "plugin = 'auto'").unwrap();
+    let (line, events) = hang_up(child);
+    assert!(line.contains("changed: --mysql.slow"), "{line}");
+    assert_eq!(events, expected, "as with the port");
+}
+
+#[test]
+fn what_redact_hides_stays_hidden() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, dump) = (folder.path().join("x.toml"), folder.path().join("dump"));
+    let path = capture();
+    let expected = binary::events(["--redact", "--read", path.to_str().unwrap(), "tcp"]);
+    assert!(!expected.is_empty());
+    let dump_option = format!("dump = '{}'", dump.display());
+    for redact in ["redact = true\n", ""] {
+        for (option, why) in
+            [("content = 'text'", "--content writes bytes as they came"), (&dump_option, "--dump writes")]
+        {
+            std::fs::write(&file, "plugin = 'tcp'\nredact = true").unwrap();
+            let child = start(&["--config", file.to_str().unwrap()]);
+            std::fs::write(&file, format!("plugin = 'tcp'\n{redact}[tcp]\n{option}")).unwrap();
+            let (line, events) = hang_up(child);
+            assert!(line.contains(why) && line.contains("all stays as it was"), "{line}");
+            assert_eq!(events, expected);
+            assert!(!dump.exists());
+        }
+    }
+}

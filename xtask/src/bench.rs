@@ -23,7 +23,7 @@ use sniff_x_proto::event::{Arena, KeyTable, Kind};
 use sniff_x_proto::host::{ActivePlugin, Host};
 use sniff_x_proto::{Options, builtin};
 
-use crate::generate::Generate;
+use crate::generate::{Generate, Load};
 
 /// The benches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -39,12 +39,15 @@ pub(crate) struct Bench {
     /// What: the stages of the data path on a capture, the assembler on segments of its own, or the kernel's filter beside libpcap's
     #[arg(value_enum, default_value_t = What::Stages)]
     what: What,
-    /// The capture; without it two MySQL captures of a million frames are generated, with statements as text and prepared
+    /// The capture; without it captures of a million frames are generated (with MySQL two: statements as text and prepared)
     #[arg(long)]
     read: Option<PathBuf>,
-    /// The plugin of the later stages
-    #[arg(long, default_value = "mysql")]
-    plugin: String,
+    /// The protocol of what is generated
+    #[arg(long, value_enum, default_value_t)]
+    load: Load,
+    /// The plugin of the later stages; that of the load unless it is named
+    #[arg(long)]
+    plugin: Option<String>,
     /// Rounds through all stages
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -126,15 +129,19 @@ impl Bench {
                 let generate = |name: &str, prepared| {
                     let file = folder.path().join(name);
                     let (packets, connections) = (1_000_000, 100);
-                    Generate { packets, connections, prepared, file: file.clone() }.run().map(|()| file)
+                    let load = self.load;
+                    Generate { packets, connections, load, prepared, file: file.clone() }.run().map(|()| file)
                 };
-                vec![generate("text.pcap", false)?, generate("prepared.pcap", true)?]
+                match self.load {
+                    Load::Mysql => vec![generate("text.pcap", false)?, generate("prepared.pcap", true)?],
+                    Load::Redis | Load::Http => vec![generate("load.pcap", false)?],
+                }
             }
         };
         let mut all: Vec<_> = files.into_iter().map(Measured::new).collect::<Result<_>>()?;
         for _ in 0..self.rounds.max(1) {
             for measured in &mut all {
-                measured.round(&self.plugin)?;
+                measured.round(self.plugin())?;
             }
         }
         for measured in all {
@@ -147,12 +154,17 @@ impl Bench {
         Ok(())
     }
 
+    fn plugin(&self) -> &str {
+        self.plugin.as_deref().unwrap_or(self.load.plugin())
+    }
+
     /// The same command, optimised.
     fn run_optimised(&self) -> Result<()> {
         let mut command = Command::new("cargo");
         command.args(["run", "--release", "--quiet", "--package", "xtask", "--", "bench"]);
         command.arg(if self.what == What::Assembly { "assembly" } else { "stages" });
-        command.args(["--plugin", &self.plugin, "--rounds", &self.rounds.to_string()]);
+        command.args(["--plugin", self.plugin(), "--load", self.load.plugin()]);
+        command.args(["--rounds", &self.rounds.to_string()]);
         if let Some(file) = &self.read {
             command.arg("--read").arg(file);
         }
@@ -294,7 +306,7 @@ fn host(plugin: &str) -> Result<Host> {
     plugin.configure(&Options::default())?;
     let rule = sniff_x_filter::parse(&plugin.rule())?;
     let limits = Limits::default();
-    let plugins = Arc::new([ActivePlugin { plugin, matches: Box::new(move |key| rule.matches_flow(key)) }]);
+    let plugins = Arc::new([ActivePlugin::by_rule(plugin, move |key| rule.matches_flow(key))]);
     Ok(Host::new(plugins, Arena::new(limits.max_text), limits.max_message))
 }
 
@@ -327,9 +339,10 @@ fn engine(file: &Path, plugin: &str) -> Result<Tally> {
     plugin.configure(&Options::default())?;
     let config = Config {
         input: Input::File(file.to_owned()),
-        plugins: vec![plugin],
+        plugins: vec![plugin.into()],
         keys: KeyTable::default(),
         filter: None,
+        redact: false,
         parse: sniff_x_flow::packet::ParseOptions::default(),
         threads: 1,
         output: Output { format: Format::Json, to: Box::new(std::io::sink()), count: None },

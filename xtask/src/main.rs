@@ -3,8 +3,10 @@
 mod assembly;
 mod bench;
 mod build_ebpf;
+mod fmt;
 mod fuzz;
 mod generate;
+mod new_plugin;
 mod prefilter;
 mod soak;
 
@@ -18,10 +20,14 @@ enum Task {
     Bench(bench::Bench),
     /// Build the eBPF programs into ebpf/prebuilt/
     BuildEbpf(build_ebpf::BuildEbpf),
+    /// Format all code, that of the protocols too
+    Fmt(fmt::Fmt),
     /// Run the fuzz targets
     Fuzz(fuzz::Fuzz),
     /// Write a MySQL capture of any size
     Generate(generate::Generate),
+    /// Begin a new protocol
+    NewPlugin(new_plugin::NewPlugin),
     /// Run the assembler's generated tests for long
     Soak(soak::Soak),
 }
@@ -30,8 +36,10 @@ fn main() -> Result<()> {
     match Task::parse() {
         Task::Bench(bench) => bench.run(),
         Task::BuildEbpf(build) => build.run(),
+        Task::Fmt(fmt) => fmt.run(),
         Task::Fuzz(fuzz) => fuzz.run(),
         Task::Generate(generate) => generate.run(),
+        Task::NewPlugin(new_plugin) => new_plugin.run(),
         Task::Soak(soak) => soak.run(),
     }
 }

@@ -14,6 +14,7 @@ mod lease;
 #[cfg(feature = "libpcap")]
 mod libpcap;
 #[cfg(target_os = "linux")]
+pub mod memory;
 pub mod prefilter;
 pub mod source;
 

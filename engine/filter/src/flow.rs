@@ -82,6 +82,32 @@ fn accepts(graph: &Graph<Test>, key: &FlowKey, sender: Side) -> bool {
     })
 }
 
+/// Whether any flow of the transport could match.
+pub(crate) fn may_accept(graph: &Graph<Test>, transport: Transport) -> bool {
+    let number = match transport {
+        Transport::Tcp => ip::TCP,
+        Transport::Udp => ip::UDP,
+    };
+    let mut seen = vec![false; graph.steps.len()];
+    let mut open = vec![graph.entry];
+    while let Some(next) = open.pop() {
+        let index = match next {
+            Next::Accept => return true,
+            Next::Reject => continue,
+            Next::Step(index) => index,
+        };
+        let (Some(step), Some(seen)) = (graph.steps.get(index), seen.get_mut(index)) else { continue };
+        if core::mem::replace(seen, true) {
+            continue;
+        }
+        match step.test {
+            Test::Protocol(asked) => open.push(if asked == number { step.yes } else { step.no }),
+            _ => open.extend([step.yes, step.no]),
+        }
+    }
+    false
+}
+
 /// Lowers to questions about a packet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mode;

@@ -29,7 +29,7 @@ use core::fmt;
 use std::sync::{Arc, OnceLock};
 
 use sniff_x_flow::packet::Packet;
-use sniff_x_flow::{FlowKey, Frame, LinkType};
+use sniff_x_flow::{FlowKey, Frame, LinkType, Transport};
 
 pub use cbpf::{ClassicListing, Instruction};
 pub use ebpf::{CompileError, EbpfOptions, Link, Listing, PortSet};
@@ -146,6 +146,12 @@ impl Expression {
     #[must_use]
     pub fn matches_flow(&self, flow: &FlowKey) -> bool {
         flow::accepts_flow(&self.flow, flow)
+    }
+
+    /// Flow mode: whether any flow of `transport` could match, whatever its addresses and ports.
+    #[must_use]
+    pub fn may_match_flows_of(&self, transport: Transport) -> bool {
+        flow::may_accept(&self.flow, transport)
     }
 
     /// Whether this is the empty expression, which matches everything.

@@ -77,58 +77,76 @@ pub trait Decode: Send {
     fn retained(&self) -> usize;
 }
 
-/// A decoder of a built-in protocol, or one from outside.
-pub enum Decoder {
-    /// Any stream: sizes, gaps, optional dump.
-    Tcp(crate::tcp::TcpDecoder),
-    /// MySQL and MariaDB.
-    Mysql(Box<crate::mysql::MysqlDecoder>),
-    /// Redis and what speaks its protocol.
-    Redis(Box<crate::redis::RedisDecoder>),
-    /// HTTP/1 and WebSocket.
-    Http(Box<crate::http::HttpDecoder>),
-    /// From a plugin that is not built in.
-    External(Box<dyn Decode>),
-}
+macro_rules! decoders {
+    ($($module:ident: $plugin:ident, $decoder:ident;)+) => {
+        /// A decoder of a built-in protocol, or one from outside.
+        pub enum Decoder {
+            $(
+                #[doc = concat!("Of the plugin `", stringify!($module), "`.")]
+                $plugin(Box<crate::$module::$decoder>),
+            )+
+            /// From a plugin that is not built in.
+            External(Box<dyn Decode>),
+        }
 
-macro_rules! each {
-    ($self:ident, $decoder:ident => $call:expr) => {
-        match $self {
-            Decoder::Tcp($decoder) => $call,
-            Decoder::Mysql($decoder) => $call,
-            Decoder::Redis($decoder) => $call,
-            Decoder::Http($decoder) => $call,
-            Decoder::External($decoder) => $call,
+        $(
+            impl From<crate::$module::$decoder> for Decoder {
+                fn from(decoder: crate::$module::$decoder) -> Self {
+                    Self::$plugin(Box::new(decoder))
+                }
+            }
+        )+
+
+        impl Decode for Decoder {
+            fn data(&mut self, direction: Direction, window: Window<'_>, out: &mut Out<'_>) -> Next {
+                match self {
+                    $(Self::$plugin(decoder) => decoder.data(direction, window, out),)+
+                    Self::External(decoder) => decoder.data(direction, window, out),
+                }
+            }
+
+            fn gap(&mut self, direction: Direction, tail: Window<'_>, lost: Lost, out: &mut Out<'_>) -> Next {
+                match self {
+                    $(Self::$plugin(decoder) => decoder.gap(direction, tail, lost, out),)+
+                    Self::External(decoder) => decoder.gap(direction, tail, lost, out),
+                }
+            }
+
+            fn datagram(&mut self, direction: Direction, window: Window<'_>, out: &mut Out<'_>) -> Next {
+                match self {
+                    $(Self::$plugin(decoder) => decoder.datagram(direction, window, out),)+
+                    Self::External(decoder) => decoder.datagram(direction, window, out),
+                }
+            }
+
+            fn tick(&mut self, now: Nanos, out: &mut Out<'_>) -> bool {
+                match self {
+                    $(Self::$plugin(decoder) => decoder.tick(now, out),)+
+                    Self::External(decoder) => decoder.tick(now, out),
+                }
+            }
+
+            fn half_closed(&mut self, direction: Direction, tail: Window<'_>, out: &mut Out<'_>) {
+                match self {
+                    $(Self::$plugin(decoder) => decoder.half_closed(direction, tail, out),)+
+                    Self::External(decoder) => decoder.half_closed(direction, tail, out),
+                }
+            }
+
+            fn end(&mut self, why: End, tails: [Window<'_>; 2], out: &mut Out<'_>) {
+                match self {
+                    $(Self::$plugin(decoder) => decoder.end(why, tails, out),)+
+                    Self::External(decoder) => decoder.end(why, tails, out),
+                }
+            }
+
+            fn retained(&self) -> usize {
+                match self {
+                    $(Self::$plugin(decoder) => decoder.retained(),)+
+                    Self::External(decoder) => decoder.retained(),
+                }
+            }
         }
     };
 }
-
-impl Decode for Decoder {
-    fn data(&mut self, direction: Direction, window: Window<'_>, out: &mut Out<'_>) -> Next {
-        each!(self, d => d.data(direction, window, out))
-    }
-
-    fn gap(&mut self, direction: Direction, tail: Window<'_>, lost: Lost, out: &mut Out<'_>) -> Next {
-        each!(self, d => d.gap(direction, tail, lost, out))
-    }
-
-    fn datagram(&mut self, direction: Direction, window: Window<'_>, out: &mut Out<'_>) -> Next {
-        each!(self, d => d.datagram(direction, window, out))
-    }
-
-    fn tick(&mut self, now: Nanos, out: &mut Out<'_>) -> bool {
-        each!(self, d => d.tick(now, out))
-    }
-
-    fn half_closed(&mut self, direction: Direction, tail: Window<'_>, out: &mut Out<'_>) {
-        each!(self, d => d.half_closed(direction, tail, out))
-    }
-
-    fn end(&mut self, why: End, tails: [Window<'_>; 2], out: &mut Out<'_>) {
-        each!(self, d => d.end(why, tails, out))
-    }
-
-    fn retained(&self) -> usize {
-        each!(self, d => d.retained())
-    }
-}
+protocols!(decoders);

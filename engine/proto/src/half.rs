@@ -143,11 +143,6 @@ impl Half {
         self.kept().max(self.need) > keeper.max_message()
     }
 
-    /// Keeps bytes without asking anybody.
-    pub(crate) fn keep<K: Keeper>(&mut self, bytes: &[u8], now: Nanos, keeper: &mut K) {
-        self.tail.get_or_insert_with(|| keeper.tails().take()).push(bytes, now);
-    }
-
     /// How many bytes are kept.
     pub(crate) fn kept(&self) -> usize {
         self.tail.as_ref().map_or(0, |t| t.len())
@@ -156,16 +151,6 @@ impl Half {
     /// What is kept; `none` says when nothing was seen.
     pub(crate) fn window<'a>(&'a self, none: &'a Seen) -> Window<'a> {
         self.tail.as_ref().map_or(Window::new(&[], none), |t| t.window())
-    }
-
-    /// What is kept, out of the half.
-    pub(crate) fn take_tail(&mut self) -> Option<Box<Tail>> {
-        self.tail.take()
-    }
-
-    /// Puts back what [`Half::take_tail`] took.
-    pub(crate) fn put_tail(&mut self, tail: Option<Box<Tail>>) {
-        self.tail = tail;
     }
 
     /// Bytes that are still to be passed over.
@@ -199,6 +184,12 @@ impl Half {
         self.skip = 0;
         self.need = 0;
         Some((lost, self.tail.take()))
+    }
+
+    /// As new: for another reader.
+    pub(crate) fn reset<K: Keeper>(&mut self, keeper: &mut K) {
+        self.drop_tail(keeper);
+        self.skip = 0;
     }
 
     /// Gives back the memory of what is kept.

@@ -4,13 +4,19 @@
 //! and the built-in protocols with their registry. Pure: no I/O, no threads, no clock; time is the frame's timestamp.
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod registry;
+
+macro_rules! modules {
+    ($($module:ident: $plugin:ident, $decoder:ident;)+) => {
+        $(pub mod $module;)+
+    };
+}
+protocols!(modules);
+
 pub mod event;
 pub mod host;
-pub mod http;
-pub mod mysql;
-pub mod redis;
 pub mod replay;
-pub mod tcp;
 
 mod decode;
 mod half;
@@ -19,14 +25,14 @@ mod options;
 mod pending;
 mod plugin;
 mod proxied;
-mod registry;
 mod stock;
 mod tail;
 mod turns;
 mod window;
 
 pub use decode::{BypassReason, Decode, Decoder, Lost, Next};
-pub use event::out::{EventBuilder, Out, Sensitivity};
+pub use event::out::{EventBuilder, Out};
+pub use event::{Dialect, Language, Sensitivity, Sql};
 pub use options::{OptionError, OptionSpec, Options, port_rule};
 pub use plugin::{About, OpensAt, Plugin, Probe};
 pub use proxied::ProxiedClient;

@@ -43,7 +43,13 @@ impl Replay {
     /// Begins a connection. `midstream`: its beginning was not seen.
     #[must_use]
     pub fn new(plugin: Box<dyn Plugin>, server_port: u16, midstream: bool) -> Self {
-        let plugins: Arc<[ActivePlugin]> = Arc::new([ActivePlugin { plugin, matches: Box::new(|_| true) }]);
+        Self::of_several(vec![ActivePlugin::by_rule(plugin, |_| true)], server_port, midstream)
+    }
+
+    /// Begins a connection that one of several plugins gets.
+    #[must_use]
+    pub fn of_several(plugins: Vec<ActivePlugin>, server_port: u16, midstream: bool) -> Self {
+        let plugins: Arc<[ActivePlugin]> = plugins.into();
         let mut host = Host::new(plugins, Arena::new(MAX_TEXT), MAX_MESSAGE);
         let client = Endpoint::v4([10, 0, 0, 1], 50_000);
         let server = Endpoint::v4([10, 0, 0, 2], server_port);

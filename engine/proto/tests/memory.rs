@@ -12,6 +12,7 @@ use sniff_x_flow::{Endpoint, FlowKey, Nanos, Place, Transport};
 use sniff_x_proto::event::Arena;
 use sniff_x_proto::host::{ActivePlugin, Host};
 use sniff_x_proto::mysql::MysqlDecoder;
+use sniff_x_proto::tcp::TcpDecoder;
 use sniff_x_proto::{Decoder, Options, builtin};
 
 struct Counting;
@@ -68,7 +69,7 @@ impl Bed {
     fn new(plugin: &str) -> Self {
         let mut plugin = builtin(plugin).unwrap();
         plugin.configure(&Options::default()).unwrap();
-        let plugins = Arc::new([ActivePlugin { plugin, matches: Box::new(|_| true) }]);
+        let plugins = Arc::new([ActivePlugin::by_rule(plugin, |_| true)]);
         Self {
             hasher: FlowHasher::with_seed(5),
             assembler: Assembler::new(AssemblerOptions {
@@ -168,8 +169,8 @@ fn spike(plugin: &str) {
 
 #[test]
 fn connections_are_small_and_give_their_memory_back() {
-    let decoders =
-        [("tcp", size_of::<Decoder>()), ("mysql", size_of::<Decoder>() + size_of::<MysqlDecoder>())];
+    let decoders = [("tcp", size_of::<TcpDecoder>()), ("mysql", size_of::<MysqlDecoder>())]
+        .map(|(plugin, state)| (plugin, size_of::<Decoder>() + state));
     for (plugin, decoder) in decoders {
         let mut bed = Bed::new(plugin);
         // What a worker has anyway, and some connections that stay.

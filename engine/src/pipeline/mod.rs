@@ -118,6 +118,7 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
     let plan = WorkerPlan {
         watch: Watch::new(&in_force),
         format: config.output.format,
+        redact: config.redact,
         limits: config.limits,
         dump: config.dump,
         workers: threads,
@@ -237,7 +238,7 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
     let setup = in_force.setup();
     if summary.reader.passed == 0 && summary.filtered() > 0 && decodes {
         let of_filter = if setup.rules.filter.is_some() { " and --filter" } else { "" };
-        log::warn!("no frame matched {}{of_filter}: is it another port?", setup.wanted());
+        log::warn!("no frame matched {}{of_filter}: is it another port?", setup.wanted.join(" or "));
     }
     let finished = readers.iter_mut().find_map(|reader| reader.writer.take());
     let finished = finished.map_or(Ok(()), |writer| writer.finish(&summary.source));

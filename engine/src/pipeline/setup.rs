@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use sniff_x_capture::RuleSwitch;
 use sniff_x_filter::{Expression, RuleSet};
-use sniff_x_flow::Nanos;
-use sniff_x_proto::Plugin;
+use sniff_x_flow::{FlowKey, Nanos, Transport};
 use sniff_x_proto::event::KeyTable;
 use sniff_x_proto::host::{ActivePlugin, MAX_PLUGINS};
 
 use super::{EngineError, clock};
+use crate::config::{self, Chosen};
 
 /// By how much the clock that stamps frames may be behind the one that is read when the kernel goes over to new rules.
 const CLOCKS: Duration = Duration::from_secs(1);
@@ -24,7 +24,7 @@ const CLOCKS: Duration = Duration::from_secs(1);
 /// What may change while a run goes on.
 pub struct Change {
     /// The plugins of the run, in their order, configured anew.
-    pub plugins: Vec<Box<dyn Plugin>>,
+    pub plugins: Vec<Chosen>,
     /// The keys of events: those that the run began with and perhaps more.
     pub keys: KeyTable,
     /// `--filter`, frame mode.
@@ -36,6 +36,10 @@ pub(crate) struct Setup {
     pub(crate) plugins: Arc<[ActivePlugin]>,
     pub(crate) keys: KeyTable,
     pub(crate) rules: RuleSet,
+    /// The plugins' rules, for people: `'tcp port 3306'`.
+    pub(crate) wanted: Vec<String>,
+    /// What stays the same: the plugins, each with whether it goes by its rule and by its probe.
+    run: Vec<(&'static str, bool, bool)>,
 }
 
 impl Setup {
@@ -45,25 +49,31 @@ impl Setup {
         if plugins.len() > MAX_PLUGINS {
             return Err(EngineError::TooManyPlugins(plugins.len()));
         }
-        let mut rules = Vec::new();
-        let mut active = Vec::new();
-        for plugin in plugins {
-            let rule = plugin.rule();
-            let expression = sniff_x_filter::parse_rule(&rule).map_err(|error| EngineError::Rule {
-                plugin: plugin.about().name.to_owned(),
+        let parse = |plugin: &str, rule: String| {
+            sniff_x_filter::parse_rule(&rule).map_err(|error| EngineError::Rule {
+                plugin: plugin.to_owned(),
                 rule,
                 error,
-            })?;
-            rules.push(expression.clone());
-            active.push(ActivePlugin { plugin, matches: Box::new(move |key| expression.matches_flow(key)) });
+            })
+        };
+        let run = plugins.iter().map(|c| (c.plugin.about().name, c.by_rule, c.by_probe)).collect();
+        let asked = config::rules(&plugins);
+        let wanted = asked.iter().map(|(_, rule)| format!("'{rule}'")).collect();
+        let rules = asked.into_iter().map(|(name, rule)| parse(name, rule)).collect::<Result<_, _>>()?;
+        let mut active = Vec::new();
+        for Chosen { plugin, by_rule, by_probe } in plugins {
+            let own = parse(plugin.about().name, plugin.rule())?;
+            // A rule says which transports the plugin knows, even where its ports don't count.
+            let [tcp, udp] = [Transport::Tcp, Transport::Udp].map(|t| by_probe && own.may_match_flows_of(t));
+            let named = move |key: &FlowKey| by_rule && own.matches_flow(key);
+            active.push(ActivePlugin::by_rule(plugin, named).and_by_probe(
+                move |key| match key.transport() {
+                    Transport::Tcp => tcp,
+                    Transport::Udp => udp,
+                },
+            ));
         }
-        Ok(Self { plugins: active.into(), keys, rules: RuleSet { filter, rules } })
-    }
-
-    /// The plugins' rules, for people: `'tcp port 3306' or 'tcp port 6379'`.
-    pub(crate) fn wanted(&self) -> String {
-        let rules: Vec<_> = self.plugins.iter().map(|a| format!("'{}'", a.plugin.rule())).collect();
-        rules.join(" or ")
+        Ok(Self { plugins: active.into(), keys, rules: RuleSet { filter, rules }, wanted, run })
     }
 }
 
@@ -149,13 +159,10 @@ impl Switch {
     /// It can't be put in force; what was stays.
     pub fn apply(&mut self, change: Change) -> Result<(), EngineError> {
         let before = self.in_force.setup();
-        let names = |plugins: &mut dyn Iterator<Item = &'static str>| plugins.collect::<Vec<_>>();
-        let is = names(&mut change.plugins.iter().map(|plugin| plugin.about().name));
-        let was = names(&mut before.plugins.iter().map(|active| active.plugin.about().name));
-        if is != was {
+        let setup = Arc::new(Setup::new(change)?);
+        if setup.run != before.run {
             return Err(EngineError::OtherPlugins);
         }
-        let setup = Arc::new(Setup::new(change)?);
         if let Some(kernel) = &mut self.kernel {
             kernel.prepare(&setup.rules)?;
             self.in_force.doubtful_until.store(u64::MAX, Ordering::Relaxed);

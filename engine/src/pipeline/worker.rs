@@ -37,6 +37,7 @@ pub struct WorkerCounters {
 pub(crate) struct WorkerPlan {
     pub(crate) watch: Watch,
     pub(crate) format: Format,
+    pub(crate) redact: bool,
     pub(crate) limits: Limits,
     pub(crate) dump: Option<std::path::PathBuf>,
     pub(crate) workers: usize,
@@ -64,13 +65,16 @@ impl WorkerPlan {
             first_serial: FIRST_UDP_SERIAL | index as u64,
             serial_step: self.workers as u64,
         };
-        let arena = Arena::new(self.limits.max_text).with_exchange_timeout(self.limits.exchange_timeout);
+        let arena = Arena::new(self.limits.max_text)
+            .with_exchange_timeout(self.limits.exchange_timeout)
+            .with_redaction(self.redact);
         let setup = self.watch.in_force().setup();
         Worker {
             watch: self.watch.clone(),
             assembler: Assembler::new(options),
             datagrams: DatagramFlows::new(datagrams),
             timers_due: Nanos(0),
+            most_memory: 0,
             host: Host::new(setup.plugins.clone(), arena, self.limits.max_message)
                 .with_max_kept(share(self.limits.max_kept)),
             keys: setup.keys.clone(),
@@ -89,6 +93,8 @@ const TIMERS: u64 = 100_000_000;
 /// UDP flows count their serial numbers from here.
 const FIRST_UDP_SERIAL: u64 = 1 << 63;
 
+/// Memory of connections that is worth a look at what the allocator keeps.
+const SPIKE: usize = 16 << 20;
 /// Connections that end at once at the end of the input.
 const PORTION: usize = 256;
 
@@ -99,6 +105,8 @@ pub(crate) struct Worker {
     datagrams: DatagramFlows<Host>,
     /// Packet time at which timers are looked at next.
     timers_due: Nanos,
+    /// The most memory that connections took since free memory was given back.
+    most_memory: usize,
     host: Host,
     keys: KeyTable,
     format: Format,
@@ -110,11 +118,10 @@ pub(crate) struct Worker {
 impl Worker {
     /// Brings what these packets will need into the cache, all at once, so that their cache misses overlap.
     pub(crate) fn foresee(&self, packets: &[Queued]) {
-        let known = packets.iter().filter(|queued| match &queued.header {
-            Header::Tcp(segment) => self.assembler.foresee(&segment.packet),
-            Header::Udp(_) => false,
-        });
-        core::hint::black_box(known.count());
+        self.assembler.foresee(packets.iter().filter_map(|queued| match &queued.header {
+            Header::Tcp(segment) => Some(&segment.packet),
+            Header::Udp(_) => None,
+        }));
     }
 
     /// Takes over new rules and plugins' options, if there are any. Between batches: what was decoded has been written.
@@ -168,6 +175,17 @@ impl Worker {
         self.advance(now);
         self.write_events();
         self.output.hand_on(&mut self.lines);
+        self.give_memory_back();
+    }
+
+    /// After a spike: the assembler freed its part, the allocator shall not keep it.
+    fn give_memory_back(&mut self) {
+        let memory = self.assembler.memory();
+        self.most_memory = self.most_memory.max(memory);
+        if self.most_memory >= SPIKE && memory < self.most_memory / 2 {
+            self.most_memory = memory;
+            sniff_x_capture::memory::give_back();
+        }
     }
 
     /// The input is over: every connection ends.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{TARGETS, Target};
+use crate::Target;
 
 /// What to do.
 pub(crate) struct Arguments {
@@ -56,8 +56,8 @@ pub(crate) fn read() -> Result<Arguments, String> {
             None => !none && (wanted.is_empty() || named(&wanted)) && !named(&skipped),
         }
     };
-    let targets: Vec<_> = TARGETS.iter().filter(is_wanted).collect();
-    let names = || TARGETS.iter().map(|target| target.name).collect::<Vec<_>>().join(", ");
+    let targets: Vec<_> = crate::targets().filter(is_wanted).collect();
+    let names = || crate::targets().map(|target| target.name).collect::<Vec<_>>().join(", ");
     if let Some(name) = only
         && targets.is_empty()
     {

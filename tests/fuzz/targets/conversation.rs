@@ -68,6 +68,27 @@ impl Conversation {
         out
     }
 
+    /// Bytes of each direction.
+    pub(crate) fn said(&self) -> [usize; 2] {
+        let mut said = [0; 2];
+        for step in &self.steps {
+            if let Step::Data(direction, bytes) = step {
+                said[direction.index()] += bytes.len();
+            }
+        }
+        said
+    }
+
+    /// The same with client and server in each other's place.
+    pub(crate) fn reversed(&self) -> Self {
+        let reverse = |step: &Step| match step {
+            Step::Data(direction, bytes) => Step::Data(direction.reverse(), bytes.clone()),
+            Step::Gap(direction, n) => Step::Gap(direction.reverse(), *n),
+            Step::Wait(nanos) => Step::Wait(*nanos),
+        };
+        Self { steps: self.steps.iter().map(reverse).collect(), ..self.clone() }
+    }
+
     pub(crate) fn has_gaps(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Gap(..)))
     }
@@ -144,12 +165,35 @@ impl Conversation {
         }
         for (how, conversation) in other {
             let (told, _) = conversation.play(make(), most_kept, &mut Signal::default());
+            let (told, lines) = (untimed(&told), &untimed(lines)[..]);
             let (sure, all) =
                 (sure(&told).min(sure(lines)), sure(&told) == told.len() && sure(lines) == lines.len());
             assert_eq!(told[..sure], lines[..sure], "{how}: other events");
             assert!(!all || told.len() == lines.len(), "{how}: other events behind {sure} of them");
         }
     }
+}
+
+/// Inputs from a whole conversation: itself, its second half as one that is joined in the middle, and itself with a step missing.
+pub(crate) fn of_steps(steps: &[Step], seed: u64) -> [Vec<u8>; 3] {
+    let at = seed as usize % steps.len();
+    let lost = |(n, step): (usize, &Step)| match step {
+        Step::Data(direction, bytes) if n == at => Step::Gap(*direction, bytes.len() as u64),
+        step => step.clone(),
+    };
+    let lost: Vec<_> = steps.iter().enumerate().map(lost).collect();
+    [
+        Conversation::write(false, steps),
+        Conversation::write(true, &steps[steps.len() / 2..]),
+        Conversation::write(false, &lost),
+    ]
+}
+
+/// Without the fields that are times, which depend on how the bytes are cut.
+fn untimed(lines: &[String]) -> Vec<String> {
+    let is_time = |word: &&str| word.split_once('=').is_some_and(|(name, _)| name.ends_with("_ns"));
+    let untimed = |line: &String| line.split(' ').filter(|word| !is_time(word)).collect::<Vec<_>>().join(" ");
+    lines.iter().map(untimed).collect()
 }
 
 /// Whether an event's line tells of nothing that is missing.

@@ -9,7 +9,7 @@ use sniff_x_proto::Plugin;
 use sniff_x_proto::mysql::Mysql;
 use sniff_x_proto::replay::Step;
 
-use super::conversation::Conversation;
+use super::conversation::{Conversation, of_steps};
 use crate::harness::signal::Signal;
 use crate::seeds::mysql_support::generate::Generator;
 use crate::seeds::mysql_support::{SERVERS, conversations};
@@ -66,15 +66,7 @@ pub(crate) fn seeds(seeds: &Seeds) -> Vec<Vec<u8>> {
     }
     let mut all: Vec<_> = spread(captured.into_iter().filter(fits).collect(), 150);
     for seed in 0..60 {
-        let steps = Generator::new(seed).conversation(4).steps;
-        all.push(Conversation::write(false, &steps));
-        all.push(Conversation::write(true, &steps[steps.len() / 2..]));
-        let at = seed as usize % steps.len();
-        let lost = |(n, step): (usize, &Step)| match step {
-            Step::Data(direction, bytes) if n == at => Step::Gap(*direction, bytes.len() as u64),
-            step => step.clone(),
-        };
-        all.push(Conversation::write(false, &steps.iter().enumerate().map(lost).collect::<Vec<_>>()));
+        all.extend(of_steps(&Generator::new(seed).conversation(4).steps, seed));
     }
     all.push(Conversation::write(true, &[Step::Gap(Direction::ToClient, 1)]));
     all.retain(fits);

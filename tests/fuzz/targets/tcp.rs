@@ -9,6 +9,8 @@ use super::mysql;
 use crate::harness::signal::Signal;
 use crate::seeds::{Seeds, spread};
 
+pub(crate) const WORDS: &[&[u8]] = &[];
+
 fn make() -> Box<dyn Plugin> {
     let mut options = Options::default();
     options.push("dump", "folder");

@@ -31,12 +31,12 @@ pub(super) enum From {
 }
 
 impl Connection {
-    pub(super) fn new(number: u32, random: &mut Random) -> Self {
+    pub(super) fn new(number: u32, server_port: u16, random: &mut Random) -> Self {
         let [_, _, high, low] = number.to_be_bytes();
         let isn = |random: &mut Random| u32::try_from(random.next() >> 32).unwrap_or(0);
         Self {
             client: End { address: [10, 1, high, low], port: 40_000, next: isn(random) },
-            server: End { address: [10, 2, 0, 1], port: 3306, next: isn(random) },
+            server: End { address: [10, 2, 0, 1], port: server_port, next: isn(random) },
         }
     }
 

@@ -1,10 +1,12 @@
-//! `cargo xtask generate`: a MySQL capture of any size with valid sequence numbers, the same for the same arguments.
+//! `cargo xtask generate`: a capture of any size with valid sequence numbers, the same for the same arguments.
 //!
-//! The load is that of sysbench's `oltp_read_write` (`sysbench`), over many connections at once; every connection begins with its
-//! handshakes and login.
+//! The load is that of sysbench's `oltp_read_write` (`sysbench`), of redis-benchmark (`redis`) or of wrk (`http`), over many connections at once; every
+//! connection begins with its handshakes and login.
 
 mod connection;
+mod http;
 mod packets;
+mod redis;
 mod sysbench;
 
 use std::fs::File;
@@ -12,9 +14,55 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use connection::Connection;
-use sysbench::Client;
+
+/// What goes over the connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Load {
+    #[default]
+    Mysql,
+    Redis,
+    Http,
+}
+
+impl Load {
+    /// The plugin that decodes it.
+    pub(crate) fn plugin(self) -> &'static str {
+        match self {
+            Self::Mysql => "mysql",
+            Self::Redis => "redis",
+            Self::Http => "http",
+        }
+    }
+
+    fn port(self) -> u16 {
+        match self {
+            Self::Mysql => 3306,
+            Self::Redis => 6379,
+            Self::Http => 80,
+        }
+    }
+
+    fn client(self, number: u32, random: &mut Random, prepared: bool) -> Box<dyn Client> {
+        let connection = Connection::new(number, self.port(), random);
+        match self {
+            Self::Mysql => Box::new(sysbench::Sysbench::new(connection, prepared)),
+            Self::Redis => Box::new(redis::Benchmark::new(connection, number)),
+            Self::Http => Box::new(http::Wrk::new(connection)),
+        }
+    }
+}
+
+/// A client with its connection.
+trait Client {
+    /// Connects, and logs in.
+    fn open(&mut self, capture: &mut Capture) -> Result<()>;
+    /// Asks once, and is answered.
+    fn turn(&mut self, capture: &mut Capture, random: &mut Random) -> Result<()>;
+    /// Takes its leave.
+    fn close(&mut self, capture: &mut Capture) -> Result<()>;
+}
 
 /// What to generate.
 #[derive(Args, Clone, Debug)]
@@ -25,7 +73,10 @@ pub(crate) struct Generate {
     /// Connections at once
     #[arg(long, default_value_t = 100)]
     pub(crate) connections: u32,
-    /// Prepare the statements once and execute them with parameters, as sysbench does unless it is told otherwise
+    /// The protocol
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) load: Load,
+    /// With MySQL: prepare the statements once and execute them with parameters, as sysbench does unless it is told otherwise
     #[arg(long)]
     pub(crate) prepared: bool,
     /// The pcap file to write
@@ -45,9 +96,8 @@ impl Generate {
         };
         capture.header()?;
         let mut random = Random(1);
-        let mut clients: Vec<_> = (0..self.connections.max(1))
-            .map(|n| Client::new(Connection::new(n, &mut random), self.prepared))
-            .collect();
+        let mut clients: Vec<_> =
+            (0..self.connections.max(1)).map(|n| self.load.client(n, &mut random, self.prepared)).collect();
         for client in &mut clients {
             client.open(&mut capture)?;
         }
@@ -55,7 +105,7 @@ impl Generate {
             let index = random.below(clients.len() as u64);
             let index = usize::try_from(index).unwrap_or(0);
             if let Some(client) = clients.get_mut(index) {
-                client.statement(&mut capture, &mut random)?;
+                client.turn(&mut capture, &mut random)?;
             }
         }
         for client in &mut clients {

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::connection::{Connection, From};
 use super::packets::{self, LONG, NEWDECIMAL, STRING, packet};
-use super::{Capture, Random};
+use super::{Capture, Client, Random};
 
 /// What a statement gets.
 #[derive(Clone, Copy)]
@@ -99,7 +99,7 @@ fn digits(groups: usize, random: &mut Random) -> Vec<u8> {
 }
 
 /// A connection that works through transactions.
-pub(super) struct Client {
+pub(super) struct Sysbench {
     connection: Connection,
     prepared: bool,
     /// Statements that were executed once: their types are known to the server.
@@ -108,14 +108,23 @@ pub(super) struct Client {
     at: (usize, usize),
 }
 
-impl Client {
+impl Sysbench {
     pub(super) fn new(connection: Connection, prepared: bool) -> Self {
         let executed = vec![false; TRANSACTION.len() * TABLES as usize];
         Self { connection, prepared, executed, at: (0, 0) }
     }
 
+    fn exchange(&mut self, capture: &mut Capture, command: u8, body: &[u8], answer: &[u8]) -> Result<()> {
+        let mut request = vec![command];
+        request.extend(body);
+        self.connection.data(capture, From::Client, &packet(0, &request))?;
+        self.connection.data(capture, From::Server, answer)
+    }
+}
+
+impl Client for Sysbench {
     /// Connects, logs in, and prepares.
-    pub(super) fn open(&mut self, capture: &mut Capture) -> Result<()> {
+    fn open(&mut self, capture: &mut Capture) -> Result<()> {
         self.connection.open(capture)?;
         self.connection.data(capture, From::Server, &packets::greeting())?;
         self.connection.data(capture, From::Client, &packets::login())?;
@@ -138,11 +147,11 @@ impl Client {
     }
 
     /// The next statement of the transaction.
-    pub(super) fn statement(&mut self, capture: &mut Capture, random: &mut Random) -> Result<()> {
+    fn turn(&mut self, capture: &mut Capture, random: &mut Random) -> Result<()> {
         let (index, times) = self.at;
         let Some(statement) = TRANSACTION.get(index) else {
             self.at = (0, 0);
-            return self.statement(capture, random);
+            return self.turn(capture, random);
         };
         self.at = if times + 1 < statement.times { (index, times + 1) } else { (index + 1, 0) };
         let table = u32::try_from(random.below(TABLES.into()))?;
@@ -162,16 +171,9 @@ impl Client {
         Ok(())
     }
 
-    pub(super) fn close(&mut self, capture: &mut Capture) -> Result<()> {
+    fn close(&mut self, capture: &mut Capture) -> Result<()> {
         self.connection.data(capture, From::Client, &packet(0, &[1]))?;
         self.connection.close(capture)
-    }
-
-    fn exchange(&mut self, capture: &mut Capture, command: u8, body: &[u8], answer: &[u8]) -> Result<()> {
-        let mut request = vec![command];
-        request.extend(body);
-        self.connection.data(capture, From::Client, &packet(0, &request))?;
-        self.connection.data(capture, From::Server, answer)
     }
 }
 

@@ -9,7 +9,7 @@ use super::pool::{NONE, Pool};
 use super::stream_pool::StreamPool;
 use super::{AssemblerCounters, AssemblerOptions, Reassembly, Sequence, Stream, StreamFactory};
 use crate::Nanos;
-use crate::packet::{Packet, Segment, TcpFlags};
+use crate::packet::{Segment, TcpFlags};
 
 /// Puts the segments of many connections in order. Owned by one worker.
 #[derive(Debug)]
@@ -70,21 +70,6 @@ impl<F: StreamFactory> Assembler<F> {
             }
             None => self.unknown(factory, segment, payload, timestamp),
         }
-    }
-
-    /// Looks up what a segment will need, so that it is in the cache when [`Assembler::assemble`] wants it. Calling this for
-    /// a batch of parsed headers before the first of them is assembled lets their cache misses overlap: worth it when
-    /// there are many connections. Gives whether the connection is known; use the answer, or the compiler drops the look.
-    #[must_use]
-    #[inline]
-    pub fn foresee(&self, packet: &Packet) -> bool {
-        self.pool.find(packet.hash, &packet.key).is_some_and(|index| {
-            let connection = self.pool.connections.get(index);
-            connection.is_some_and(|connection| {
-                let active = self.pool.actives.get(connection.active);
-                connection.state != State::Closed && active.is_none_or(|a| a.totals[1].packets < u64::MAX)
-            })
-        })
     }
 
     /// What was counted so far.

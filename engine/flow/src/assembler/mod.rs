@@ -13,7 +13,7 @@
 //! byte no application sent.
 //!
 //! Files, in the order in which a segment meets them: `assembler` (the way in, and the short way of a segment in order),
-//! `admit` (does TCP take it?), `segment` (the long way), `hole` with `page` (bytes that wait), `causal`
+//! `foresee` (what a batch needs comes into the cache before), `admit` (does TCP take it?), `segment` (the long way), `hole` with `page` (bytes that wait), `causal`
 //! (the order of the two directions), `hand_on` (to the stream, with
 //! `chunks`), `limits` (time and memory). `stream_pool`, `connection`, `half_stream`, `pool` and `list` hold the state.
 
@@ -24,6 +24,7 @@ mod causal;
 mod chunks;
 mod connection;
 mod counters;
+mod foresee;
 mod half_stream;
 mod hand_on;
 mod hole;
@@ -115,6 +116,11 @@ pub trait Stream<F> {
 
     /// The connection is over; nothing is called after it.
     fn reassembly_complete(&mut self, factory: &mut F, flow: &FlowInfo, totals: &[Totals; 2], end: End);
+
+    /// A segment of the connection comes soon: looks at what `reassembled` will want, so that it is in the cache then (see
+    /// [`Assembler::foresee`]).
+    #[inline]
+    fn foresee(&self) {}
 
     /// No packet came for a while and packet time is `now`. True keeps the connection although it is idle (an exchange is pending).
     fn idle(&mut self, factory: &mut F, flow: &FlowInfo, totals: &[Totals; 2], now: Nanos) -> bool;

@@ -45,6 +45,12 @@ impl<S> StreamPool<S> {
             .copied()
     }
 
+    /// What the table takes for the connection of a flow without a look at it; `NONE` if there is none.
+    #[inline]
+    pub(super) fn guess(&self, hash: u64) -> u32 {
+        self.table.find(hash, |_| true).copied().unwrap_or(NONE)
+    }
+
     /// Adds a connection, which must not be there, at the back of its state's list.
     pub(super) fn insert(&mut self, mut connection: Connection<S>) -> Option<u32> {
         let index = self.connections.take()?;

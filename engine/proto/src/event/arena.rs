@@ -7,6 +7,7 @@ use std::io::Write;
 use sniff_x_flow::{Direction, Endpoint, FlowInfo, Nanos};
 
 use super::Key;
+use super::redact::{self, Sensitivity};
 use crate::stock::Stock;
 
 /// What kind of thing an event tells of.
@@ -243,10 +244,21 @@ pub struct Arena {
     content: Vec<ContentSpan>,
     max_text: usize,
     exchange_timeout: Duration,
+    redacts: bool,
     refused: u64,
     withheld: u64,
     /// What the worker's connections borrow.
     pub(crate) stock: Stock,
+}
+
+/// A place in an arena: what was told until then.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mark {
+    events: usize,
+    fields: usize,
+    bytes: usize,
+    content: usize,
+    withheld: u64,
 }
 
 /// How long an exchange may wait for its response, unless the run says otherwise.
@@ -266,6 +278,7 @@ impl Arena {
             content: Vec::new(),
             max_text,
             exchange_timeout: EXCHANGE_TIMEOUT,
+            redacts: false,
             refused: 0,
             withheld: 0,
             stock: Stock::default(),
@@ -276,6 +289,12 @@ impl Arena {
     #[must_use]
     pub fn with_exchange_timeout(self, exchange_timeout: Duration) -> Self {
         Self { exchange_timeout, ..self }
+    }
+
+    /// The same arena in a run that hides what users put in (`redacts`) or shows it (where this is not called).
+    #[must_use]
+    pub fn with_redaction(self, redacts: bool) -> Self {
+        Self { redacts, ..self }
     }
 
     /// The events in the order in which they were emitted.
@@ -352,6 +371,41 @@ impl Arena {
         self.exchange_timeout
     }
 
+    /// This place: behind all that was told.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            events: self.events.len(),
+            fields: self.fields.len(),
+            bytes: self.bytes.len(),
+            content: self.content.len(),
+            withheld: self.withheld,
+        }
+    }
+
+    /// The events since `mark`.
+    pub(crate) fn since(&self, mark: Mark) -> &[Event] {
+        self.events.get(mark.events..).unwrap_or_default()
+    }
+
+    /// Whether a plugin's options told it not to make an event since `mark`.
+    pub(crate) fn withheld_since(&self, mark: Mark) -> bool {
+        self.withheld > mark.withheld
+    }
+
+    /// Takes back all that was told since `mark`.
+    pub(crate) fn retract(&mut self, mark: Mark) {
+        self.events.truncate(mark.events);
+        self.fields.truncate(mark.fields);
+        self.bytes.truncate(mark.bytes);
+        self.content.truncate(mark.content);
+    }
+
+    /// Whether what users put in is hidden.
+    #[must_use]
+    pub fn redacts(&self) -> bool {
+        self.redacts
+    }
+
     /// Forgets everything and keeps the memory, unless a spike left far too much of it.
     pub fn clear(&mut self) {
         fn clear<T>(vec: &mut Vec<T>) {
@@ -391,6 +445,24 @@ impl Arena {
     pub(super) fn text(&mut self, text: &[u8]) -> Span {
         let kept = text.get(..self.max_text).map_or(text, whole_characters);
         self.copy(kept)
+    }
+
+    /// Copies what `text` shows by its sensitivity, at most `max_text` bytes of it; `is_cut`: there was more of it.
+    pub(super) fn shown(&mut self, text: &[u8], is_cut: bool, sensitivity: Sensitivity) -> Span {
+        if redact::is_plain(sensitivity, self.redacts) {
+            return self.text(text);
+        }
+        let start = self.bytes.len();
+        if start <= MAX_BYTES {
+            let kept = text.get(..self.max_text).map_or(text, whole_characters);
+            redact::write(kept, is_cut, sensitivity, self.redacts, &mut self.bytes);
+            // What stands in a secret's place may be longer than it.
+            if let Some(written) = self.bytes.get(start..).and_then(|b| b.get(..self.max_text)) {
+                let end = start + whole_characters(written).len();
+                self.bytes.truncate(end);
+            }
+        }
+        Span { start: index(start), len: index(self.bytes.len() - start) }
     }
 
     /// Writes what `text` is displayed as; meant for numbers and the like, which are short.

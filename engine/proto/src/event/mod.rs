@@ -6,6 +6,9 @@
 mod arena;
 mod key;
 pub mod out;
+pub(crate) mod redact;
 
+pub(crate) use arena::Mark;
 pub use arena::{Arena, Content, Event, Head, IncompleteReason, Kind, Piece, Status, Suffix, ValueRef};
 pub use key::{Key, KeyInfo, KeyTable, SCHEMA_VERSION, ValueType};
+pub use redact::{Dialect, Language, Sensitivity, Sql};

@@ -7,22 +7,12 @@ use sniff_x_flow::assembler::Totals;
 use sniff_x_flow::{Direction, FlowInfo, Nanos};
 
 use super::arena::{Member, Value};
+use super::redact::{self, Sensitivity};
 use super::{Arena, Head, Key, Kind, Piece, Status, Suffix};
 use crate::ProxiedClient;
 use crate::half::Keeper;
 use crate::stock::Stock;
 use crate::tail::TailPool;
-
-/// How much a value gives away. Redaction goes by it, in one place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sensitivity {
-    /// Names, numbers, states.
-    Public,
-    /// What users put in: statements with their literals, values, bodies.
-    Literal,
-    /// Passwords and tokens: never enters a record.
-    Secret,
-}
 
 /// The way out of a decoder: opens events, gives the flow and its totals.
 #[derive(Debug)]
@@ -81,6 +71,12 @@ impl<'a> Out<'a> {
     #[must_use]
     pub fn max_text(&self) -> usize {
         self.arena.max_text()
+    }
+
+    /// Whether events show what users put in. Where not, a decoder need not keep it; what it puts by its sensitivity is hidden in any case.
+    #[must_use]
+    pub fn shows_literals(&self) -> bool {
+        !self.arena.redacts()
     }
 
     /// How long an exchange may wait for its response before it is reported without one; for [`Decode::tick`](crate::Decode::tick).
@@ -167,10 +163,9 @@ impl EventBuilder<'_> {
     }
 
     /// A text that is what `value` is displayed as; never cut.
-    pub fn written(self, key: Key, value: impl fmt::Display, sensitivity: Sensitivity) -> Self {
+    pub fn written(mut self, key: Key, value: impl fmt::Display, sensitivity: Sensitivity) -> Self {
         if sensitivity != Sensitivity::Secret {
-            let value = Value::Text(self.arena.written(value));
-            self.arena.put(key, Member::None, value);
+            self.put_written(key, Member::None, value, sensitivity);
         }
         self
     }
@@ -180,7 +175,7 @@ impl EventBuilder<'_> {
         if sensitivity == Sensitivity::Secret {
             return self;
         }
-        self.put_text(key, Member::None, text, full_len);
+        self.put_text(key, Member::None, text, full_len, sensitivity);
         self
     }
 
@@ -195,7 +190,7 @@ impl EventBuilder<'_> {
     ) -> Self {
         if sensitivity != Sensitivity::Secret {
             let member = self.member(suffix);
-            self.put_text(key, member, text, full_len);
+            self.put_text(key, member, text, full_len, sensitivity);
         }
         self
     }
@@ -210,8 +205,7 @@ impl EventBuilder<'_> {
     ) -> Self {
         if sensitivity != Sensitivity::Secret {
             let member = self.member(suffix);
-            let value = Value::Text(self.arena.written(value));
-            self.arena.put(key, member, value);
+            self.put_written(key, member, value, sensitivity);
         }
         self
     }
@@ -231,12 +225,19 @@ impl EventBuilder<'_> {
         }
     }
 
-    fn put_text(&mut self, key: Key, member: Member, text: &[u8], full_len: u64) {
-        let value = Value::Text(self.arena.text(text));
-        if full_len > text.len().min(self.arena.max_text()) as u64 {
+    fn put_text(&mut self, key: Key, member: Member, text: &[u8], full_len: u64, sensitivity: Sensitivity) {
+        let is_cut = full_len > text.len().min(self.arena.max_text()) as u64;
+        let value = Value::Text(self.arena.shown(text, is_cut, sensitivity));
+        if is_cut && !redact::hides_all(sensitivity, self.arena.redacts()) {
             self.cut = self.cut.max(full_len);
         }
         self.arena.put(key, member, value);
+    }
+
+    fn put_written(&mut self, key: Key, member: Member, value: impl fmt::Display, sensitivity: Sensitivity) {
+        let hides = redact::hides_all(sensitivity, self.arena.redacts());
+        let span = if hides { self.arena.text(redact::LITERAL) } else { self.arena.written(value) };
+        self.arena.put(key, member, Value::Text(span));
     }
 
     /// A whole number.

@@ -1,10 +1,14 @@
 //! The host's state of one connection.
 
 mod datagram;
+mod log;
 mod probing;
+pub(super) mod trial;
 
-use sniff_x_flow::assembler::{Chunks, Stream, Totals};
+use sniff_x_flow::assembler::{Chunks, Reassembly, Stream, Totals};
 use sniff_x_flow::{Direction, End, FlowInfo, Nanos};
+
+use trial::{Candidates, Trial};
 
 use super::Host;
 use crate::half::{Fed, Half, Keeper};
@@ -16,12 +20,14 @@ use crate::{BypassReason, Decode, Decoder, Lost, Next, Out, Seen, Window};
 pub struct Connection {
     pub(super) state: State,
     pub(super) halves: [Half; 2],
+    /// As long as it is not sure whose the connection is.
+    pub(super) trial: Option<Box<Trial>>,
     /// A probe, or another rule's port, found client and server the other way round.
     pub(super) reversed: bool,
     /// It was open for a while when a plugin got it: nobody knows what was before.
     pub(super) late: bool,
-    /// The plugins whose rules match, a bit set, and the edition of the rules that said so.
-    pub(super) candidates: u32,
+    /// The plugins that may get it, and the edition of the rules that said so.
+    pub(super) candidates: Candidates,
     pub(super) edition: u32,
     /// The plugin that opened the decoder.
     pub(super) plugin: u32,
@@ -37,8 +43,10 @@ pub(super) enum State {
     Ignored,
     /// Given up: its bytes are counted, nothing else.
     Bypassed,
-    /// Several plugins' rules match: a bit set.
-    Probing(u32),
+    /// Several plugins may get it; nothing came yet.
+    Awaited,
+    /// Something came, and it is not known whose the connection is.
+    Probing,
     /// The plugin is chosen, its decoder is opened with the first payload.
     Claimed(u32),
     Decoding(Decoder),
@@ -59,12 +67,12 @@ impl Keeper for Host {
 }
 
 impl State {
-    /// Before anything came, when these plugins' rules match.
-    pub(super) fn of(candidates: u32) -> Self {
-        match candidates.count_ones() {
-            0 => Self::Ignored,
-            1 => Self::Claimed(candidates.trailing_zeros()),
-            _ => Self::Probing(candidates),
+    /// Before anything came, when these plugins may get it.
+    pub(super) fn of(candidates: Candidates) -> Self {
+        match candidates.only() {
+            _ if candidates.all() == 0 => Self::Ignored,
+            Some(plugin) => Self::Claimed(plugin),
+            None => Self::Awaited,
         }
     }
 }
@@ -93,11 +101,12 @@ fn half_of(halves: &mut [Half; 2], direction: Direction) -> &mut Half {
 }
 
 impl Connection {
-    /// A connection that these plugins' rules match, a bit set, as the rules of this edition have it.
-    pub(super) fn new(candidates: u32, edition: u32) -> Self {
+    /// A connection that these plugins may get, as the rules of this edition have it.
+    pub(super) fn new(candidates: Candidates, edition: u32) -> Self {
         Self {
             state: State::of(candidates),
             halves: Default::default(),
+            trial: None,
             reversed: false,
             late: false,
             candidates,
@@ -111,7 +120,7 @@ impl Connection {
 
     #[cfg(test)]
     pub(super) fn decoding(decoder: Decoder) -> Self {
-        Self { state: State::Decoding(decoder), ..Self::new(1, 0) }
+        Self { state: State::Decoding(decoder), ..Self::new(Candidates { named: 1, guessing: 0 }, 0) }
     }
 
     /// Opens the decoder of the plugin that was chosen.
@@ -154,21 +163,6 @@ impl Connection {
         }
     }
 
-    /// Gives the decoder what was kept of a direction before it was opened.
-    fn kept_data(&mut self, call: &mut Call<'_>, direction: Direction) {
-        let State::Decoding(decoder) = &mut self.state else { return };
-        let Call { host, flow, totals, now } = call;
-        let reversed = self.reversed;
-        let read = |host: &mut Host, window: Window<'_>| {
-            decoder.data(direction, window, &mut Out::new(&mut host.arena, flow, totals, *now, reversed))
-        };
-        match half_of(&mut self.halves, direction).read_tail(*host, read) {
-            Fed::All => {}
-            Fed::TooLong(_) => self.too_long(call, direction),
-            Fed::Bypass(reason) => self.bypass(call, reason),
-        }
-    }
-
     /// A message needs more memory than a connection may have.
     fn too_long(&mut self, call: &mut Call<'_>, direction: Direction) {
         call.host.counters.oversized_messages += 1;
@@ -205,6 +199,11 @@ impl Connection {
                 self.give_up_message(call, direction);
             }
         }
+        // Whoever has it keeps it, and nobody gets what is not known yet.
+        self.acquit(call);
+        if matches!(self.state, State::Probing) {
+            self.bypass(call, BypassReason::Limit);
+        }
         if self.held > SMALL {
             self.end(call, End::Evicted);
             self.bypass(call, BypassReason::Limit);
@@ -219,9 +218,15 @@ impl Connection {
         self.tails().saturating_add(held)
     }
 
-    /// Bytes of unfinished messages.
+    /// Looks at what a chunk of bytes will want, so that it is in the cache then.
+    pub(super) fn foresee(&self) {
+        core::hint::black_box(self.tails().wrapping_add(self.held));
+    }
+
+    /// Bytes of unfinished messages, and of what came before it is known whose the connection is.
     fn tails(&self) -> usize {
-        self.halves.iter().map(Half::kept).sum()
+        let log = self.trial.as_ref().map_or(0, |trial| trial.log.kept());
+        self.halves.iter().map(Half::kept).sum::<usize>() + log
     }
 
     /// Brings the host's sum of kept bytes up to date.
@@ -270,7 +275,12 @@ impl Connection {
         }
     }
 
+    /// The decoder's word that nothing more matters. One on trial that says that it is not its protocol loses the connection to others.
     fn bypass(&mut self, call: &mut Call<'_>, reason: BypassReason) {
+        let is_wrong = matches!(reason, BypassReason::NotThisProtocol | BypassReason::Undecodable);
+        if is_wrong && matches!(self.state, State::Decoding(_)) && !self.is_sure(call) {
+            return self.withdraw(call);
+        }
         let counters = &mut call.host.counters;
         match reason {
             BypassReason::Encrypted => counters.bypassed_encrypted += 1,
@@ -278,20 +288,53 @@ impl Connection {
             BypassReason::Undecodable => counters.bypassed_undecodable += 1,
             BypassReason::Limit => counters.bypassed_limit += 1,
         }
-        self.state = State::Bypassed;
-        self.drop_tails(call.host);
+        self.give_up(call);
     }
 
-    fn drop_tails(&mut self, host: &mut Host) {
-        self.half(Direction::ToServer).drop_tail(host);
-        self.half(Direction::ToClient).drop_tail(host);
+    /// Its bytes are only counted from now on.
+    fn give_up(&mut self, call: &mut Call<'_>) {
+        self.state = State::Bypassed;
+        self.drop_tails(call);
+    }
+
+    /// Nothing of it is kept any more.
+    fn drop_tails(&mut self, call: &mut Call<'_>) {
+        self.acquit(call);
+        self.half(Direction::ToServer).drop_tail(call.host);
+        self.half(Direction::ToClient).drop_tail(call.host);
     }
 
     /// It is over: nothing is kept of it.
-    pub(super) fn forget(&mut self, host: &mut Host) {
+    pub(super) fn forget(&mut self, call: &mut Call<'_>) {
         self.state = State::Ignored;
-        self.drop_tails(host);
-        self.settle(host);
+        self.drop_tails(call);
+        self.settle(call.host);
+    }
+
+    /// Gives the decoder a chunk.
+    fn chunk(&mut self, call: &mut Call<'_>, chunk: &Reassembly<'_>) {
+        let direction = self.direction(chunk.direction);
+        match u64::try_from(chunk.skip) {
+            Ok(0) => {}
+            Ok(n) => self.lost(call, direction, Lost::Bytes(n)),
+            Err(_) => self.lost(call, direction, Lost::Unknown),
+        }
+        if !chunk.bytes.is_empty() {
+            self.unasked = self.unasked.saturating_add(chunk.bytes.len());
+            self.data(call, direction, chunk.bytes);
+        }
+        if chunk.end {
+            self.half_closed(call, direction);
+        }
+    }
+
+    /// The direction's sender closed it.
+    fn half_closed(&mut self, call: &mut Call<'_>, direction: Direction) {
+        if let State::Decoding(decoder) = &mut self.state {
+            let none = Seen::default();
+            let half = half_of(&mut self.halves, direction);
+            decoder.half_closed(direction, half.window(&none), &mut call.out(self.reversed));
+        }
     }
 }
 
@@ -311,46 +354,38 @@ impl Stream<Host> for Connection {
                     self.open(call.host, flow);
                     self.tell_late(&mut call);
                 }
-                State::Probing(candidates) if chunk.skip > 0 => {
-                    self.probe(&mut call, chunk.direction, &[], candidates);
-                }
-                State::Probing(candidates) => {
-                    if !chunk.bytes.is_empty() {
-                        self.probe(&mut call, chunk.direction, chunk.bytes, candidates);
-                    }
-                    continue;
-                }
-                State::Claimed(_) | State::Decoding(_) => {}
+                State::Awaited => self.put_on_trial(&mut call),
+                State::Probing | State::Claimed(_) | State::Decoding(_) => {}
             }
-            let direction = self.direction(chunk.direction);
-            match u64::try_from(chunk.skip) {
-                Ok(0) => {}
-                Ok(n) => self.lost(&mut call, direction, Lost::Bytes(n)),
-                Err(_) => self.lost(&mut call, direction, Lost::Unknown),
+            if self.trial.is_none() {
+                self.chunk(&mut call, &chunk);
+                continue;
             }
-            if !chunk.bytes.is_empty() {
-                self.unasked = self.unasked.saturating_add(chunk.bytes.len());
-                self.data(&mut call, direction, chunk.bytes);
+            self.keep(&chunk);
+            if matches!(self.state, State::Probing) && !self.decide(&mut call, true, false) {
+                continue;
             }
-            if chunk.end
-                && let State::Decoding(decoder) = &mut self.state
-            {
-                let none = Seen::default();
-                let half = half_of(&mut self.halves, direction);
-                decoder.half_closed(direction, half.window(&none), &mut call.out(self.reversed));
+            self.set_mark(&call);
+            self.chunk(&mut call, &chunk);
+            self.judge(&mut call);
+            if matches!(self.state, State::Probing) {
+                self.decide(&mut call, false, false);
             }
         }
         self.charge(&mut call);
     }
 
     fn reassembly_complete(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], end: End) {
-        if let State::Probing(candidates) = self.state {
-            let now = host.now;
-            self.probing_ends(&mut Call { host, flow, totals, now }, candidates);
-        }
         let now = host.now;
-        self.end(&mut Call { host, flow, totals, now }, end);
-        self.forget(host);
+        let mut call = Call { host, flow, totals, now };
+        if matches!(self.state, State::Awaited) {
+            self.put_on_trial(&mut call);
+        }
+        if matches!(self.state, State::Probing) {
+            self.probing_ends(&mut call);
+        }
+        self.end(&mut call, end);
+        self.forget(&mut call);
     }
 
     fn idle(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], now: Nanos) -> bool {

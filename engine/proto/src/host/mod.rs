@@ -18,17 +18,43 @@ use sniff_x_flow::counters;
 use sniff_x_flow::{FlowInfo, FlowKey, Nanos, OrientedBy, Side};
 
 pub use connection::Connection;
+use connection::trial::{Candidates, TrialPool};
 pub use slot::Slot;
 
 use crate::event::Arena;
 use crate::{OpensAt, Plugin};
 
-/// A configured plugin with the rule that it asked for.
+/// Says of a flow whether it is one of those.
+pub type Selects = Box<dyn Fn(&FlowKey) -> bool + Send + Sync>;
+
+/// A configured plugin with the flows that it may get.
 pub struct ActivePlugin {
-    /// The plugin.
-    pub plugin: Box<dyn Plugin>,
-    /// Whether its rule matches a flow, in either direction.
-    pub matches: Box<dyn Fn(&FlowKey) -> bool + Send + Sync>,
+    plugin: Box<dyn Plugin>,
+    named: Selects,
+    guessing: Selects,
+}
+
+impl ActivePlugin {
+    /// A plugin that gets the flows that its rule matches (in either direction); where the rules of several do, their probes decide.
+    #[must_use]
+    pub fn by_rule(plugin: Box<dyn Plugin>, rule: impl Fn(&FlowKey) -> bool + Send + Sync + 'static) -> Self {
+        Self { plugin, named: Box::new(rule), guessing: Box::new(|_| false) }
+    }
+
+    /// A plugin that gets those of the flows whose first bytes its probe knows.
+    #[must_use]
+    pub fn by_probe(
+        plugin: Box<dyn Plugin>,
+        flows: impl Fn(&FlowKey) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self { plugin, named: Box::new(|_| false), guessing: Box::new(flows) }
+    }
+
+    /// The same, and also any of these flows if its probe knows the first bytes.
+    #[must_use]
+    pub fn and_by_probe(self, flows: impl Fn(&FlowKey) -> bool + Send + Sync + 'static) -> Self {
+        Self { guessing: Box::new(flows), ..self }
+    }
 }
 
 /// The most plugins that can be active at once: candidates of a connection are a bit set.
@@ -39,10 +65,14 @@ counters! {
     pub struct HostCounters in "decoder" {
         /// Connections that a plugin was chosen for.
         pub decoded,
-        /// Connections that no plugin's rule matches.
+        /// Connections that are none of any plugin's.
         pub unclaimed,
         /// Connections given up because no plugin's rule asks for them any more, since the rules are others.
         pub disclaimed,
+        /// Connections that no plugin knew by their first bytes.
+        pub unrecognised,
+        /// Connections that a plugin got for their first bytes, wrongly.
+        pub withdrawn,
         /// Connections given up because they are encrypted.
         pub bypassed_encrypted,
         /// Connections given up because they are not the plugin's protocol.
@@ -90,6 +120,7 @@ pub struct Host {
     pub counters: HostCounters,
     /// Packet time of what was last decoded.
     pub now: Nanos,
+    trials: TrialPool,
     /// Bytes that all connections keep, and the most that they may.
     kept: usize,
     max_kept: usize,
@@ -107,6 +138,7 @@ impl Host {
             arena,
             counters: HostCounters::default(),
             now: Nanos(0),
+            trials: TrialPool::default(),
             kept: 0,
             max_kept: usize::MAX,
         }
@@ -128,22 +160,25 @@ impl Host {
         self.plugin(plugin).is_some_and(|plugin| plugin.about().opens_at == OpensAt::FirstPacket)
     }
 
-    /// The bit set of plugins whose rule matches the flow.
-    fn candidates(&self, key: &FlowKey) -> u32 {
-        (0..)
-            .zip(self.plugins.iter().take(MAX_PLUGINS))
-            .fold(0, |set, (i, active)| if (active.matches)(key) { set | 1 << i } else { set })
+    /// The plugins that may get the flow.
+    fn candidates(&self, key: &FlowKey) -> Candidates {
+        let mut candidates = Candidates::default();
+        for (i, active) in (0..).zip(self.plugins.iter().take(MAX_PLUGINS)) {
+            candidates.named |= u32::from((active.named)(key)) << i;
+            candidates.guessing |= u32::from((active.guessing)(key)) << i;
+        }
+        candidates
     }
 
     /// Turns client and server around when a rule's port says so and nothing surer did.
-    fn orient_unsure(&self, flow: &mut FlowInfo, candidates: u32) {
+    fn orient_unsure(&self, flow: &mut FlowInfo, candidates: Candidates) {
         if !matches!(flow.oriented_by, OrientedBy::FirstSender | OrientedBy::LowerPort) {
             return;
         }
         let server = |port: u16| {
             (0..)
                 .zip(self.plugins.iter().take(MAX_PLUGINS))
-                .any(|(i, a)| candidates & 1 << i != 0 && a.plugin.is_server_port(port))
+                .any(|(i, a)| candidates.all() & 1 << i != 0 && a.plugin.is_server_port(port))
         };
         let low = server(flow.key.endpoint(Side::Low).port());
         let high = server(flow.key.endpoint(Side::High).port());
@@ -160,7 +195,7 @@ impl StreamFactory for Host {
     fn new_stream(&mut self, flow: &mut FlowInfo) -> Slot {
         let candidates = self.candidates(&flow.key);
         self.orient_unsure(flow, candidates);
-        self.counters.unclaimed += u64::from(candidates == 0);
+        self.counters.unclaimed += u64::from(candidates.all() == 0);
         Slot::new(candidates, self.edition)
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use sniff_x_flow::assembler::Totals;
 use sniff_x_flow::{Direction, End, FlowInfo, Nanos};
 
+use super::connection::trial::Candidates;
 use super::connection::{Call, Connection, State};
 use super::{ActivePlugin, Host};
 use crate::Lost;
@@ -27,8 +28,8 @@ impl Host {
 }
 
 impl Connection {
-    /// One that these plugins' rules match now, and that was open for a while.
-    pub(super) fn joined_late(candidates: u32, host: &Host, flow: &FlowInfo) -> Self {
+    /// One that these plugins may get now, and that was open for a while.
+    pub(super) fn joined_late(candidates: Candidates, host: &Host, flow: &FlowInfo) -> Self {
         let mut connection = Self::new(candidates, host.edition);
         connection.join_late(host, flow);
         connection
@@ -45,7 +46,7 @@ impl Connection {
 
     /// The decoder of a connection that was joined late is told that bytes are missing.
     pub(super) fn tell_late(&mut self, call: &mut Call<'_>) {
-        if core::mem::take(&mut self.late) {
+        if self.late {
             self.lost(call, Direction::ToServer, Lost::Unknown);
             self.lost(call, Direction::ToClient, Lost::Unknown);
         }
@@ -68,39 +69,61 @@ impl Connection {
     #[cold]
     fn renew(&mut self, call: &mut Call<'_>) {
         let edition = call.host.edition;
+        let before = self.candidates;
         let candidates = call.host.candidates(&call.flow.key);
-        let has = |plugin: u32| candidates & 1 << plugin != 0;
-        let is_new = candidates & !self.candidates != 0;
+        let is_new = candidates.without(before).all() != 0;
         match &mut self.state {
-            State::Decoding(decoder) if has(self.plugin) => {
+            State::Decoding(decoder) if candidates.all() & 1 << self.plugin != 0 => {
                 let renewed = call.host.plugin(self.plugin).is_none_or(|plugin| plugin.renew(decoder));
                 if !renewed {
                     return;
                 }
-                self.candidates = candidates;
+                self.renew_trial(candidates);
             }
             State::Decoding(_) => {
                 call.host.counters.disclaimed += 1;
-                self.end(call, End::Evicted);
-                self.start_anew(call, candidates);
+                self.disclaim(call, candidates);
             }
             // The probes go on with what is kept, for those that are left.
-            State::Probing(probed) => {
-                let left = *probed & candidates | candidates & !self.candidates;
-                self.candidates = candidates;
-                self.state = if left == 0 { State::Ignored } else { State::Probing(left) };
-            }
-            State::Claimed(plugin) if has(*plugin) => self.candidates = candidates,
-            State::Ignored | State::Bypassed if !is_new => self.candidates = candidates,
-            State::Claimed(_) | State::Ignored | State::Bypassed => self.start_anew(call, candidates),
+            State::Probing => match self.renew_trial(candidates) {
+                Some(left) if left.all() != 0 => {}
+                _ if candidates.all() != 0 => self.unrecognised(call),
+                _ => {
+                    call.host.counters.disclaimed += 1;
+                    self.forget(call);
+                }
+            },
+            State::Awaited | State::Claimed(_) => self.state = State::of(candidates),
+            State::Ignored | State::Bypassed if is_new => self.start_anew(call, candidates),
+            State::Ignored | State::Bypassed => {}
         }
+        self.candidates = candidates;
         self.edition = edition;
     }
 
+    /// The trial, if it is not over, goes on with those that the new rules leave; who they are.
+    fn renew_trial(&mut self, candidates: Candidates) -> Option<Candidates> {
+        let trial = self.trial.as_mut()?;
+        trial.renew(self.candidates, candidates);
+        Some(trial.candidates)
+    }
+
+    /// The plugin that has the connection may not have it any more. As long as it was on trial others get what came so far.
+    fn disclaim(&mut self, call: &mut Call<'_>, candidates: Candidates) {
+        let is_whole = self.trial.as_ref().is_some_and(|trial| trial.log.is_whole());
+        match self.renew_trial(candidates) {
+            Some(left) if is_whole && left.all() != 0 => self.back_on_trial(call),
+            _ => {
+                self.end(call, End::Evicted);
+                self.start_anew(call, candidates);
+            }
+        }
+    }
+
     /// Whoever had it has it no more.
-    fn start_anew(&mut self, call: &mut Call<'_>, candidates: u32) {
+    fn start_anew(&mut self, call: &mut Call<'_>, candidates: Candidates) {
         self.candidates = candidates;
-        self.forget(call.host);
+        self.forget(call);
         self.halves = Default::default();
         self.join_late(call.host, call.flow);
     }

@@ -6,6 +6,7 @@ use sniff_x_flow::assembler::{Chunks, Stream, Totals};
 use sniff_x_flow::datagrams::{DatagramStream, Received};
 use sniff_x_flow::{End, FlowInfo, Nanos};
 
+use super::connection::trial::Candidates;
 use super::{Connection, Host};
 
 /// The host's part of one connection.
@@ -14,8 +15,8 @@ pub struct Slot(Kind);
 enum Kind {
     /// Nothing came yet, or no plugin wants it.
     Idle {
-        /// The plugins whose rules match, a bit set.
-        candidates: u32,
+        /// The plugins that may get it.
+        candidates: Candidates,
         /// The edition of the rules that said so.
         edition: u32,
     },
@@ -24,8 +25,8 @@ enum Kind {
 }
 
 impl Slot {
-    /// Of a connection that these plugins' rules match, a bit set, as the rules of this edition have it.
-    pub(super) const fn new(candidates: u32, edition: u32) -> Self {
+    /// Of a connection that these plugins may get, as the rules of this edition have it.
+    pub(super) const fn new(candidates: Candidates, edition: u32) -> Self {
         Self(Kind::Idle { candidates, edition })
     }
 
@@ -39,12 +40,10 @@ impl Slot {
     }
 
     /// The one plugin that has the connection, as long as nothing came.
-    const fn claimed(&self) -> Option<u32> {
+    fn claimed(&self) -> Option<u32> {
         match self.0 {
-            Kind::Idle { candidates, .. } if candidates.is_power_of_two() => {
-                Some(candidates.trailing_zeros())
-            }
-            _ => None,
+            Kind::Idle { candidates, .. } => candidates.only(),
+            Kind::Under(_) => None,
         }
     }
 
@@ -58,7 +57,7 @@ impl Slot {
                 let before = core::mem::replace(candidates, host.candidates(&flow.key));
                 *edition = host.edition();
                 // What nobody wanted before has gone on meanwhile.
-                if before == 0 && *candidates != 0 {
+                if before.all() == 0 && candidates.all() != 0 {
                     let connection = Connection::joined_late(*candidates, host, flow);
                     self.0 = Kind::Under(Box::new(connection));
                 }
@@ -69,7 +68,7 @@ impl Slot {
     /// The connection, made if there is none yet. None when nobody wants it.
     fn connection(&mut self) -> Option<&mut Connection> {
         if let Kind::Idle { candidates, edition } = self.0 {
-            if candidates == 0 {
+            if candidates.all() == 0 {
                 return None;
             }
             self.0 = Kind::Under(Box::new(Connection::new(candidates, edition)));
@@ -121,11 +120,18 @@ impl Stream<Host> for Slot {
         }
     }
 
+    #[inline]
+    fn foresee(&self) {
+        if let Kind::Under(connection) = &self.0 {
+            connection.foresee();
+        }
+    }
+
     fn idle(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], now: Nanos) -> bool {
         self.renew(host, flow, totals, now);
         // Probing does not keep a connection.
-        let is_probed = matches!(self.0, Kind::Idle { candidates, .. } if !candidates.is_power_of_two());
-        !is_probed
+        let is_awaited = matches!(self.0, Kind::Idle { candidates, .. } if candidates.only().is_none());
+        !is_awaited
             && self.reporting(host, flow).is_some_and(|connection| connection.idle(host, flow, totals, now))
     }
 }

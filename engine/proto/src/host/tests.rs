@@ -255,10 +255,8 @@ mod probing {
     /// Two plugins whose rules match: the first wants `\x02AA`, the second `\x02BB`.
     fn two() -> Two {
         let logs = [Log::default(), Log::default()];
-        let plugin = |log: &Log, greeting| ActivePlugin {
-            plugin: Box::new(Toy(log.clone(), Some(greeting))),
-            matches: Box::new(|_| true),
-        };
+        let plugin =
+            |log: &Log, greeting| ActivePlugin::by_rule(Box::new(Toy(log.clone(), Some(greeting))), |_| true);
         let plugins = [plugin(&logs[0], b"\x02AA"), plugin(&logs[1], b"\x02BB")];
         let mut host = Host::new(Arc::new(plugins), Arena::new(1000), 1000);
         let (key, client_side) = FlowKey::new(
@@ -304,7 +302,7 @@ mod probing {
         two.data(Direction::ToServer, b"\x02", -1);
         two.data(Direction::ToServer, b"BB\x01c", 0);
         assert_eq!(two.log(0), [] as [&str; 0]);
-        assert_eq!(two.log(1), ["0 gap Unknown tail ", "1 gap Unknown tail ", "0 BB", "0 c"]);
+        assert_eq!(two.log(1), ["0 gap Unknown tail ", "0 BB", "0 c"]);
         assert_eq!(two.host.counters.decoded, 1);
     }
 
@@ -313,17 +311,29 @@ mod probing {
         let mut two = two();
         two.data(Direction::ToClient, b"\x02AA\x01x", -1);
         two.data(Direction::ToServer, b"\x01y", 0);
-        assert_eq!(two.log(0), ["0 gap Unknown tail ", "1 gap Unknown tail ", "0 AA", "0 x", "1 y"]);
+        assert_eq!(two.log(0), ["0 gap Unknown tail ", "0 AA", "0 x", "1 y"]);
     }
 
     #[test]
     fn bytes_that_nobody_knows_are_bypassed_and_counted() {
         let mut two = two();
-        two.data(Direction::ToServer, b"GET /", -1);
+        two.flow.midstream = false;
+        two.data(Direction::ToServer, b"GET /", 0);
         two.data(Direction::ToClient, b"HTTP", 0);
         two.data(Direction::ToServer, b"more", 0);
-        assert_eq!(two.host.counters.bypassed_other_protocol, 1);
+        assert_eq!(two.host.counters.unrecognised, 1);
         assert_eq!(two.host.counters.bypassed_bytes, 4);
+    }
+
+    /// Joined in the middle of something, the connection is known by what begins when the other side has spoken.
+    #[test]
+    fn a_later_turn_may_be_recognised() {
+        let mut two = two();
+        two.data(Direction::ToServer, b"\x04", -1);
+        two.data(Direction::ToClient, b"HTTP", -1);
+        two.data(Direction::ToServer, b"\x02BB", 0);
+        assert_eq!(two.log(1), ["0 gap Unknown tail ", "1 gap Unknown tail ", "0 \\x02BB"][..2]);
+        assert_eq!(two.host.counters.decoded, 1);
     }
 
     #[test]
@@ -331,7 +341,7 @@ mod probing {
         let mut undecided = two();
         undecided.data(Direction::ToServer, b"\x02", -1);
         undecided.end();
-        assert_eq!(undecided.log(0), ["0 gap Unknown tail ", "1 gap Unknown tail ", "end Fin \\x02 "]);
+        assert_eq!(undecided.log(0), ["0 gap Unknown tail ", "end Fin \\x02 "]);
         // Without payload neither of the two would have been opened alone.
         let mut silent = two();
         silent.end();
@@ -342,8 +352,8 @@ mod probing {
     /// A plugin that reports on every connection does so, too, when another one might have wanted it.
     #[test]
     fn a_connection_without_payload_is_reported() {
-        let plugins = ["mysql", "tcp"]
-            .map(|name| ActivePlugin { plugin: crate::builtin(name).unwrap(), matches: Box::new(|_| true) });
+        let plugins =
+            ["mysql", "tcp"].map(|name| ActivePlugin::by_rule(crate::builtin(name).unwrap(), |_| true));
         let mut silent = two();
         silent.host = Host::new(Arc::new(plugins), Arena::new(1000), 1000);
         silent.connection = silent.host.new_stream(&mut silent.flow);
@@ -358,7 +368,7 @@ mod probing {
         let totals = [Totals::default(); 2];
         let log = Log::default();
         let plugin = LongPlugin(Toy(log.clone(), None));
-        let plugins = [ActivePlugin { plugin: Box::new(plugin), matches: Box::new(|_| true) }];
+        let plugins = [ActivePlugin::by_rule(Box::new(plugin), |_| true)];
         let mut host = Host::new(Arc::new(plugins), Arena::new(1000), 128 << 10).with_max_kept(100_000);
         let mut flow = two().flow;
         let mut connections: Vec<_> = (0..10).map(|_| host.new_stream(&mut flow)).collect();
@@ -436,14 +446,160 @@ mod probing {
         assert_eq!(log.lock().unwrap().len(), 11);
     }
 
+    /// What is told does not depend on when the plugin was chosen: gaps, turns and times are those of the wire.
     #[test]
-    fn a_gap_ends_the_probing() {
+    fn a_gap_is_told_in_its_place() {
         let mut two = two();
         two.data(Direction::ToServer, b"\x02", -1);
         two.data(Direction::ToServer, b"\x01z", 3);
+        assert_eq!(two.log(0), [] as [&str; 0]);
+        two.data(Direction::ToClient, b"\x02AA", 0);
         assert_eq!(
             two.log(0),
-            ["0 gap Unknown tail ", "1 gap Unknown tail ", "0 gap Bytes(3) tail \\x02", "0 z"]
+            ["1 gap Unknown tail ", "1 gap Bytes(3) tail \\x02", "1 z", "0 AA"],
+            "the probe turned client and server round"
         );
+    }
+}
+
+/// Claims that are wrong: a plugin whose probe takes anything, and one that knows better.
+mod trials {
+    use super::*;
+    use crate::event::{Key, Kind, Status};
+    use crate::host::ActivePlugin;
+    use crate::{EventBuilder, Sensitivity};
+
+    /// Lines; `!` begins one that it does not understand, `?` shows that it is none of it.
+    struct Lines {
+        name: &'static str,
+        knows: &'static [u8],
+    }
+    struct LinesDecoder(&'static str);
+
+    impl Plugin for Lines {
+        fn about(&self) -> &About {
+            match self.name {
+                "rash" => &RASH,
+                _ => &WISE,
+            }
+        }
+        fn configure(&mut self, _: &Options) -> Result<(), OptionError> {
+            Ok(())
+        }
+        fn rule(&self) -> String {
+            "tcp".into()
+        }
+        fn is_server_port(&self, _: u16) -> bool {
+            false
+        }
+        fn probe(&self, to_server: &[u8], _: &[u8]) -> Probe {
+            if to_server.starts_with(self.knows) {
+                Probe::Yes { reversed: false }
+            } else if self.knows.starts_with(to_server) {
+                Probe::More
+            } else {
+                Probe::No
+            }
+        }
+        fn open(&self, _: &FlowInfo) -> Decoder {
+            Decoder::External(Box::new(LinesDecoder(self.name)))
+        }
+    }
+
+    const RASH: About = About {
+        name: "rash",
+        version: "1",
+        summary: "",
+        options: &[],
+        keys: &[],
+        opens_at: OpensAt::FirstPayload,
+    };
+    const WISE: About = About { name: "wise", ..RASH };
+
+    impl Decode for LinesDecoder {
+        fn data(&mut self, _: Direction, w: Window<'_>, out: &mut Out<'_>) -> Next {
+            let Some(end) = w.bytes.iter().position(|b| *b == b'\n') else {
+                return Next::More { used: 0, need: 0 };
+            };
+            let line = &w.bytes[..end];
+            let now = out.now();
+            let text = |event: EventBuilder<'_>| event.text(Key::NOTICE, line, Sensitivity::Public).emit();
+            match line.first() {
+                Some(b'?') => {
+                    text(out.event(self.0, Kind::Notice, now));
+                    return Next::Bypass(BypassReason::NotThisProtocol);
+                }
+                Some(b'!') if self.0 == "rash" => text(out.event(self.0, Kind::Notice, now)),
+                _ => text(out.event(self.0, Kind::Message, now).status(Status::Ok)),
+            }
+            Next::Skip { used: end + 1, then: 0 }
+        }
+        fn gap(&mut self, _: Direction, _: Window<'_>, _: Lost, _: &mut Out<'_>) -> Next {
+            Next::More { used: 0, need: 0 }
+        }
+        fn datagram(&mut self, d: Direction, w: Window<'_>, out: &mut Out<'_>) -> Next {
+            self.data(d, w, out)
+        }
+        fn tick(&mut self, _: Nanos, _: &mut Out<'_>) -> bool {
+            false
+        }
+        fn end(&mut self, _: End, _: [Window<'_>; 2], _: &mut Out<'_>) {}
+        fn retained(&self) -> usize {
+            0
+        }
+    }
+
+    /// The events, and the counters `decoded`, `withdrawn`, `unrecognised`, `bypassed_other_protocol`.
+    fn play(steps: &[&[u8]], wise: &'static [u8]) -> (Vec<String>, [u64; 4]) {
+        let plugins = [("rash", &b""[..]), ("wise", wise)]
+            .map(|(name, knows)| ActivePlugin::by_probe(Box::new(Lines { name, knows }), |_| true));
+        let mut replay = Replay::of_several(plugins.into(), 7, false);
+        steps.iter().for_each(|bytes| replay.step(&data(bytes)));
+        let c = replay.counters();
+        (replay.finish(End::Fin), [c.decoded, c.withdrawn, c.unrecognised, c.bypassed_other_protocol])
+    }
+
+    const WITHDRAWN: &str = "notice sniffx.notice='this is not rash: the connection was taken for it'";
+
+    #[test]
+    fn who_says_that_it_is_not_its_protocol_loses_the_connection() {
+        let (lines, counters) = play(&[b"?w", b"ise\nmore\n"], b"?wise");
+        // The other one fails with the same line.
+        assert_eq!(
+            lines,
+            [WITHDRAWN, "notice sniffx.notice='this is not wise: the connection was taken for it'"]
+        );
+        assert_eq!(counters, [0, 2, 1, 0]);
+        let (lines, counters) = play(&[b"?wise\n"], b"never");
+        assert_eq!(lines, [WITHDRAWN]);
+        assert_eq!(counters, [0, 1, 1, 0]);
+    }
+
+    #[test]
+    fn the_next_one_gets_all_that_came() {
+        let (lines, counters) = play(&[b"!a\n!b\n", b"!c\n", b"d\n", b"e\n"], b"!a\n!b\n!c\nd\n");
+        let told = |mark: &str| format!("message ok sniffx.notice='{mark}'");
+        assert_eq!(lines[..2], ["notice sniffx.notice='!a'", "notice sniffx.notice='!b'"]);
+        assert_eq!(lines[2], WITHDRAWN);
+        assert_eq!(lines[3..], ["!a", "!b", "!c", "d", "e"].map(told));
+        assert_eq!(counters, [1, 1, 0, 0]);
+    }
+
+    #[test]
+    fn something_sure_ends_the_trial() {
+        let (lines, counters) = play(&[b"sure\n", b"!a\n", b"!b\n", b"!c\n", b"!d\n"], b"never");
+        assert_eq!(lines.len(), 5, "{lines:#?}");
+        assert_eq!(counters, [1, 0, 0, 0]);
+        // And whoever then says that it is not its protocol says that of what follows.
+        let (lines, counters) = play(&[b"sure\n", b"?\n"], b"sure");
+        assert_eq!(lines.len(), 2, "{lines:#?}");
+        assert_eq!(counters, [1, 0, 0, 1]);
+    }
+
+    #[test]
+    fn without_its_beginning_a_connection_is_given_up() {
+        let (lines, counters) = play(&[&[b'!'; 5000], b"\n", b"!\n", b"!\n", b"y\n"], b"!!!");
+        assert_eq!(lines.last().map(String::as_str), Some(WITHDRAWN), "{lines:?}");
+        assert_eq!(counters, [0, 1, 0, 1]);
     }
 }

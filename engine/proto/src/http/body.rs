@@ -133,7 +133,12 @@ impl Chunk {
 /// The length in a chunk's first line; extensions behind a semicolon don't count.
 fn size(line: &[u8]) -> Option<u64> {
     let digits = line.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
-    if digits.is_empty() || digits.len() > 15 {
+    if digits.is_empty() {
+        return None;
+    }
+    let zeros = digits.iter().take_while(|d| **d == b'0').count();
+    let digits = digits.get(zeros..).unwrap_or_default();
+    if digits.len() > 15 {
         return None;
     }
     digits.iter().try_fold(0_u64, |n, d| {
@@ -166,7 +171,7 @@ mod tests {
 
     #[test]
     fn chunks() {
-        let bytes = b"5;ext=\"a\"\r\nhello\r\n0A \r\n 123456789\r\n1\nx\n0\r\nTrailer: x\r\n\r\nnext";
+        let bytes = b"5;ext=\"a\"\r\nhello\r\n0A \r\n 123456789\r\n1\nx\n000000000000000000000\r\nTrailer: x\r\n\r\nnext";
         for part in [1, 3, 1000] {
             let read = read(Body::Chunked(Chunk::Size), bytes, part);
             assert_eq!(read.as_ref().map(|r| r.0.as_slice()), Some(&b"hello 123456789x"[..]), "{part}");

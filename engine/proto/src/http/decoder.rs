@@ -7,7 +7,7 @@ use sniff_x_flow::{Direction, End, Nanos};
 use super::Settings;
 use super::body::{Body, Chunk, Step as BodyStep};
 use super::exchange::{Answer, Exchange, collect};
-use super::head::{self, Begins, MAX_HEAD, Request, Response};
+use super::head::{self, Begins, MAX_HEAD, Oddities, Request, Response};
 use super::report::{self, Outcome};
 use super::upgraded::Upgraded;
 use crate::event::IncompleteReason;
@@ -122,19 +122,30 @@ impl HttpDecoder {
                         at += 1;
                         continue;
                     }
-                    let Some(end) = head::end(rest, self.searched_to_server(rest.len())) else {
-                        if rest.len() >= MAX_HEAD || self.is_new && head::begins(rest) == Begins::Nothing {
-                            return self.client_malformed(time, bytes.len(), out);
-                        }
-                        return Next::More { used: at, need: 0 };
+                    let end = match head::end(rest, self.searched_to_server(rest.len())) {
+                        Some(end) => head::simple_request(rest).unwrap_or(end),
+                        None => match head::simple_request(rest) {
+                            Some(end) => end,
+                            None if rest.len() >= MAX_HEAD
+                                || self.is_new && !head::may_begin_request(rest) =>
+                            {
+                                return self.client_malformed(time, bytes.len(), out);
+                            }
+                            None => return Next::More { used: at, need: 0 },
+                        },
                     };
                     self.searched[0] = 0;
                     let Some(request) = Request::parse(rest.get(..end).unwrap_or_default()) else {
                         return self.client_malformed(time, bytes.len(), out);
                     };
+                    let is_simple = request.odd.has(Oddities::NO_VERSION);
                     self.request(&request, time, out);
                     at += end;
                     self.touch(window.seen_at(at.saturating_sub(1)));
+                    if is_simple {
+                        // A line was all. Of what some send behind it nothing counts.
+                        return Next::Skip { used: at, then: u64::MAX };
+                    }
                 }
                 BodyStep::More => return Next::More { used: at, need: 0 },
                 BodyStep::Used(used) => at += used,
@@ -282,6 +293,13 @@ impl HttpDecoder {
             match self.answer.body.step(rest) {
                 BodyStep::Over if rest.is_empty() => return all,
                 BodyStep::Over => {
+                    if self.queue.front().is_some_and(Exchange::is_before_1_0)
+                        && head::begins(rest) == Begins::Nothing
+                    {
+                        // As old as the request: all of it is the body.
+                        self.answer.begin_without_head(time);
+                        continue;
+                    }
                     if let [b'\r' | b'\n', ..] = rest {
                         at += 1;
                         continue;
@@ -334,7 +352,7 @@ impl HttpDecoder {
                 BodyStep::More => return Next::More { used: at, need: 0 },
                 BodyStep::Used(used) => at += used,
                 BodyStep::Content(used) => {
-                    let shown = self.settings.body.min(out.max_text());
+                    let shown = self.answer.kept(self.settings.body.min(out.max_text()));
                     self.answer.content(rest.get(..used).unwrap_or_default(), shown);
                     at += used;
                     let known = self.answer.body.known();
@@ -469,6 +487,34 @@ impl HttpDecoder {
         }
     }
 
+    /// The head of a request is cut: what is known of it is told all the same.
+    fn cut_request(&mut self, tail: Window<'_>, out: &mut Out<'_>) {
+        if !self.client.in_step || self.request_body != Body::Over {
+            return;
+        }
+        if let Some(request) = Request::parse_cut(tail.bytes) {
+            self.request(&request, tail.seen_at(0), out);
+            self.touch(tail.seen_at(tail.bytes.len()));
+            if let Some(newest) = self.queue.back_mut() {
+                newest.complete = false;
+            }
+            self.request_body = Body::Over;
+        }
+    }
+
+    /// The head of a response is cut: the request that it answers is told with what is known of it.
+    fn cut_response(&mut self, tail: Window<'_>) {
+        if !self.server.in_step || self.answer.open || self.answer.body != Body::Over || self.queue.is_empty()
+        {
+            return;
+        }
+        if let Some(response) = Response::parse_cut(tail.bytes)
+            && response.code >= 200
+        {
+            self.answer.begin(&response, &self.settings, tail.seen_at(0));
+        }
+    }
+
     fn is_turn(&self, fresh: bool, before: Nanos) -> bool {
         let Some(front) = self.queue.front() else { return false };
         fresh && !self.doubtful && self.ahead.answers(front.start, before)
@@ -506,7 +552,7 @@ impl Decode for HttpDecoder {
         }
     }
 
-    fn gap(&mut self, direction: Direction, _tail: Window<'_>, lost: Lost, out: &mut Out<'_>) -> Next {
+    fn gap(&mut self, direction: Direction, tail: Window<'_>, lost: Lost, out: &mut Out<'_>) -> Next {
         let (reason, bytes) = match lost {
             Lost::Bytes(n) => (IncompleteReason::Gap, n),
             Lost::Limit(n) => (IncompleteReason::Limit, n),
@@ -533,6 +579,7 @@ impl Decode for HttpDecoder {
                         newest.body_size += bytes;
                     }
                 } else {
+                    self.cut_request(tail, out);
                     self.lose_client(reason, bytes, out);
                 }
             }
@@ -548,6 +595,7 @@ impl Decode for HttpDecoder {
                         front.lose(reason, bytes);
                     }
                 } else if self.server.in_step {
+                    self.cut_response(tail);
                     self.lose_server(reason, bytes, out);
                 } else {
                     self.lose_responses();
@@ -590,7 +638,12 @@ impl Decode for HttpDecoder {
         }
     }
 
-    fn end(&mut self, why: End, _tails: [Window<'_>; 2], out: &mut Out<'_>) {
+    fn end(&mut self, why: End, tails: [Window<'_>; 2], out: &mut Out<'_>) {
+        if matches!(self.mode, Mode::Http) {
+            let [to_server, to_client] = tails;
+            self.cut_request(to_server, out);
+            self.cut_response(to_client);
+        }
         let reason = match why {
             End::Evicted => IncompleteReason::Evicted,
             End::Idle => IncompleteReason::Timeout,

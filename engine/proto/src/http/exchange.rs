@@ -6,6 +6,7 @@ use super::Settings;
 use super::body::Body;
 use super::head::{Fields, Oddities, Request, Response};
 use crate::event::IncompleteReason;
+use crate::event::redact::{SECRET, is_secret_name};
 
 /// Bytes that are missing in an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ pub(super) struct Texts<'a> {
     pub(super) query: &'a [u8],
     pub(super) host: &'a [u8],
     pub(super) agent: &'a [u8],
-    /// The wanted header fields: `name\0value\0` each.
+    /// The wanted header fields: see [`kept_fields`].
     pub(super) headers: &'a [u8],
     pub(super) body: &'a [u8],
 }
@@ -65,6 +66,11 @@ impl Exchange {
             reported: false,
             loss: None,
         }
+    }
+
+    /// It has no version and was seen whole: the response may come without a head.
+    pub(super) fn is_before_1_0(&self) -> bool {
+        self.odd.has(Oddities::NO_VERSION) && self.complete && self.loss.is_none()
     }
 
     /// The texts of a request's head in the order in which they are kept; none is longer than `max`.
@@ -117,7 +123,7 @@ pub(super) struct Answer {
     pub(super) version: u8,
     pub(super) odd: Oddities,
     pub(super) reason: Vec<u8>,
-    /// The wanted header fields: `name\0value\0` each.
+    /// The wanted header fields: see [`kept_fields`].
     pub(super) headers: Vec<u8>,
     pub(super) coding: Coding,
     pub(super) body: Body,
@@ -176,6 +182,27 @@ impl Answer {
         self.open = true;
     }
 
+    /// A response without a head begins: a body up to the connection's end.
+    pub(super) fn begin_without_head(&mut self, at: Nanos) {
+        (self.code, self.version, self.odd) = (0, 0, Oddities::default());
+        self.reason.clear();
+        self.headers.clear();
+        self.preview.clear();
+        (self.coding, self.body, self.body_size) = (Coding::Plain, Body::UntilClose, 0);
+        (self.events, self.feeds) = (None, 0);
+        (self.first_byte, self.open) = (at, true);
+    }
+
+    /// How much of the body is kept so that `shown` bytes of its content can be shown: decompressors want a whole block first.
+    pub(super) fn kept(&self, shown: usize) -> usize {
+        const BLOCK: usize = 32 << 10;
+        match self.coding {
+            Coding::Plain | Coding::Other => shown,
+            _ if shown == 0 => 0,
+            _ => shown.max(BLOCK),
+        }
+    }
+
     /// Bytes of the body; `shown` of all are kept.
     pub(super) fn content(&mut self, bytes: &[u8], shown: usize) {
         self.body_size += bytes.len() as u64;
@@ -228,7 +255,7 @@ impl Coding {
     }
 }
 
-/// The wanted header fields, `name\0value\0` each; secrets are left out where they stand.
+/// The wanted header fields as [`kept_fields`] reads them; secrets are left out where they stand.
 pub(super) fn collect(fields: Fields<'_>, settings: &Settings, to: &mut Vec<u8>) {
     if settings.headers.is_empty() {
         return;
@@ -238,20 +265,42 @@ pub(super) fn collect(fields: Fields<'_>, settings: &Settings, to: &mut Vec<u8>)
             continue;
         };
         to.extend_from_slice(wanted.as_bytes());
-        to.push(0);
-        to.extend_from_slice(if is_secret(wanted) { HIDDEN } else { value });
-        to.push(0);
+        let head = to.len();
+        to.extend_from_slice(&[0; 5]);
+        if is_secret(wanted) {
+            to.extend_from_slice(SECRET);
+        } else {
+            // A fold means a space.
+            for (index, line) in value.split(|b| *b == b'\n').enumerate() {
+                if index > 0 {
+                    to.push(b' ');
+                }
+                to.extend_from_slice(line.trim_ascii());
+            }
+        }
+        let len = u32::try_from(to.len() - head - 5).unwrap_or(u32::MAX);
+        if let Some(place) = to.get_mut(head + 1..head + 5) {
+            place.copy_from_slice(&len.to_le_bytes());
+        }
     }
 }
 
-/// What stands in a secret's place.
-pub(super) const HIDDEN: &[u8] = b"<secret>";
+/// Names and values of the fields that were kept: name, a zero byte, the value's length, the value.
+pub(super) fn kept_fields(mut kept: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    core::iter::from_fn(move || {
+        let (name, rest) = kept.split_at_checked(memchr::memchr(0, kept)?)?;
+        let (len, rest) = rest.get(1..)?.split_first_chunk()?;
+        let len = usize::try_from(u32::from_le_bytes(*len)).ok()?;
+        // Cut where all that is kept of a request is.
+        let (value, rest) = rest.split_at(len.min(rest.len()));
+        kept = rest;
+        Some((name, value))
+    })
+}
 
 /// Fields whose values are secrets; names in lower case.
 fn is_secret(name: &str) -> bool {
-    const SECRET: [&str; 6] =
-        ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "authentication-info"];
-    SECRET.contains(&name) || name.contains("token") || name.contains("secret") || name.contains("password")
+    name.starts_with("x-auth") || is_secret_name(name.as_bytes(), b"")
 }
 
 fn version(version: &[u8]) -> u8 {

@@ -35,8 +35,13 @@ impl Oddities {
     pub(super) const BAD_LENGTH: u16 = 1 << 7;
     pub(super) const CHUNKED_NOT_LAST: u16 = 1 << 8;
     pub(super) const HOSTS: u16 = 1 << 9;
+    pub(super) const BAD_NAME: u16 = 1 << 10;
+    pub(super) const OTHER_CODING: u16 = 1 << 11;
+    pub(super) const NO_VERSION: u16 = 1 << 12;
+    pub(super) const BAD_VERSION: u16 = 1 << 13;
+    pub(super) const NO_TARGET: u16 = 1 << 14;
 
-    const WORDS: [(u16, &'static str); 10] = [
+    const WORDS: [(u16, &'static str); 15] = [
         (Self::BARE_LF, "lines end with LF alone"),
         (Self::FOLDED, "folded header lines"),
         (Self::SPACE_BEFORE_COLON, "space before a colon"),
@@ -47,10 +52,19 @@ impl Oddities {
         (Self::BAD_LENGTH, "a content length that is no number"),
         (Self::CHUNKED_NOT_LAST, "chunked is not the last transfer coding"),
         (Self::HOSTS, "several hosts"),
+        (Self::BAD_NAME, "a header name with odd characters"),
+        (Self::OTHER_CODING, "a transfer coding that is not known"),
+        (Self::NO_VERSION, "no protocol version"),
+        (Self::BAD_VERSION, "not a version of HTTP/1"),
+        (Self::NO_TARGET, "no target"),
     ];
 
     pub(super) fn add(&mut self, what: u16) {
         self.0 |= what;
+    }
+
+    pub(super) fn has(self, what: u16) -> bool {
+        self.0 & what != 0
     }
 
     /// The words for what is odd.
@@ -70,15 +84,27 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The fields in order: name and value. A folded value comes as its first line.
+    /// The fields in order: name and value. A folded value comes with the line ends that are in it.
     pub(super) fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        self.lines.split(|b| *b == b'\n').filter_map(|line| {
-            if line.first().is_some_and(|b| matches!(b, b' ' | b'\t')) {
-                return None;
+        let mut lines = self.lines;
+        core::iter::from_fn(move || {
+            loop {
+                if lines.is_empty() {
+                    return None;
+                }
+                let first = line_end(lines);
+                let mut end = first;
+                while let Some(b' ' | b'\t') = lines.get(end) {
+                    end += line_end(lines.get(end..).unwrap_or_default());
+                }
+                let (field, rest) = lines.split_at_checked(end)?;
+                lines = rest;
+                let Some(colon) = memchr::memchr(b':', field.get(..first).unwrap_or_default()) else {
+                    continue;
+                };
+                let (name, value) = field.split_at_checked(colon)?;
+                return Some((without_spaces(name), value.get(1..).unwrap_or_default().trim_ascii()));
             }
-            let colon = memchr::memchr(b':', line)?;
-            let (name, value) = line.split_at_checked(colon)?;
-            Some((name.trim_ascii(), value.get(1..).unwrap_or_default().trim_ascii()))
         })
     }
 
@@ -113,10 +139,14 @@ impl<'a> Fields<'a> {
             match memchr::memchr(b':', line).and_then(|colon| line.get(..colon)) {
                 None => odd.add(Oddities::NO_COLON),
                 Some(name) => {
-                    if name.last().is_some_and(u8::is_ascii_whitespace) {
+                    if name.last().is_some_and(|b| matches!(b, b' ' | b'\t')) {
                         odd.add(Oddities::SPACE_BEFORE_COLON);
                     }
-                    hosts += u32::from(name.trim_ascii().eq_ignore_ascii_case(b"host"));
+                    let name = without_spaces(name);
+                    if name.is_empty() || !name.iter().all(|b| is_token_byte(*b)) {
+                        odd.add(Oddities::BAD_NAME);
+                    }
+                    hosts += u32::from(name.eq_ignore_ascii_case(b"host"));
                 }
             }
         }
@@ -125,6 +155,17 @@ impl<'a> Fields<'a> {
         }
         odd
     }
+}
+
+/// Where the line at the start ends, its line feed included.
+fn line_end(lines: &[u8]) -> usize {
+    memchr::memchr(b'\n', lines).map_or(lines.len(), |at| at + 1)
+}
+
+/// A field's name without the spaces that some put before the colon. Other odd bytes stay: with them it is another name.
+fn without_spaces(name: &[u8]) -> &[u8] {
+    let end = name.iter().rposition(|b| !matches!(b, b' ' | b'\t')).map_or(0, |last| last + 1);
+    name.get(..end).unwrap_or_default()
 }
 
 /// The length of the body that a head announces.
@@ -153,8 +194,16 @@ fn announced(fields: Fields<'_>, odd: &mut Oddities) -> Announced {
                 if found.chunked {
                     odd.add(Oddities::CHUNKED_NOT_LAST);
                 }
-                found.chunked = coding.eq_ignore_ascii_case(b"chunked");
-                found.until_close = !found.chunked && !coding.eq_ignore_ascii_case(b"identity");
+                let is = |name: &[u8]| coding.eq_ignore_ascii_case(name);
+                found.chunked = is(b"chunked");
+                found.until_close = !found.chunked && !is(b"identity");
+                if found.until_close
+                    && ![&b"gzip"[..], b"x-gzip", b"deflate", b"compress", b"x-compress"]
+                        .iter()
+                        .any(|n| is(n))
+                {
+                    odd.add(Oddities::OTHER_CODING);
+                }
             }
         }
     }
@@ -211,16 +260,60 @@ impl<'a> Request<'a> {
     /// Reads a whole head.
     pub(super) fn parse(head: &'a [u8]) -> Option<Self> {
         let (first, fields, mut odd) = split(head);
-        let (method, rest) = first.split_at_checked(first.iter().position(|b| *b == b' ')?)?;
-        let rest = rest.trim_ascii();
-        let space = rest.iter().rposition(|b| *b == b' ')?;
-        let (target, version) = rest.split_at_checked(space)?;
-        let version = version.trim_ascii().strip_prefix(b"HTTP/")?;
-        if !is_method(method) || target.is_empty() || !is_version(version) {
-            return None;
-        }
+        let (method, target, version, odd_line) = request_line(first)?;
+        odd.add(odd_line);
         let body = announced(fields, &mut odd);
-        Some(Self { method, target: target.trim_ascii_end(), version, fields, body, odd })
+        Some(Self { method, target, version, fields, body, odd })
+    }
+
+    /// Reads as much of a head as is there of one that is cut: its whole lines, or of the first one method and target.
+    pub(super) fn parse_cut(cut: &'a [u8]) -> Option<Self> {
+        let lines = whole_lines(cut);
+        if !lines.is_empty() {
+            return Self::parse(lines);
+        }
+        // The target must be whole, so what follows it is there too.
+        let mut parts = cut.splitn(3, |b| *b == b' ');
+        let (method, target, rest) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_request = METHODS.contains(&method) && !target.is_empty();
+        (is_request && b"HTTP/1.".starts_with(rest.get(..7).unwrap_or(rest))).then_some(Self {
+            method,
+            target,
+            version: &[],
+            fields: Fields { lines: &[] },
+            body: Announced::default(),
+            odd: Oddities::default(),
+        })
+    }
+}
+
+/// The whole lines of a head that is cut.
+fn whole_lines(cut: &[u8]) -> &[u8] {
+    let end = memchr::memrchr(b'\n', cut).map_or(0, |at| at + 1);
+    cut.get(..end).unwrap_or_default()
+}
+
+/// Method, target, version and what is odd in a request's first line.
+type FirstLine<'a> = (&'a [u8], &'a [u8], &'a [u8], u16);
+
+/// Reads a request's first line. The version is empty where there is none or another than of HTTP/1; the
+/// target is empty where there is none.
+fn request_line(line: &[u8]) -> Option<FirstLine<'_>> {
+    let (method, rest) = line.split_at_checked(line.iter().position(|b| *b == b' ')?)?;
+    let rest = rest.trim_ascii();
+    let last = rest.iter().rposition(|b| *b == b' ').unwrap_or(0);
+    let (target, version) = rest.split_at_checked(last)?;
+    let target = target.trim_ascii_end();
+    match version.trim_ascii().strip_prefix(b"HTTP/") {
+        Some(_) if !is_method(method) => None,
+        Some(version) if !is_version(version) => Some((method, target, &[], Oddities::BAD_VERSION)),
+        Some(version) if target.is_empty() => Some((method, target, version, Oddities::NO_TARGET)),
+        Some(version) => Some((method, target, version, 0)),
+        // As before HTTP/1.0, and as programs write it that know no better.
+        None if METHODS.contains(&method) && rest.starts_with(b"/") => {
+            Some((method, rest, &[], Oddities::NO_VERSION))
+        }
+        None => None,
     }
 }
 
@@ -249,12 +342,46 @@ impl<'a> Response<'a> {
             odd,
         })
     }
+
+    /// Reads the whole lines of a head that is cut.
+    pub(super) fn parse_cut(cut: &'a [u8]) -> Option<Self> {
+        Self::parse(whole_lines(cut))
+    }
 }
 
 /// A method is a word of these characters; longer ones than any that is in use are none.
 pub(super) fn is_method(word: &[u8]) -> bool {
-    (1..=24).contains(&word.len())
-        && word.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
+    (1..=24).contains(&word.len()) && word.iter().all(|b| is_token_byte(*b))
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// The length of a request as it was before HTTP/1.0, if one is here: a line without a version.
+pub(super) fn simple_request(bytes: &[u8]) -> Option<usize> {
+    let end = memchr::memchr(b'\n', bytes)?;
+    let line = bytes.get(..end)?;
+    // The usual request is known by its last bytes.
+    if line.trim_ascii_end().last_chunk().is_some_and(|version: &[u8; 8]| version.starts_with(b"HTTP/1.")) {
+        return None;
+    }
+    let (_, _, _, odd) = request_line(line.trim_ascii_end())?;
+    (odd == Oddities::NO_VERSION).then_some(end + 1)
+}
+
+/// Whether a request may begin here, with any method at all: lenient, for where the port tells what it is.
+pub(super) fn may_begin_request(bytes: &[u8]) -> bool {
+    const MAX_METHOD: usize = 24;
+    if let Some(end) = memchr::memchr(b'\n', bytes) {
+        return request_line(bytes.get(..end).unwrap_or_default().trim_ascii_end()).is_some();
+    }
+    let word = bytes.get(..=MAX_METHOD).unwrap_or(bytes);
+    let word = word.split(|b| *b == b' ').next().unwrap_or_default();
+    if word.len() == bytes.len() {
+        return word.iter().all(|b| is_token_byte(*b));
+    }
+    is_method(word) && bytes.iter().skip(word.len()).take(1).all(|b| *b == b' ')
 }
 
 fn is_version(version: &[u8]) -> bool {
@@ -361,14 +488,71 @@ mod tests {
         let spaces = Request::parse(b"GET /a b HTTP/1.0\r\n\r\n").unwrap();
         assert_eq!(spaces.target, b"/a b");
         for head in [
-            &b"GET /\r\n\r\n"[..],
-            b"GET / HTTP/2.0\r\n\r\n",
+            &b"GET key\r\n\r\n"[..],
             b"G@T / HTTP/1.1\r\n\r\n",
             b"\r\n\r\n",
-            b"GET  HTTP/1.1\r\n\r\n",
+            b"SSH-2.0-OpenSSH_9.2 x\r\n\r\n",
         ] {
             assert!(Request::parse(head).is_none(), "{}", head.escape_ascii());
         }
+    }
+
+    #[test]
+    fn requests_without_a_version() {
+        assert_eq!(simple_request(b"GET /a\r\nHost: x"), Some(8));
+        assert_eq!(simple_request(b"GET /a HTTP/1.0\r\n"), None);
+        assert_eq!(simple_request(b"GET /a"), None);
+        let request = Request::parse(b"GET /a?b HTTP 1\r\nHost: x\r\n\r\n").unwrap();
+        assert_eq!((request.target, request.version), (&b"/a?b HTTP 1"[..], &b""[..]));
+        assert_eq!(request.odd.words().collect::<Vec<_>>(), ["no protocol version"]);
+    }
+
+    #[test]
+    fn odd_first_lines() {
+        for (head, target, version, word) in [
+            (&b"GET HTTP/1.1\r\n\r\n"[..], &b""[..], &b"1.1"[..], "no target"),
+            (b"BREW / HTTP/1.\r\n\r\n", b"/", b"", "not a version of HTTP/1"),
+            (b"GET / HTTP/2.0\r\n\r\n", b"/", b"", "not a version of HTTP/1"),
+        ] {
+            let request = Request::parse(head).unwrap();
+            assert_eq!((request.target, request.version), (target, version));
+            assert_eq!(request.odd.words().collect::<Vec<_>>(), [word]);
+        }
+    }
+
+    #[test]
+    fn heads_that_are_cut() {
+        let request = |cut| Request::parse_cut(cut).map(|r| (r.method, r.target, r.fields.get("host")));
+        assert_eq!(
+            request(b"GET /a HTTP/1.1\r\nHost: x\r\nUser-Ag"),
+            Some((&b"GET"[..], &b"/a"[..], Some(&b"x"[..])))
+        );
+        assert_eq!(request(b"GET /a HTT"), Some((&b"GET"[..], &b"/a"[..], None)));
+        for cut in [&b"GET /a"[..], b"GE", b"", b"GET /a HTP", b"get /a HTTP/1.1"] {
+            assert_eq!(request(cut), None, "{}", cut.escape_ascii());
+        }
+        let code = |cut| Response::parse_cut(cut).map(|r| r.code);
+        assert_eq!(code(b"HTTP/1.1 204 No Content\r\nServer"), Some(204));
+        assert_eq!(code(b"HTTP/1.1 204 No"), None);
+    }
+
+    #[test]
+    fn any_method_where_the_port_tells() {
+        for bytes in [&b"BREW /pot HTTP/1.1\r\n"[..], b"BREW", b"B", b"", b"BREW /p", b"GET /old\r\n"] {
+            assert!(may_begin_request(bytes), "{}", bytes.escape_ascii());
+        }
+        for bytes in [&b"SSH-2.0-x y\r\n"[..], b"\x16\x03", b"*1\r\n", b"(BREW /", b"EHLO x\r\n"] {
+            assert!(!may_begin_request(bytes), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn folded_values_are_whole() {
+        let head = b"POST / HTTP/1.1\r\nTransfer-Encoding:\r\n chunked\r\nA: b\r\n\tc\r\nD: e\r\n\r\n";
+        let request = Request::parse(head).unwrap();
+        assert!(request.body.chunked);
+        let fields: Vec<_> = request.fields.iter().skip(1).collect();
+        assert_eq!(fields, [(&b"A"[..], &b"b\r\n\tc"[..]), (b"D", b"e")]);
     }
 
     #[test]
@@ -408,6 +592,10 @@ mod tests {
         assert_eq!(odd("A: b\r\n  c\r\nD : e").0, "folded header lines; space before a colon");
         assert_eq!(odd("Host: a\r\nHost: b\r\nnonsense").0, "a header line without a colon; several hosts");
         assert_eq!(odd("Transfer-Encoding: chunked, gzip").0, "chunked is not the last transfer coding");
+        assert_eq!(odd("Transfer-Encoding: chunkedx").0, "a transfer coding that is not known");
+        // Another name than it seems to be.
+        let hidden = odd("Content-Length: 5\r\n\r\rTransfer-Encoding: chunked");
+        assert_eq!(hidden, ("a header name with odd characters".to_owned(), length(5)));
         let bare = Request::parse(b"GET / HTTP/1.1\nHost: a\n\n").unwrap();
         assert_eq!(bare.odd.words().collect::<Vec<_>>(), ["lines end with LF alone"]);
     }

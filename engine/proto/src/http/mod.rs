@@ -22,6 +22,7 @@ mod content;
 mod decoder;
 mod exchange;
 mod head;
+mod probe;
 mod report;
 mod upgraded;
 mod websocket;
@@ -34,7 +35,6 @@ pub use decoder::HttpDecoder;
 
 use crate::event::{Key, Status};
 use crate::{About, Decoder, OpensAt, OptionError, OptionSpec, Options, Plugin, Probe, port_rule};
-use head::Begins;
 
 const ABOUT: About = About {
     name: report::NAME,
@@ -174,17 +174,11 @@ impl Plugin for Http {
     }
 
     fn probe(&self, to_server: &[u8], to_client: &[u8]) -> Probe {
-        let yes = |reversed| Probe::Yes { reversed };
-        match (head::begins(to_server), head::begins(to_client)) {
-            (Begins::Request | Begins::Http2, _) | (_, Begins::Response) => yes(false),
-            (Begins::Response, _) | (_, Begins::Request) => yes(true),
-            (Begins::Nothing, _) | (_, Begins::Nothing) => Probe::No,
-            _ => Probe::More,
-        }
+        probe::probe(to_server, to_client)
     }
 
     fn open(&self, flow: &FlowInfo) -> Decoder {
-        Decoder::Http(Box::new(HttpDecoder::new(flow.midstream, self.settings.clone())))
+        HttpDecoder::new(flow.midstream, self.settings.clone()).into()
     }
 
     fn renew(&self, decoder: &mut Decoder) -> bool {

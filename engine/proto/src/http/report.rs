@@ -4,13 +4,69 @@ use sniff_x_flow::{Direction, Nanos};
 
 use super::Settings;
 use super::content;
-use super::exchange::{Answer, Exchange};
+use super::exchange::{Answer, Exchange, kept_fields};
 use super::head::Oddities;
 use crate::event::{IncompleteReason, Key, Kind, Status, Suffix};
-use crate::{EventBuilder, Out, Sensitivity};
+use crate::{EventBuilder, Language, Out, Sensitivity};
 
 /// The plugin's name.
 pub(super) const NAME: &str = "http";
+
+/// What a body, or a message of a WebSocket, gives away.
+const BODY: Sensitivity = Sensitivity::Within(Language::Body);
+
+/// Reasons of errors as RFC 9110 and its like name them; any other is the server's own words.
+const REASONS: &[&str] = &[
+    "Bad Request",
+    "Unauthorized",
+    "Payment Required",
+    "Forbidden",
+    "Not Found",
+    "Method Not Allowed",
+    "Not Allowed",
+    "Not Acceptable",
+    "Proxy Authentication Required",
+    "Request Timeout",
+    "Request Time-out",
+    "Conflict",
+    "Gone",
+    "Length Required",
+    "Precondition Failed",
+    "Content Too Large",
+    "Payload Too Large",
+    "Request Entity Too Large",
+    "URI Too Long",
+    "Request-URI Too Large",
+    "Unsupported Media Type",
+    "Range Not Satisfiable",
+    "Requested Range Not Satisfiable",
+    "Expectation Failed",
+    "Misdirected Request",
+    "Unprocessable Content",
+    "Unprocessable Entity",
+    "Locked",
+    "Failed Dependency",
+    "Too Early",
+    "Upgrade Required",
+    "Precondition Required",
+    "Too Many Requests",
+    "Request Header Fields Too Large",
+    "Unavailable For Legal Reasons",
+    "Client Closed Request",
+    "Internal Server Error",
+    "Not Implemented",
+    "Bad Gateway",
+    "Service Unavailable",
+    "Service Temporarily Unavailable",
+    "Gateway Timeout",
+    "Gateway Time-out",
+    "HTTP Version Not Supported",
+    "Insufficient Storage",
+    "Loop Detected",
+    "Not Extended",
+    "Network Authentication Required",
+    "Error",
+];
 
 /// How a request went.
 #[derive(Clone, Copy, Debug)]
@@ -46,14 +102,20 @@ pub(super) fn exchange(
     if !settings.want(status, duration) {
         return out.withhold();
     }
-    let (public, literal) = (Sensitivity::Public, Sensitivity::Literal);
+    let public = Sensitivity::Public;
     let texts = exchange.kept(kept);
     let mut event =
         out.event(NAME, Kind::Exchange, exchange.start).status(status).maybe(end, EventBuilder::until);
-    event = event.text(Key::HTTP_METHOD, texts.method, public).text(Key::URL_PATH, texts.path, literal);
+    event = event.text(Key::HTTP_METHOD, texts.method, public).text(
+        Key::URL_PATH,
+        texts.path,
+        Sensitivity::Within(Language::UrlPath),
+    );
+    // What stands before an @ is a user with a password.
+    let host = texts.host.rsplit(|b| *b == b'@').next().unwrap_or_default();
     for (key, text, sensitivity) in [
-        (Key::URL_QUERY, texts.query, literal),
-        (Key::HTTP_HOST, texts.host, public),
+        (Key::URL_QUERY, texts.query, Sensitivity::Within(Language::UrlQuery)),
+        (Key::HTTP_HOST, host, public),
         (Key::USER_AGENT, texts.agent, public),
     ] {
         if !text.is_empty() {
@@ -64,16 +126,12 @@ pub(super) fn exchange(
     event = headers(event, Key::HTTP_REQUEST_HEADER, texts.headers);
     event = event.number(Key::HTTP_REQUEST_BODY_SIZE, exchange.body_size);
     if !texts.body.is_empty() {
-        event = event.text(Key::HTTP_REQUEST_BODY, texts.body, literal);
+        event = event.text(Key::HTTP_REQUEST_BODY, texts.body, BODY);
     }
-    let mut odd = exchange.odd;
     if let Some(answer) = answer {
         event = response(event, settings, exchange, answer);
-        if odd.is_empty() {
-            odd = answer.odd;
-        }
     }
-    event = oddities(event, odd);
+    event = oddities(event, exchange.odd, answer.map_or_else(Oddities::default, |a| a.odd));
     let lost = exchange.loss.map(|loss| loss.bytes).filter(|bytes| *bytes > 0);
     event.maybe(lost, |e, bytes| e.number(Key::GAP_BYTES, bytes)).emit();
 }
@@ -84,12 +142,16 @@ fn response<'e>(
     exchange: &Exchange,
     answer: &Answer,
 ) -> EventBuilder<'e> {
+    // Before HTTP/1.0 there was none.
+    let code = (answer.code > 0).then_some(answer.code);
     let mut event = event
-        .number(Key::HTTP_STATUS_CODE, u64::from(answer.code))
+        .maybe(code, |e, code| e.number(Key::HTTP_STATUS_CODE, u64::from(code)))
         .number(Key::HTTP_RESPONSE_BODY_SIZE, answer.body_size)
         .number(Key::HTTP_FIRST_BYTE, answer.first_byte.since(exchange.start));
     if answer.code >= 400 && !answer.reason.is_empty() {
-        event = event.text(Key::ERROR_MESSAGE, &answer.reason, Sensitivity::Public);
+        let is_known = REASONS.iter().any(|known| answer.reason.eq_ignore_ascii_case(known.as_bytes()));
+        let sensitivity = if is_known { Sensitivity::Public } else { Sensitivity::Literal };
+        event = event.text(Key::ERROR_MESSAGE, &answer.reason, sensitivity);
     }
     event = headers(event, Key::HTTP_RESPONSE_HEADER, &answer.headers);
     if let Some(events) = answer.events {
@@ -97,7 +159,7 @@ fn response<'e>(
     }
     if settings.body > 0 && !answer.preview.is_empty() {
         let body = content::decoded(answer.coding, &answer.preview, settings.body);
-        event = event.text(Key::HTTP_RESPONSE_BODY, &body, Sensitivity::Literal);
+        event = event.text(Key::HTTP_RESPONSE_BODY, &body, BODY);
     }
     event
 }
@@ -112,21 +174,30 @@ fn version(event: EventBuilder<'_>, version: u8) -> EventBuilder<'_> {
     event.text(Key::NETWORK_PROTOCOL_VERSION, text, Sensitivity::Public)
 }
 
-/// Fields `name\0value\0`, each as a member of a family.
+/// Fields that were kept, each as a member of a family.
 fn headers<'e>(mut event: EventBuilder<'e>, key: Key, kept: &[u8]) -> EventBuilder<'e> {
-    let mut parts = kept.split(|b| *b == 0);
-    while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
-        let sensitivity = Sensitivity::Literal;
+    for (name, value) in kept_fields(kept) {
+        let sensitivity = Sensitivity::Within(Language::Url);
+        // Some take a carriage return for the end of the field.
+        let value = value.split(|b| *b == b'\r').next().unwrap_or_default();
         event = event.member_text(key, Suffix::Name(name), value, value.len() as u64, sensitivity);
     }
     event
 }
 
-fn oddities(event: EventBuilder<'_>, odd: Oddities) -> EventBuilder<'_> {
-    if odd.is_empty() {
+/// What is odd in the request, and in the response.
+fn oddities(event: EventBuilder<'_>, request: Oddities, response: Oddities) -> EventBuilder<'_> {
+    if request.is_empty() && response.is_empty() {
         return event;
     }
-    let words = odd.words().collect::<Vec<_>>().join("; ");
+    let mut words = request.words().collect::<Vec<_>>().join("; ");
+    if !response.is_empty() {
+        if !words.is_empty() {
+            words.push_str("; ");
+        }
+        words.push_str("in the response: ");
+        words.push_str(&response.words().collect::<Vec<_>>().join("; "));
+    }
     event.text(Key::NOTICE, words.as_bytes(), Sensitivity::Public)
 }
 
@@ -152,7 +223,7 @@ pub(super) fn message(direction: Direction, text: &[u8], len: u64, end: Nanos, o
         Direction::ToServer => Key::HTTP_REQUEST_BODY,
         Direction::ToClient => Key::HTTP_RESPONSE_BODY,
     };
-    out.event(NAME, Kind::Message, end).cut_text(key, text, len, Sensitivity::Literal).emit();
+    out.event(NAME, Kind::Message, end).cut_text(key, text, len, BODY).emit();
 }
 
 /// What came behind an upgrade: frames and bytes of both directions.

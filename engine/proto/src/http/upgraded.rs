@@ -27,7 +27,7 @@ impl Upgraded {
     }
 
     pub(super) fn retained(&self) -> usize {
-        size_of::<Self>() + self.to_server.text.capacity() + self.to_client.text.capacity()
+        size_of::<Self>() + self.to_server.retained() + self.to_client.retained()
     }
 }
 

@@ -350,6 +350,7 @@ impl MysqlDecoder {
 
     /// The server carried a request out: what it changed in the session holds from now on.
     fn note_changes(&mut self, ok: Okay<'_>) {
+        self.session.note_status(ok.status);
         let Some(front) = self.queue.front() else { return };
         let text = self.queue.text(front);
         match front.command {

@@ -3,10 +3,10 @@
 use super::command::Command;
 use super::exchange::Exchange;
 use super::parameters::{self, Head, Parameter, Types};
-use super::secret::HIDDEN;
 use super::statements::Statement;
 use super::value::{Form, Unread, Value};
 use super::wire::Cursor;
+use crate::event::redact::{SECRET, is_secret_name};
 use crate::event::{Key, Suffix};
 use crate::{EventBuilder, Sensitivity};
 
@@ -156,9 +156,7 @@ impl<'a> Execution<'a> {
         let ahead = ahead.and_then(|(kept, len)| Some(Value::Bytes { kept: kept?, len }));
         let value = value.or(ahead);
         match value {
-            Some(value) if hides && value != Value::Null => {
-                event.member_text(key, suffix, HIDDEN, HIDDEN.len() as u64, Sensitivity::Public)
-            }
+            Some(value) if hides && value != Value::Null => hidden(event, key, suffix),
             Some(value) => put(event, key, suffix, value),
             None => event,
         }
@@ -177,7 +175,16 @@ pub(super) fn put_attributes<'e>(mut event: EventBuilder<'e>, kept: &[u8]) -> Ev
 }
 
 fn attribute<'e>(event: EventBuilder<'e>, name: &[u8], value: Option<Value<'_>>) -> EventBuilder<'e> {
-    event.maybe(value, |e, value| put(e, Key::MYSQL_ATTRIBUTE, Suffix::Name(name), value))
+    let (key, suffix) = (Key::MYSQL_ATTRIBUTE, Suffix::Name(name));
+    event.maybe(value, |e, value| match value {
+        Value::Bytes { kept, .. } if is_secret_name(name, kept) => hidden(e, key, suffix),
+        value => put(e, key, suffix, value),
+    })
+}
+
+/// A secret stands here.
+fn hidden<'e>(event: EventBuilder<'e>, key: Key, suffix: Suffix<'_>) -> EventBuilder<'e> {
+    event.member_text(key, suffix, SECRET, SECRET.len() as u64, Sensitivity::Public)
 }
 
 fn put<'e>(event: EventBuilder<'e>, key: Key, suffix: Suffix<'_>, value: Value<'_>) -> EventBuilder<'e> {

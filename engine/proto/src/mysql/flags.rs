@@ -47,5 +47,7 @@ impl Caps {
 pub(super) const STATUS_MORE_RESULTS: u16 = 0x0008;
 /// The rows wait in a cursor and are fetched later.
 pub(super) const STATUS_CURSOR_EXISTS: u16 = 0x0040;
+/// A backslash in a string escapes nothing.
+pub(super) const STATUS_NO_BACKSLASH_ESCAPES: u16 = 0x0200;
 /// The OK packet tells what changed in the session.
 pub(super) const STATUS_SESSION_CHANGED: u16 = 0x4000;

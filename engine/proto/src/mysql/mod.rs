@@ -34,6 +34,7 @@ mod client;
 mod command;
 mod compression;
 mod decoder;
+mod errors;
 mod exchange;
 mod execution;
 mod flags;
@@ -43,6 +44,7 @@ mod loss;
 mod packet;
 mod parameters;
 mod preface;
+mod probe;
 mod report;
 mod request;
 mod response;
@@ -65,13 +67,8 @@ use sniff_x_flow::FlowInfo;
 pub use decoder::MysqlDecoder;
 
 use crate::event::Key;
-use crate::proxied::{self, Preface};
 use crate::{About, Decoder, OpensAt, OptionError, Options, Plugin, Probe, port_rule};
-use handshake::{Greeting, Login};
-use packet::Failure;
-use resync::Look;
 use settings::Settings;
-use wire::{HEADER, Header};
 
 const ABOUT: About = About {
     name: report::NAME,
@@ -142,16 +139,11 @@ impl Plugin for Mysql {
     }
 
     fn probe(&self, to_server: &[u8], to_client: &[u8]) -> Probe {
-        match (speaker(to_server), speaker(to_client)) {
-            (Speaker::Client, _) | (_, Speaker::Server) => Probe::Yes { reversed: false },
-            (Speaker::Server, _) | (_, Speaker::Client) => Probe::Yes { reversed: true },
-            (Speaker::Nobody, _) | (_, Speaker::Nobody) => Probe::No,
-            (Speaker::Unknown, Speaker::Unknown) => Probe::More,
-        }
+        probe::probe(to_server, to_client)
     }
 
     fn open(&self, flow: &FlowInfo) -> Decoder {
-        Decoder::Mysql(Box::new(MysqlDecoder::new(flow.midstream, self.settings.clone())))
+        MysqlDecoder::new(flow.midstream, self.settings.clone()).into()
     }
 
     fn renew(&self, decoder: &mut Decoder) -> bool {
@@ -159,73 +151,5 @@ impl Plugin for Mysql {
             Decoder::Mysql(decoder) => decoder.renew(&self.settings),
             _ => true,
         }
-    }
-}
-
-/// Who sent the first bytes of a direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Speaker {
-    /// A server: a greeting, or an error in its place.
-    Server,
-    /// A client: a login.
-    Client,
-    /// Too little to say, or a command, which other protocols might have too.
-    Unknown,
-    /// Nobody who speaks MySQL.
-    Nobody,
-}
-
-fn speaker(bytes: &[u8]) -> Speaker {
-    match proxied::read(bytes) {
-        Preface::Absent => direct_speaker(bytes),
-        Preface::Partial => Speaker::Unknown,
-        // Only clients come through a proxy.
-        Preface::Header { len, .. } => match bytes.get(len..).map(direct_speaker) {
-            None => Speaker::Unknown,
-            Some(Speaker::Server) => Speaker::Nobody,
-            Some(speaker) => speaker,
-        },
-    }
-}
-
-/// Who sent the first bytes of a direction, without a proxy's header.
-fn direct_speaker(bytes: &[u8]) -> Speaker {
-    let Some(header) = Header::parse(bytes) else { return Speaker::Unknown };
-    let payload = bytes.get(HEADER..).unwrap_or_default();
-    let whole = payload.len() >= header.len;
-    let payload = payload.get(..header.len).unwrap_or(payload);
-    let shown = header.len.min(x_protocol::HEAD);
-    if header.seq == 0
-        && let Some(head) = payload.get(..shown)
-    {
-        if x_protocol::is_server(head, header.len) {
-            return Speaker::Server;
-        }
-        if x_protocol::is_claim(head, header.len) {
-            return Speaker::Client;
-        }
-        if x_protocol::is_question(head, header.len) {
-            return Speaker::Unknown;
-        }
-    }
-    match (header.seq, payload.first()) {
-        // Too little of what may be a first message of the X Protocol.
-        (0, Some(1 | 2 | 4 | 11)) if payload.len() < shown => Speaker::Unknown,
-        (0, Some(9 | 10)) if whole => match Greeting::parse(payload) {
-            Some(_) => Speaker::Server,
-            None => Speaker::Nobody,
-        },
-        (0, Some(9 | 10)) if header.len < 1024 => Speaker::Unknown,
-        (0 | 1, Some(0xff)) if whole => match Failure::parse(payload) {
-            Some(failure) if failure.code >= 1000 => Speaker::Server,
-            _ => Speaker::Nobody,
-        },
-        _ => match resync::request(bytes, true) {
-            Look::Yes if header.seq == 1 && Login::is_plausible(payload) => Speaker::Client,
-            Look::Yes | Look::More | Look::Compressed => Speaker::Unknown,
-            // The response to a command that was missed, or to one that the other direction shows.
-            Look::No if header.seq == 1 && (1..0x1_0000).contains(&header.len) => Speaker::Unknown,
-            Look::No => Speaker::Nobody,
-        },
     }
 }

@@ -13,7 +13,7 @@ use super::settings::{Facts, Settings};
 use super::sql;
 use super::statements::{Statement, Statements};
 use crate::event::{IncompleteReason, Key, Kind, Status};
-use crate::{EventBuilder, Out, Sensitivity};
+use crate::{Dialect, EventBuilder, Language, Out, Sensitivity, Sql};
 
 /// The plugin's name.
 pub(super) const NAME: &str = "mysql";
@@ -37,13 +37,17 @@ pub(super) enum Outcome<'a> {
     Malformed(&'static str),
 }
 
-/// Writes the fields of an error.
-pub(super) fn failure<'e>(event: EventBuilder<'e>, error: &Failure<'_>) -> EventBuilder<'e> {
+/// Writes the fields of an error; `statement` is what it is about, as far as there is one.
+pub(super) fn failure<'e>(
+    event: EventBuilder<'e>,
+    error: &Failure<'_>,
+    statement: &[u8],
+) -> EventBuilder<'e> {
     let mut digits = [0; 5];
     event
         .text(Key::DB_STATUS_CODE, decimal(error.code, &mut digits), Sensitivity::Public)
         .maybe(error.sqlstate, |e, s| e.text(Key::DB_SQLSTATE, s, Sensitivity::Public))
-        .text(Key::ERROR_MESSAGE, error.message, Sensitivity::Literal)
+        .text(Key::ERROR_MESSAGE, error.message, error.sensitivity(statement))
 }
 
 /// The digits of `value`, without an allocation.
@@ -127,12 +131,16 @@ impl Sources<'_> {
         let name = command.name().unwrap_or("UNKNOWN").as_bytes();
         event =
             event.text(Key::DB_OPERATION_NAME, keyword.as_ref().map_or(name, sql::Keyword::as_bytes), public);
-        let hidden = text.and_then(|(text, _)| secret::hide(text));
+        let sent = text.map_or(&[][..], |(text, _)| text);
+        let backslash = session.backslash(sent);
+        let hidden = secret::hide(sent, backslash);
         if let Some((text, len)) = text {
             let whole = len == text.len() as u64;
             let shown = hidden.as_ref().map_or(text, |h| &h.text);
             let len = if whole { shown.len() as u64 } else { len };
-            event = event.cut_text(Key::DB_QUERY_TEXT, shown, len, Sensitivity::Literal);
+            let broken = matches!(outcome, Outcome::Failed(error) if error.is_syntax());
+            let sql = Sql { dialect: Dialect::MySql { backslash }, broken };
+            event = event.cut_text(Key::DB_QUERY_TEXT, shown, len, Sensitivity::Within(Language::Sql(sql)));
         }
         let kept = queue.parameters(exchange);
         if command.has_values() && settings.parameters {
@@ -171,7 +179,7 @@ impl Sources<'_> {
         if response.index > 0 {
             event = event.number(Key::DB_RESULT_INDEX, response.index);
         }
-        result(event, exchange, response, outcome)
+        result(event, exchange, response, outcome, sent)
             .maybe(status, EventBuilder::status)
             .maybe(duration.map(|_| end), EventBuilder::until)
             .emit();
@@ -202,6 +210,7 @@ fn result<'e>(
     exchange: &Exchange,
     response: &Response,
     outcome: Outcome<'_>,
+    statement: &[u8],
 ) -> EventBuilder<'e> {
     if response.columns > 0 {
         event = event.number(Key::DB_COLUMNS, response.columns);
@@ -237,7 +246,7 @@ fn result<'e>(
             true
         }
         Outcome::Failed(error) => {
-            event = failure(event, &error);
+            event = failure(event, &error, statement);
             true
         }
         Outcome::Malformed(what) => {

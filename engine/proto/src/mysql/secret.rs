@@ -3,10 +3,8 @@
 //!
 //! Better a literal too many than a password: in such a statement every literal behind the word is hidden, whatever it is.
 
-use super::sql;
-
-/// What stands in a secret's place.
-pub(super) const HIDDEN: &[u8] = b"<secret>";
+use crate::Dialect;
+use crate::event::redact::{Lexer, SECRET, Token};
 
 /// A text with secrets in it.
 #[derive(Debug)]
@@ -19,20 +17,39 @@ pub(super) struct Shown {
 
 /// First keywords of the statements that carry passwords of accounts, servers and replication.
 const MANAGES: [&[u8]; 7] = [b"CREATE", b"ALTER", b"GRANT", b"SET", b"CHANGE", b"START", b"REVOKE"];
+/// First keywords of the statements whose strings may be statements.
+const QUOTES: [&[u8]; 6] = [b"PREPARE", b"EXECUTE", b"SET", b"CREATE", b"ALTER", b"BEGIN"];
+/// What a statement inside of another one stands behind.
+const BEFORE: [&[u8]; 6] = [b"THEN", b"ELSE", b"DO", b"BEGIN", b"LOOP", b"REPEAT"];
+/// What stands between `IDENTIFIED` and the password or the plugin.
+const BEHIND_IDENTIFIED: [&[u8]; 5] = [b"BY", b"WITH", b"VIA", b"USING", b"AS"];
 
-/// The text without its secrets, if there are any.
-pub(super) fn hide(text: &[u8]) -> Option<Shown> {
-    if !mentions(text, b'w', 4, b"password") && !mentions(text, b'f', 6, b"identified") {
+/// The text without its secrets, if there are any. `backslash`: whether one escapes what follows it, where that is known.
+pub(super) fn hide(text: &[u8], backslash: Option<bool>) -> Option<Shown> {
+    if !mentions_one(text) {
         return None;
     }
     let mut shown = Shown { text: Vec::with_capacity(text.len()), in_parameters: false };
-    let (mut at, mut any) = (0, false);
-    while at < text.len() {
-        let statement = sql::statement(text, at);
-        at += statement.len().max(1);
-        any |= copy(statement, &mut shown);
+    let mut any = false;
+    let mut place = Place::default();
+    for (token, bytes) in Lexer::new(text, Dialect::MySql { backslash }) {
+        if place.hides(token, bytes) {
+            shown.text.extend_from_slice(SECRET);
+            any = true;
+        } else {
+            shown.text.extend_from_slice(bytes);
+        }
+        if bytes == b"?" && place.hides != Hides::Nothing {
+            shown.in_parameters = true;
+            any = true;
+        }
+        place.passes(token, bytes);
     }
     any.then_some(shown)
+}
+
+fn mentions_one(text: &[u8]) -> bool {
+    mentions(text, b'w', 4, b"password") || mentions(text, b'f', 6, b"identified")
 }
 
 /// Whether `word`, which has `letter` at `offset`, stands somewhere in `text`, in whatever case. The letter is one that is rare in SQL.
@@ -44,58 +61,94 @@ fn mentions(text: &[u8], letter: u8, offset: usize, word: &[u8]) -> bool {
     })
 }
 
-/// Copies a statement without its secrets; whether there was one.
-fn copy(statement: &[u8], shown: &mut Shown) -> bool {
-    let manages = sql::keyword(statement).is_some_and(|word| MANAGES.contains(&word.as_bytes()));
-    let (mut rest, mut any) = (statement, false);
-    let mut hides = Hides::Nothing;
-    while let Some(&first) = rest.first() {
-        let (len, literal) = match first {
-            quote @ (b'\'' | b'"') => (sql::quoted(rest, quote), true),
-            b'`' => (sql::quoted(rest, b'`'), false),
-            _ if sql::is_name_byte(first) => {
-                let len = rest.iter().position(|b| !sql::is_name_byte(*b)).unwrap_or(rest.len());
-                (len, first == b'0' && len > 1)
-            }
-            _ => (sql::comment(rest).filter(|_| !sql::is_executable(rest)).unwrap_or(1), false),
-        };
-        let (token, behind) = rest.split_at(len.clamp(1, rest.len()));
-        rest = behind;
-        if literal && hides != Hides::Nothing {
-            shown.text.extend_from_slice(HIDDEN);
-            any = true;
-            continue;
-        }
-        shown.text.extend_from_slice(token);
-        if token == b"?" && hides != Hides::Nothing {
-            shown.in_parameters = true;
-            any = true;
-        }
-        let ends_in = |word: &[u8]| {
-            token
-                .len()
-                .checked_sub(word.len())
-                .is_some_and(|n| token.get(n..).is_some_and(|end| end.eq_ignore_ascii_case(word)))
-        };
-        let password = ends_in(b"password");
-        if manages && (password || ends_in(b"identified")) {
-            hides = Hides::Rest;
-        } else if password && hides == Hides::Nothing && rest.trim_ascii_start().starts_with(b"(") {
-            hides = Hides::Arguments;
-        } else if token == b")" && hides == Hides::Arguments {
-            hides = Hides::Nothing;
-        }
-    }
-    any
+/// Where in a statement we are.
+#[derive(Debug, Default)]
+struct Place<'a> {
+    /// The statement's first word, and the last two.
+    first: &'a [u8],
+    before: &'a [u8],
+    last: &'a [u8],
+    hides: Hides,
+    /// What follows is a value even if it has no quotes.
+    value: bool,
+    /// No value came yet behind the word that announces one.
+    pending: bool,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum Hides {
+    #[default]
     Nothing,
-    /// Up to the closing parenthesis.
+    /// From the word that announces arguments on, up to the closing parenthesis.
     Arguments,
     /// Up to the end of the statement.
     Rest,
+}
+
+impl<'a> Place<'a> {
+    /// Whether the next token is a secret.
+    fn hides(&self, token: Token, bytes: &[u8]) -> bool {
+        match token {
+            Token::Literal => {
+                let is_string = bytes.iter().any(|b| matches!(b, b'\'' | b'"' | b'$'));
+                // A plain number says when a password expires.
+                let is_value = is_string || bytes.len() > 1 && bytes.starts_with(b"0");
+                self.hides != Hides::Nothing && (is_value || self.value)
+                    || is_string && is_one_of(self.first, &QUOTES) && mentions_one(bytes)
+            }
+            Token::Unclosed | Token::Unclear => self.hides != Hides::Nothing || mentions_one(bytes),
+            Token::Word => self.value && !is_one_of(bytes, &[b"PASSWORD", b"OLD_PASSWORD", b"RANDOM"]),
+            _ => false,
+        }
+    }
+
+    fn passes(&mut self, token: Token, bytes: &'a [u8]) {
+        match (token, bytes) {
+            (Token::Space | Token::Comment | Token::Opening, _) => return,
+            (Token::Word, _) => return self.word(bytes),
+            (_, b";") => *self = Self::default(),
+            (_, b")") if self.hides == Hides::Arguments => self.hides = Hides::Nothing,
+            (_, b"(") if self.hides == Hides::Nothing && ends_in_password(self.last) => {
+                self.hides = Hides::Arguments;
+            }
+            (_, b"=") if self.hides == Hides::Rest && self.pending => {
+                self.value = is_one_of(self.first, &[b"SET", b"CHANGE", b"START"]);
+                return;
+            }
+            (Token::Literal, _) if self.hides == Hides::Rest => self.pending = false,
+            _ => {}
+        }
+        (self.before, self.last) = (self.last, b"");
+        self.value = false;
+    }
+
+    fn word(&mut self, word: &'a [u8]) {
+        if self.first.is_empty() {
+            self.first = word;
+        }
+        let manages = is_one_of(self.first, &MANAGES);
+        let sets = word.eq_ignore_ascii_case(b"PASSWORD")
+            && self.last.eq_ignore_ascii_case(b"SET")
+            && is_one_of(self.before, &BEFORE);
+        let identified = self.last.eq_ignore_ascii_case(b"IDENTIFIED") && is_one_of(word, &BEHIND_IDENTIFIED);
+        let announces = ends_in_password(word) || word.eq_ignore_ascii_case(b"IDENTIFIED");
+        if manages && announces || sets || identified {
+            (self.hides, self.pending) = (Hides::Rest, true);
+        }
+        self.value = identified && word.eq_ignore_ascii_case(b"BY");
+        (self.before, self.last) = (self.last, word);
+    }
+}
+
+fn is_one_of(word: &[u8], words: &[&[u8]]) -> bool {
+    words.iter().any(|w| w.eq_ignore_ascii_case(word))
+}
+
+fn ends_in_password(word: &[u8]) -> bool {
+    const PASSWORD: &[u8] = b"password";
+    word.len()
+        .checked_sub(PASSWORD.len())
+        .is_some_and(|n| word.get(n..).is_some_and(|end| end.eq_ignore_ascii_case(PASSWORD)))
 }
 
 #[cfg(test)]
@@ -103,7 +156,16 @@ mod tests {
     use super::hide;
 
     fn hidden(text: &str) -> Option<String> {
-        hide(text.as_bytes()).map(|shown| String::from_utf8(shown.text).unwrap())
+        hide(text.as_bytes(), Some(true)).map(|shown| String::from_utf8(shown.text).unwrap())
+    }
+
+    #[test]
+    fn backslashes_that_escape_nothing() {
+        let text = br"SELECT '\', PASSWORD('pw'), '\'";
+        for backslash in [Some(false), None] {
+            let shown = hide(text, backslash).unwrap().text;
+            assert!(!shown.windows(2).any(|w| w == b"pw"), "{backslash:?}");
+        }
     }
 
     #[test]
@@ -137,6 +199,25 @@ mod tests {
                 "CREATE USER a /*!50700 IDENTIFIED BY 'pw' */",
                 "CREATE USER a /*!50700 IDENTIFIED BY <secret> */",
             ),
+            // In other statements, in strings, without quotes.
+            (
+                "IF x THEN ALTER USER a IDENTIFIED BY 'pw'; SET PASSWORD FOR a = 'pw'; END IF",
+                "IF x THEN ALTER USER a IDENTIFIED BY <secret>; SET PASSWORD FOR a = <secret>; END IF",
+            ),
+            ("IF x THEN SET PASSWORD = 'pw'", "IF x THEN SET PASSWORD = <secret>"),
+            ("PREPARE s FROM 'ALTER USER a IDENTIFIED BY ''pw'''", "PREPARE s FROM <secret>"),
+            ("EXECUTE IMMEDIATE \"SET PASSWORD = 'pw'\"", "EXECUTE IMMEDIATE <secret>"),
+            ("CREATE USER a IDENTIFIED BY hunter2", "CREATE USER a IDENTIFIED BY <secret>"),
+            ("SET PASSWORD FOR a = hunter2", "SET PASSWORD FOR a = <secret>"),
+            (
+                "CHANGE MASTER TO MASTER_PASSWORD='pw', MASTER_LOG_POS=4",
+                "CHANGE MASTER TO MASTER_PASSWORD=<secret>, MASTER_LOG_POS=4",
+            ),
+            (
+                "ALTER USER a IDENTIFIED BY x'7077' REQUIRE SSL",
+                "ALTER USER a IDENTIFIED BY <secret> REQUIRE SSL",
+            ),
+            ("SELECT PASSWORD(CONCAT('p', 'w')), 'b'", "SELECT PASSWORD(CONCAT(<secret>, <secret>)), 'b'"),
             // Cut in the middle of the literal.
             ("CREATE USER bob IDENTIFIED BY 'p", "CREATE USER bob IDENTIFIED BY <secret>"),
         ] {
@@ -146,7 +227,8 @@ mod tests {
 
     #[test]
     fn secrets_in_parameters() {
-        let in_parameters = |text: &str| hide(text.as_bytes()).is_some_and(|shown| shown.in_parameters);
+        let in_parameters =
+            |text: &str| hide(text.as_bytes(), Some(true)).is_some_and(|shown| shown.in_parameters);
         assert!(in_parameters("INSERT INTO u VALUES (?, PASSWORD(?))"));
         assert!(in_parameters("SET PASSWORD FOR bob = ?"));
         assert!(!in_parameters("SELECT PASSWORD('x'), ?"));
@@ -159,6 +241,9 @@ mod tests {
             "SELECT id, password FROM users WHERE mail = 'a@b.c'",
             "INSERT INTO users (name, password) VALUES ('a', '$2b$12$hash')",
             "SET NAMES 'utf8mb4'",
+            "UPDATE users SET password = 'x' WHERE id = 5",
+            "CREATE TABLE password AS SELECT a FROM b",
+            "CREATE USER a IDENTIFIED BY RANDOM PASSWORD PASSWORD EXPIRE INTERVAL 90 DAY",
             "SELECT 'identified by'",
             "CREATE TABLE t (a INT COMMENT 'x') -- password 'y'",
             "",
@@ -190,7 +275,8 @@ mod tests {
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 text.extend(words[(seed >> 33) as usize % words.len()]);
             }
-            let _ = hide(&text);
+            let _ = hide(&text, Some(true));
+            let _ = hide(&text, None);
         }
     }
 }

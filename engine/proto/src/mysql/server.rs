@@ -215,6 +215,7 @@ impl MysqlDecoder {
                 if let Some(schema) = ok.schema {
                     self.session.set_namespace(schema);
                 }
+                self.session.note_status(ok.status);
                 self.session.report(LoginEnd::Accepted, packet.seen(), out);
                 self.phase = Phase::Command;
                 let doubtful = self.client.doubtful;

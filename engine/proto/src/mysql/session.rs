@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sniff_x_flow::Nanos;
 
-use super::flags::Caps;
+use super::flags::{Caps, STATUS_NO_BACKSLASH_ESCAPES};
 use super::handshake::{Greeting, Login};
 use super::packet::Failure;
 use super::report::{NAME, failure};
@@ -32,6 +32,8 @@ pub(super) struct Session {
     pub(super) caps: Option<Caps>,
     /// Whether queries were seen to have attributes, where the login was not seen.
     pub(super) attributes_seen: Option<bool>,
+    /// Whether a backslash escapes what follows it, as the server said last.
+    backslash: Option<bool>,
     /// When the login began, or else the greeting.
     begun: Option<Nanos>,
 }
@@ -67,6 +69,7 @@ impl Session {
             offered: None,
             caps: None,
             attributes_seen: None,
+            backslash: None,
             begun: None,
         }
     }
@@ -128,6 +131,23 @@ impl Session {
         }
     }
 
+    /// The server told its status.
+    pub(super) fn note_status(&mut self, status: u16) {
+        self.backslash = Some(status & STATUS_NO_BACKSLASH_ESCAPES == 0);
+    }
+
+    /// Whether a backslash escapes what follows it in this statement; none when nobody knows.
+    pub(super) fn backslash(&self, statement: &[u8]) -> Option<bool> {
+        // A statement that changes it may have others behind it.
+        const WORD: &[u8] = b"NO_BACKSLASH";
+        let mentions = |at: usize| {
+            let start = at.checked_sub(2)?;
+            statement.get(start..start + WORD.len()).filter(|word| word.eq_ignore_ascii_case(WORD))
+        };
+        let changes = memchr::memchr_iter(b'_', statement).any(|at| mentions(at).is_some());
+        self.backslash.filter(|_| !changes)
+    }
+
     pub(super) fn user(&self) -> &[u8] {
         &self.user
     }
@@ -184,7 +204,7 @@ impl Session {
             event = event.until(at);
         }
         match end {
-            LoginEnd::Rejected(error) => event = failure(event, &error),
+            LoginEnd::Rejected(error) => event = failure(event, &error, b""),
             LoginEnd::Unknown(_, bytes) if bytes > 0 => event = event.number(Key::GAP_BYTES, bytes),
             LoginEnd::Accepted => {
                 event = event.maybe(self.compression(), |e, how| {
@@ -214,7 +234,7 @@ impl Session {
     /// Tells that the server closes the connection, with its reason.
     pub(super) fn report_closed(&self, error: &Failure<'_>, at: Nanos, out: &mut Out<'_>) {
         if let Some(event) = self.state("closed", Some(Status::Error), at, out) {
-            failure(event, error).emit();
+            failure(event, error, b"").emit();
         }
     }
 

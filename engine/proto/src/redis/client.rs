@@ -1,14 +1,17 @@
 //! The client's direction: commands, as arrays of bulk strings or inline, cut into arguments. Arguments are taken as they come; none is ever waited for whole.
 
+use std::borrow::Cow;
+
 use sniff_x_flow::Nanos;
 
 use super::decoder::RedisDecoder;
 use super::report;
 use super::request::Request;
 use super::resp::{self, Line, announced, line};
-use super::secret::{Argument, HIDDEN, Judge, is_password_rule};
+use super::secret::{Argument, Judge, is_password_rule};
 use super::word::Word;
 use crate::event::IncompleteReason;
+use crate::event::redact::{LITERAL, SECRET};
 use crate::{BypassReason, Next, Out, Window};
 
 /// Where the client's stream stands.
@@ -130,7 +133,7 @@ impl RedisDecoder {
                 Line::Whole(text, used) => {
                     let len = text.strip_prefix(b"$").and_then(|t| announced(t, resp::MAX_BULK)).flatten();
                     let Some(len) = len else { return Head::Lost };
-                    self.argument_begins();
+                    self.argument_begins(out);
                     self.intake.state = State::Data(len);
                     Head::Used(used)
                 }
@@ -189,11 +192,11 @@ impl RedisDecoder {
         }
         self.request_begins(count, time, out);
         for word in words(text) {
-            self.argument_begins();
+            self.argument_begins(out);
             if word.is_empty() {
                 self.argument_is_empty(out);
             } else {
-                self.argument_bytes(word, true, out);
+                self.argument_bytes(&word, true, out);
             }
             self.argument_ends();
         }
@@ -207,11 +210,13 @@ impl RedisDecoder {
         self.intake = Intake { left: count, ..Intake::default() };
     }
 
-    fn argument_begins(&mut self) {
+    fn argument_begins(&mut self, out: &Out<'_>) {
+        let redacts = !out.shows_literals();
         let Some(newest) = self.queue.back() else { return };
         let intake = &mut self.intake;
         intake.previous = core::mem::take(&mut intake.current);
-        intake.argument = intake.judge.next(intake.number, newest.arguments, &newest.name, &intake.previous);
+        let (number, count) = (intake.number, newest.arguments);
+        intake.argument = intake.judge.next(number, count, &newest.name, &intake.previous, redacts);
     }
 
     /// Bytes of an argument; `first`: its first ones. Whether more of it would be kept.
@@ -219,9 +224,14 @@ impl RedisDecoder {
         let max = out.max_text();
         let intake = &mut self.intake;
         intake.current.push(bytes);
-        if first && intake.argument == Argument::Rule {
-            let is_password = bytes.first().is_some_and(|b| is_password_rule(*b));
-            intake.argument = if is_password { Argument::Hidden } else { Argument::Shown };
+        if first {
+            let begins = |test: fn(u8) -> bool| bytes.first().is_some_and(|b| test(*b));
+            intake.argument = match intake.argument {
+                Argument::Rule if begins(is_password_rule) => Argument::Hidden,
+                Argument::Number if !begins(|b| b.is_ascii_digit() || b == b'-') => Argument::Value,
+                Argument::Rule | Argument::Number => Argument::Shown,
+                other => other,
+            };
         }
         let Some(newest) = self.queue.back_mut() else { return false };
         match intake.number {
@@ -238,11 +248,13 @@ impl RedisDecoder {
             self.queue.keep(b" ", max);
         }
         let shown = match intake.argument {
-            Argument::Hidden if first => HIDDEN,
-            Argument::Hidden => return true,
+            Argument::Hidden if first => SECRET,
+            Argument::Value if first => LITERAL,
+            Argument::Hidden | Argument::Value => return true,
             _ => bytes,
         };
         if let Some(newest) = self.queue.back_mut() {
+            newest.has_secret |= intake.argument == Argument::Hidden;
             newest.text_len += shown.len() as u64;
         }
         self.queue.keep(shown, max) == shown.len()
@@ -269,7 +281,7 @@ impl RedisDecoder {
         if rest > 0 && !wanted && self.intake.number > 2 {
             // What is not kept is passed over.
             self.intake.state = State::End;
-            if self.intake.argument != Argument::Hidden
+            if !matches!(self.intake.argument, Argument::Hidden | Argument::Value)
                 && let Some(newest) = self.queue.back_mut()
             {
                 newest.text_len += rest;
@@ -316,28 +328,61 @@ fn is_printable(text: &[u8]) -> bool {
     text.iter().all(|b| (0x20..0x7f).contains(b) || matches!(b, b'\t' | b'\r' | 0x80..))
 }
 
-/// The words of an inline command. Quotes group; what stands in them is not unescaped.
-fn words(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The words of an inline command, as servers take them: quotes group, and between double quotes backslashes escape. What servers refuse (a quote that is never
+/// closed, or text right behind one) comes as it stands.
+fn words(mut text: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
     core::iter::from_fn(move || {
         text = text.trim_ascii_start();
         let &first = text.first()?;
-        if matches!(first, b'"' | b'\'') {
-            let mut end = 1;
-            while let Some(&byte) = text.get(end) {
-                if byte == first {
-                    break;
-                }
-                end += if byte == b'\\' { 2 } else { 1 };
-            }
-            let word = text.get(1..end.min(text.len())).unwrap_or_default();
-            text = text.get(end + 1..).unwrap_or_default();
-            return Some(word);
+        if matches!(first, b'"' | b'\'')
+            && let Some((word, used)) = quoted(text, first)
+        {
+            text = text.get(used..).unwrap_or_default();
+            return Some(Cow::Owned(word));
         }
         let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
         let (word, rest) = text.split_at(end);
         text = rest;
-        Some(word)
+        Some(Cow::Borrowed(word))
     })
+}
+
+/// The word in quotes at the start of `text`, and where it ends; none if no space follows its end.
+fn quoted(text: &[u8], quote: u8) -> Option<(Vec<u8>, usize)> {
+    let (mut word, mut at) = (Vec::new(), 1);
+    loop {
+        match (text.get(at..)?, quote) {
+            ([b'\\', b'x', high, low, ..], b'"') if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                let digit =
+                    |d: &u8| char::from(*d).to_digit(16).and_then(|d| u8::try_from(d).ok()).unwrap_or(0);
+                word.push(digit(high) << 4 | digit(low));
+                at += 4;
+            }
+            ([b'\\', byte, ..], b'"') => {
+                word.push(match byte {
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    b'b' => 8,
+                    b'a' => 7,
+                    other => *other,
+                });
+                at += 2;
+            }
+            ([b'\\', b'\'', ..], b'\'') => {
+                word.push(b'\'');
+                at += 2;
+            }
+            ([byte, rest @ ..], _) if *byte == quote => {
+                return rest.first().is_none_or(u8::is_ascii_whitespace).then_some((word, at + 1));
+            }
+            ([byte, ..], _) => {
+                word.push(*byte);
+                at += 1;
+            }
+            ([], _) => return None,
+        }
+    }
 }
 
 /// Whether bytes begin a command: an array whose first argument is a word. None when more of them are needed.
@@ -382,10 +427,15 @@ mod tests {
 
     #[test]
     fn words_of_a_line() {
-        let all: Vec<_> = words(b"  SET 'a b'  \"c\\\"d\" e ''").collect();
-        assert_eq!(all, [&b"SET"[..], b"a b", b"c\\\"d", b"e", b""]);
-        assert_eq!(words(b"   ").count(), 0);
-        assert_eq!(words(b"x 'never closed").count(), 2);
+        let words = |text: &'static [u8]| words(text).map(Cow::into_owned).collect::<Vec<_>>();
+        assert_eq!(
+            words(b"  SET 'a b'  \"c\\\"d\\n\\x41\\xg\" e 'it\\'s \\n' ''"),
+            [&b"SET"[..], b"a b", b"c\"d\nAxg", b"e", b"it's \\n", b""]
+        );
+        assert!(words(b"   ").is_empty());
+        // Servers refuse these.
+        assert_eq!(words(b"x 'never closed"), [&b"x"[..], b"'never", b"closed"]);
+        assert_eq!(words(b"'a'b c"), [&b"'a'b"[..], b"c"]);
     }
 
     #[test]

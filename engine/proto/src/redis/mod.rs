@@ -1,7 +1,8 @@
 //! Redis: RESP2 and RESP3 over TCP; also Valkey, KeyDB and whatever else speaks it.
 //!
 //! Stage: bytes in order → exchanges. `client` cuts commands into arguments as they come, `reply` walks through the server's values without keeping
-//! them, `server` pairs replies with the commands that wait (`request`), `report` writes the events. `secret` says which arguments are never kept.
+//! them, `server` pairs replies with the commands that wait (`request`), `report` writes the events. `secret` says which arguments are never kept,
+//! `arguments` which are values, `probe` tells the protocol from others.
 //! Source: <https://redis.io/docs/latest/develop/reference/protocol-spec/> and <https://redis.io/docs/latest/develop/pubsub/>.
 //!
 //! # Events
@@ -17,8 +18,10 @@
 //! After a loss each direction passes over its bytes until it may begin a message again: where the other side had spoken in between. Replies are paired again
 //! with commands that were all sent since the server last spoke; with a client that sends ahead of the replies only after a silence of one second.
 
+mod arguments;
 mod client;
 mod decoder;
+mod probe;
 mod reply;
 mod report;
 mod request;
@@ -35,7 +38,6 @@ pub use decoder::RedisDecoder;
 
 use crate::event::Key;
 use crate::{About, Decoder, OpensAt, OptionError, OptionSpec, Options, Plugin, Probe, port_rule};
-use resp::Kind;
 
 const ABOUT: About = About {
     name: report::NAME,
@@ -130,20 +132,11 @@ impl Plugin for Redis {
     }
 
     fn probe(&self, to_server: &[u8], to_client: &[u8]) -> Probe {
-        let yes = |reversed| Probe::Yes { reversed };
-        match (client::begins_request(to_server), client::begins_request(to_client)) {
-            (Some(true), Some(true)) => Probe::No,
-            (Some(true), _) => yes(false),
-            // A replica gets commands from its server: what the other side says tells.
-            (_, Some(true)) if to_server.is_empty() || is_reply(to_server) => yes(true),
-            (None, _) | (_, None) => Probe::More,
-            (Some(false), Some(false)) => Probe::No,
-            (Some(false), Some(true)) => Probe::No,
-        }
+        probe::probe(to_server, to_client)
     }
 
     fn open(&self, flow: &FlowInfo) -> Decoder {
-        Decoder::Redis(Box::new(RedisDecoder::new(flow.midstream, self.settings.clone())))
+        RedisDecoder::new(flow.midstream, self.settings.clone()).into()
     }
 
     fn renew(&self, decoder: &mut Decoder) -> bool {
@@ -156,7 +149,3 @@ impl Plugin for Redis {
 
 /// The most of a reply that may be asked for.
 const MAX_REPLY: usize = 64 << 10;
-
-fn is_reply(bytes: &[u8]) -> bool {
-    bytes.first().is_some_and(|b| Kind::of(*b).is_some())
-}

@@ -7,8 +7,9 @@ use super::reply::Summary;
 use super::request::Request;
 use super::resp::Kind as Type;
 use super::secret::{self, hides_reply};
+use crate::event::redact::{SECRET, without_quotes};
 use crate::event::{IncompleteReason, Key, Kind, Status};
-use crate::{EventBuilder, Out, Sensitivity};
+use crate::{EventBuilder, Language, Out, Sensitivity};
 
 /// The plugin's name.
 pub(super) const NAME: &str = "redis";
@@ -42,11 +43,14 @@ pub(super) fn report(
     let name = request.name.as_bytes();
     let mut event = about(out, kind, request.start, session)
         .text(Key::DB_OPERATION_NAME, if name.is_empty() { b"UNKNOWN" } else { name }, public)
-        .cut_text(Key::DB_QUERY_TEXT, text, request.text_len, Sensitivity::Literal);
+        // Values were not even kept where they are hidden.
+        .cut_text(Key::DB_QUERY_TEXT, text, request.text_len, public);
     let (status, bytes) = match outcome {
         Outcome::Reply { reply, end, show } => {
             let hides = hides_reply(&request.name);
-            event = result(event.until(end), reply, if hides { 0 } else { show });
+            // Of a command that was not seen whole nobody knows what it held.
+            let quotes = hides || request.has_secret || request.loss.is_some();
+            event = result(event.until(end), reply, if hides { 0 } else { show }, quotes);
             (Some(if reply.kind == Type::Error { Status::Error } else { Status::Ok }), None)
         }
         Outcome::Incomplete(reason) => (Some(Status::Incomplete(reason)), None),
@@ -77,17 +81,27 @@ fn about<'o>(out: &'o mut Out<'_>, kind: Kind, at: Nanos, session: &Session) -> 
     event
 }
 
-fn result<'e>(event: EventBuilder<'e>, reply: &Summary, show: usize) -> EventBuilder<'e> {
+/// `quotes`: the server may quote secrets.
+fn result<'e>(event: EventBuilder<'e>, reply: &Summary, show: usize, quotes: bool) -> EventBuilder<'e> {
     let event = event
         .text(Key::REDIS_REPLY_TYPE, reply.kind.as_str().as_bytes(), Sensitivity::Public)
         .maybe(reply.count, |e, n| e.number(Key::REDIS_REPLY_COUNT, n))
         .number(Key::DB_RESPONSE_SIZE, reply.size);
     if reply.kind == Type::Error {
-        return event.text(Key::DB_STATUS_CODE, reply.error_code(), Sensitivity::Public).text(
-            Key::ERROR_MESSAGE,
-            &reply.text,
-            Sensitivity::Literal,
-        );
+        // Scripts answer with errors of their own.
+        let code = reply.error_code();
+        let is_known = CODES.iter().any(|known| known.as_bytes() == code);
+        let (of_code, of_text) = if is_known {
+            (Sensitivity::Public, Sensitivity::Within(Language::Message))
+        } else {
+            (Sensitivity::Literal, Sensitivity::Literal)
+        };
+        let event = event.text(Key::DB_STATUS_CODE, code, of_code);
+        return if quotes {
+            event.text(Key::ERROR_MESSAGE, &without_quotes(&reply.text), of_text)
+        } else {
+            event.text(Key::ERROR_MESSAGE, &reply.text, of_text)
+        };
     }
     let shown = reply.text.get(..show).unwrap_or(&reply.text);
     let shown = match core::str::from_utf8(shown) {
@@ -98,8 +112,46 @@ fn result<'e>(event: EventBuilder<'e>, reply: &Summary, show: usize) -> EventBui
     if shown.is_empty() || reply.kind == Type::Nil {
         return event;
     }
-    event.text(Key::REDIS_REPLY, shown, Sensitivity::Literal)
+    let tells_nothing = reply.kind == Type::Status && matches!(shown, b"OK" | b"QUEUED" | b"PONG");
+    let sensitivity = if tells_nothing { Sensitivity::Public } else { Sensitivity::Literal };
+    event.text(Key::REDIS_REPLY, shown, sensitivity)
 }
+
+/// The codes of the server's own errors.
+const CODES: &[&str] = &[
+    "ERR",
+    "WRONGTYPE",
+    "NOAUTH",
+    "WRONGPASS",
+    "NOPERM",
+    "MOVED",
+    "ASK",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "CROSSSLOT",
+    "LOADING",
+    "BUSY",
+    "BUSYKEY",
+    "NOSCRIPT",
+    "READONLY",
+    "MASTERDOWN",
+    "MISCONF",
+    "OOM",
+    "EXECABORT",
+    "NOREPLICAS",
+    "UNKILLABLE",
+    "NOTBUSY",
+    "NOPROTO",
+    "BUSYGROUP",
+    "NOGROUP",
+    "UNBLOCKED",
+    "INPROG",
+    "IOERR",
+    "NOGOODSLAVE",
+    "NOQUORUM",
+    "DENIED",
+    "NOTREADY",
+];
 
 /// A message of a subscription, or another one that nobody asked for.
 pub(super) fn message(session: &Session, message: &Summary, end: Nanos, out: &mut Out<'_>) {
@@ -125,8 +177,7 @@ pub(super) fn message(session: &Session, message: &Summary, end: Nanos, out: &mu
 /// A line of MONITOR: what some client sent. Old servers show passwords there.
 pub(super) fn monitored(session: &Session, line: &Summary, end: Nanos, out: &mut Out<'_>) {
     let hides = secret::mentions_secret(&line.text);
-    let (text, len) =
-        if hides { (secret::HIDDEN, secret::HIDDEN.len() as u64) } else { (&line.text[..], line.text_len) };
+    let (text, len) = if hides { (SECRET, SECRET.len() as u64) } else { (&line.text[..], line.text_len) };
     about(out, Kind::Message, end, session)
         .text(Key::DB_OPERATION_NAME, b"MONITOR", Sensitivity::Public)
         .cut_text(Key::DB_QUERY_TEXT, text, len, Sensitivity::Literal)

@@ -37,6 +37,8 @@ pub(super) struct Request {
     pub(super) complete: bool,
     /// The server does not answer it.
     pub(super) silent: bool,
+    /// One of its arguments is a secret.
+    pub(super) has_secret: bool,
     /// An event told of it already (it timed out).
     pub(super) reported: bool,
     /// Replies that it still gets: more than one for subscriptions to several channels.
@@ -97,6 +99,7 @@ impl Request {
             role: Role::Plain,
             complete: false,
             silent: false,
+            has_secret: false,
             reported: false,
             replies: 1,
             loss: None,

@@ -3,10 +3,8 @@
 //!
 //! Better an argument too many than a password: options whose name has `pass` or `auth` in it are hidden whatever they are.
 
+use super::arguments::{Arguments, Role};
 use super::word::Word;
-
-/// What stands in a secret's place.
-pub(super) const HIDDEN: &[u8] = b"<secret>";
 
 /// What an argument is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +15,10 @@ pub(super) enum Argument {
     User,
     /// Hidden if it begins with a mark of a password.
     Rule,
+    /// What users put in: hidden with `--redact`.
+    Value,
+    /// The same, unless it begins like a number.
+    Number,
 }
 
 /// Judges the arguments of one command, one after the other.
@@ -26,6 +28,21 @@ pub(super) struct Judge {
     /// The arguments behind a word that announces them: how many, and whether the first is a user.
     user_next: bool,
     hidden_next: bool,
+    /// What the argument before was, in a HELLO.
+    hello: Hello,
+    arguments: Arguments,
+}
+
+/// What an argument of `HELLO [version [AUTH user password] [SETNAME name]]` is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Hello {
+    #[default]
+    Option,
+    Name,
+    User,
+    Password,
+    /// Behind an option that is not known nobody knows.
+    Unknown,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,39 +51,66 @@ enum Rule {
     None,
     /// `AUTH [user] password`
     Auth,
-    /// `HELLO version AUTH user password`, `MIGRATE … AUTH password`, `MIGRATE … AUTH2 user password`
+    /// `HELLO version AUTH user password`
+    Hello,
+    /// `MIGRATE … AUTH password`, `MIGRATE … AUTH2 user password`
     Word,
     /// `CONFIG SET name value …`, `SENTINEL SET master name value …`
     Options,
     /// `ACL SETUSER user rule …`
     Acl,
+    /// A command with others in its arguments: `ACL DRYRUN user command …`.
+    Other,
 }
 
 impl Judge {
     /// What the argument with this number (the command's name is 0) is, in a command of `count` arguments; `name` and `previous` are the command's name and
-    /// the argument before this one.
-    pub(super) fn next(&mut self, number: u64, count: u64, name: &Word<32>, previous: &Word<32>) -> Argument {
-        match number {
-            0 => return Argument::Shown,
-            1 => {
-                self.rule = if name.is(b"AUTH") {
-                    Rule::Auth
-                } else if name.is(b"HELLO") || name.is(b"MIGRATE") {
-                    Rule::Word
-                } else if name.is(b"CONFIG") || name.is(b"SENTINEL") {
-                    Rule::Options
-                } else if name.is(b"ACL") {
-                    Rule::Acl
-                } else {
-                    Rule::None
-                };
-            }
-            _ => {}
+    /// the argument before this one. Values are told from names only where they are hidden (`redacts`).
+    pub(super) fn next(
+        &mut self,
+        number: u64,
+        count: u64,
+        name: &Word<32>,
+        previous: &Word<32>,
+        redacts: bool,
+    ) -> Argument {
+        if number == 0 {
+            return Argument::Shown;
+        }
+        let secret = self.secret(number, count, name, previous);
+        if !redacts {
+            return secret;
+        }
+        let role = self.arguments.next(number, count, name, previous);
+        match (secret, role) {
+            (Argument::Shown, Role::Value) => Argument::Value,
+            (Argument::Shown, Role::Number) => Argument::Number,
+            // Rules are no values, but nobody needs those of passwords.
+            (secret, _) => secret,
+        }
+    }
+
+    fn secret(&mut self, number: u64, count: u64, name: &Word<32>, previous: &Word<32>) -> Argument {
+        if number == 1 {
+            self.rule = if name.is(b"AUTH") || is_odd(name) {
+                Rule::Auth
+            } else if name.is(b"HELLO") {
+                Rule::Hello
+            } else if name.is(b"MIGRATE") {
+                Rule::Word
+            } else if name.is(b"CONFIG") || name.is(b"SENTINEL") || name.is(b"MODULE") {
+                Rule::Options
+            } else if name.is(b"ACL") {
+                Rule::Acl
+            } else {
+                Rule::None
+            };
         }
         match self.rule {
             Rule::None => Argument::Shown,
-            Rule::Auth if number == 1 && count == 3 => Argument::User,
+            Rule::Auth if number == 1 && count == 3 && !is_odd(name) => Argument::User,
             Rule::Auth => Argument::Hidden,
+            Rule::Hello => self.hello(number, previous),
             Rule::Word => {
                 if core::mem::take(&mut self.user_next) {
                     self.hidden_next = true;
@@ -75,20 +119,46 @@ impl Judge {
                 if core::mem::take(&mut self.hidden_next) {
                     return Argument::Hidden;
                 }
-                if number > 1 && (previous.is(b"AUTH2") || name.is(b"HELLO") && previous.is(b"AUTH")) {
+                if number > 1 && previous.is(b"AUTH2") {
                     self.hidden_next = true;
                     return Argument::User;
                 }
                 if number > 1 && previous.is(b"AUTH") { Argument::Hidden } else { Argument::Shown }
             }
             Rule::Options => {
-                let names_secret = number > 2 && mentions_secret(previous.as_bytes());
+                let names_secret = number > 2 && (mentions_secret(previous.as_bytes()) || is_odd(previous));
                 if names_secret { Argument::Hidden } else { Argument::Shown }
             }
-            Rule::Acl if number >= 3 => Argument::Rule,
-            Rule::Acl => Argument::Shown,
+            Rule::Acl => {
+                if number == 2 && previous.is(b"DRYRUN") {
+                    self.rule = Rule::Other;
+                }
+                if number >= 3 { Argument::Rule } else { Argument::Shown }
+            }
+            Rule::Other if number >= 4 => Argument::Hidden,
+            Rule::Other => Argument::Shown,
         }
     }
+
+    fn hello(&mut self, number: u64, previous: &Word<32>) -> Argument {
+        self.hello = match (number, self.hello) {
+            (..=2, _) | (_, Hello::Name | Hello::Password) => Hello::Option,
+            (_, Hello::Option) if previous.is(b"AUTH") => Hello::User,
+            (_, Hello::Option) if previous.is(b"SETNAME") => Hello::Name,
+            (_, Hello::User) => Hello::Password,
+            (_, Hello::Option | Hello::Unknown) => Hello::Unknown,
+        };
+        match self.hello {
+            Hello::Option | Hello::Name => Argument::Shown,
+            Hello::User => Argument::User,
+            Hello::Password | Hello::Unknown => Argument::Hidden,
+        }
+    }
+}
+
+/// Whether a name is written as no client writes it: quotes or escapes are left in it, so that nobody knows what it says.
+fn is_odd(name: &Word<32>) -> bool {
+    name.as_bytes().iter().any(|b| matches!(b, b'"' | b'\'' | b'\\'))
 }
 
 /// Whether a rule of `ACL SETUSER` holds a password or its hash: `>pw`, `<pw`, `#hash`, `!hash`.
@@ -96,15 +166,16 @@ pub(super) fn is_password_rule(first: u8) -> bool {
     matches!(first, b'>' | b'<' | b'#' | b'!')
 }
 
-/// Whether the reply to a command may hold secrets: configuration and access lists.
+/// Whether the reply to a command may hold secrets: configuration, access lists, and the replies of all commands of a transaction, which have events of their
+/// own.
 pub(super) fn hides_reply(name: &Word<32>) -> bool {
-    name.is(b"CONFIG") || name.is(b"ACL") || name.is(b"SENTINEL")
+    name.is(b"EXEC") || name.is(b"CONFIG") || name.is(b"ACL") || name.is(b"SENTINEL")
 }
 
 /// Whether a text mentions a password: names of options, and lines of `MONITOR`.
 pub(super) fn mentions_secret(text: &[u8]) -> bool {
     let has = |word: &[u8]| text.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word));
-    has(b"pass") || has(b"auth")
+    has(b"pass") || has(b"auth") || has(b"setuser")
 }
 
 #[cfg(test)]
@@ -117,11 +188,11 @@ mod tests {
         let (mut judge, mut name, mut previous) = (Judge::default(), Word::default(), Word::default());
         let mut out = Vec::new();
         for (number, word) in words.iter().enumerate() {
-            let what = judge.next(number as u64, words.len() as u64, &name, &previous);
+            let what = judge.next(number as u64, words.len() as u64, &name, &previous, false);
             let hidden = match what {
                 Argument::Hidden => true,
                 Argument::Rule => is_password_rule(word.as_bytes()[0]),
-                Argument::Shown | Argument::User => false,
+                Argument::Shown | Argument::User | Argument::Value | Argument::Number => false,
             };
             out.push(if hidden { "-".to_owned() } else { (*word).to_owned() });
             previous = Word::default();
@@ -141,6 +212,12 @@ mod tests {
             ("AUTH a b c", "AUTH - - -"),
             ("HELLO 3 AUTH bob pw SETNAME x", "HELLO 3 AUTH bob - SETNAME x"),
             ("HELLO 3 SETNAME auth", "HELLO 3 SETNAME auth"),
+            ("HELLO 3 SETNAME auth AUTH bob pw", "HELLO 3 SETNAME auth AUTH bob -"),
+            ("HELLO 3 AUTH AUTH pw", "HELLO 3 AUTH AUTH -"),
+            ("HELLO 3 HUH AUTH bob pw", "HELLO 3 HUH - - -"),
+            ("ACL DRYRUN bob AUTH bob pw", "ACL DRYRUN bob AUTH - -"),
+            ("AU\\x54H pw", "AU\\x54H -"),
+            ("CONFIG SET require\\x70ass pw", "CONFIG SET require\\x70ass -"),
             ("CONFIG SET maxmemory 1 requirepass pw", "CONFIG SET maxmemory 1 requirepass -"),
             ("config set masterauth pw", "config set masterauth -"),
             ("CONFIG GET requirepass", "CONFIG GET requirepass"),

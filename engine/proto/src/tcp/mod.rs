@@ -143,7 +143,7 @@ impl Plugin for Tcp {
     }
 
     fn open(&self, _flow: &FlowInfo) -> Decoder {
-        Decoder::Tcp(TcpDecoder::new(self.settings))
+        TcpDecoder::new(self.settings).into()
     }
 
     fn renew(&self, decoder: &mut Decoder) -> bool {

@@ -233,6 +233,18 @@ pub(crate) fn without(steps: &[Step], index: usize, at: usize, len: usize) -> Ve
     out
 }
 
+/// Places of gaps, at most `most`: step, byte, length.
+pub(crate) fn gap_places(steps: &[Step], most: usize, random: &mut Random) -> Vec<(usize, usize, usize)> {
+    (0..most)
+        .filter_map(|_| {
+            let index = random.below(steps.len());
+            let Step::Data(_, bytes) = &steps[index] else { return None };
+            let at = random.below(bytes.len());
+            Some((index, at, 1 + random.below(bytes.len() - at + 40)))
+        })
+        .collect()
+}
+
 /// Takes bytes out at every place, in each of several lengths, and asks for nothing but truth.
 pub(crate) fn gaps_everywhere(
     generated: &Generated,

@@ -7,7 +7,7 @@ use super::*;
 use crate::event::Arena;
 use crate::host::{ActivePlugin, Host, Slot};
 
-/// A toy that says when its decoders are opened and renewed; `ready` is what it answers to the latter.
+/// A toy that says when its decoders are opened and renewed; `ready` is what it answers to the latter. Its probe knows its name.
 struct Renewing {
     name: &'static str,
     log: Log,
@@ -35,8 +35,13 @@ impl Plugin for Renewing {
     fn is_server_port(&self, port: u16) -> bool {
         port == 1000
     }
-    fn probe(&self, _: &[u8], _: &[u8]) -> Probe {
-        Probe::More
+    fn probe(&self, to_server: &[u8], to_client: &[u8]) -> Probe {
+        let knows = |bytes: &[u8]| bytes.windows(self.name.len()).any(|part| part == self.name.as_bytes());
+        match knows(to_server) || knows(to_client) {
+            true => Probe::Yes { reversed: false },
+            false if to_server.len() + to_client.len() > 9 => Probe::No,
+            false => Probe::More,
+        }
     }
     fn open(&self, flow: &FlowInfo) -> Decoder {
         self.log.lock().unwrap().push(format!("{} opens, midstream {}", self.name, flow.midstream));
@@ -61,19 +66,36 @@ type Set = [(&'static str, bool, bool)];
 fn set(log: &Log, set: &Set) -> Arc<[ActivePlugin]> {
     let active = |(name, asks, ready): &(&'static str, bool, bool)| {
         let asks = *asks;
-        ActivePlugin {
-            plugin: Box::new(Renewing { name, log: log.clone(), ready: *ready }),
-            matches: Box::new(move |_| asks),
-        }
+        let plugin = Renewing { name, log: log.clone(), ready: *ready };
+        ActivePlugin::by_rule(Box::new(plugin), move |_| asks)
     };
     set.iter().map(active).collect::<Vec<_>>().into()
+}
+
+/// The same plugins, each of which also gets what its probe knows.
+fn guessing(log: &Log, wanted: &Set) -> Arc<[ActivePlugin]> {
+    let active = |(name, asks, ready): &(&'static str, bool, bool)| {
+        let asks = *asks;
+        let plugin = Renewing { name, log: log.clone(), ready: *ready };
+        ActivePlugin::by_rule(Box::new(plugin), move |_| asks).and_by_probe(|_| true)
+    };
+    wanted.iter().map(active).collect::<Vec<_>>().into()
 }
 
 impl Run {
     /// A connection that was seen from its SYN on. Its client has the port 1000.
     fn new(first: &Set) -> Self {
+        Self::with(first, set)
+    }
+
+    /// With `auto`.
+    fn guessing(first: &Set) -> Self {
+        Self::with(first, guessing)
+    }
+
+    fn with(first: &Set, make: fn(&Log, &Set) -> Arc<[ActivePlugin]>) -> Self {
         let log = Log::default();
-        let mut host = Host::new(set(&log, first), Arena::new(1000), 1000);
+        let mut host = Host::new(make(&log, first), Arena::new(1000), 1000);
         let (key, client_side) = FlowKey::new(
             Endpoint::v4([1, 1, 1, 1], 1000),
             Endpoint::v4([2, 2, 2, 2], 2000),
@@ -96,6 +118,11 @@ impl Run {
 
     fn renew(&mut self, next: &Set) {
         let next = set(&self.log, next);
+        self.host.renew(next);
+    }
+
+    fn renew_guessing(&mut self, next: &Set) {
+        let next = guessing(&self.log, next);
         self.host.renew(next);
     }
 
@@ -216,4 +243,73 @@ fn probing_goes_on_with_the_plugins_that_are_left() {
     assert_eq!(run.data(b"\x02a"), [""; 0], "both wait for more");
     run.renew(&[("one", false, true), ("other", true, true)]);
     assert_eq!(run.data(b"b"), ["other opens, midstream false", "0 ab"]);
+}
+
+#[test]
+fn what_a_probe_knew_goes_on() {
+    let mut run = Run::guessing(&[("one", false, true), ("two", false, true)]);
+    assert_eq!(run.data(b"\x03two\x02a"), ["two opens, midstream false", "0 two"]);
+    run.renew_guessing(&[("one", true, true), ("two", false, true)]);
+    assert_eq!(run.data(b"b\x01c"), ["two renews", "0 ab", "0 c"]);
+    assert_eq!(run.host.counters.decoded, 1);
+}
+
+#[test]
+fn who_loses_a_connection_on_trial_leaves_all_that_came_to_others() {
+    let mut run = Run::new(&[("one", true, true), ("two", true, true)]);
+    assert_eq!(run.data(b"\x03one\x02a"), ["one opens, midstream false", "0 one"]);
+    run.renew(&[("one", false, true), ("two", true, true)]);
+    assert_eq!(run.data(b"b\x01c"), ["two opens, midstream false", "0 one", "0 ab", "0 c"]);
+    let counters = run.host.counters;
+    assert_eq!([counters.decoded, counters.disclaimed, counters.withdrawn], [1, 1, 0]);
+}
+
+#[test]
+fn on_trial_the_new_ones_are_asked_too() {
+    let mut run = Run::new(&[("one", true, true), ("two", true, true), ("new", false, true)]);
+    assert_eq!(run.data(b"\x03one"), ["one opens, midstream false", "0 one"]);
+    run.renew(&[("one", true, true), ("two", false, true), ("new", true, true)]);
+    // The first says now that it is not its protocol.
+    assert_eq!(run.data(b"\xfe"), ["one renews", "new opens, midstream false", "0 one"]);
+    assert_eq!(run.host.counters.withdrawn, 2, "and so does the other one");
+}
+
+#[test]
+fn what_nobody_knew_gets_who_asks_for_it() {
+    let mut run = Run::guessing(&[("one", false, true), ("two", false, true)]);
+    assert_eq!(run.data(b"\x09unknown bytes"), [""; 0]);
+    assert_eq!(run.host.counters.unrecognised, 1);
+    run.renew_guessing(&[("one", false, true), ("two", false, true)]);
+    assert_eq!(run.data(b"\x03one"), [""; 0], "nobody is new");
+    run.renew_guessing(&[("one", false, true), ("two", true, true)]);
+    assert_eq!(
+        run.data(b"\x03two"),
+        ["two opens, midstream true", "0 gap Unknown tail ", "1 gap Unknown tail ", "0 two"]
+    );
+}
+
+#[test]
+fn several_join_in_the_middle() {
+    for oriented_by in [OrientedBy::Syn, OrientedBy::FirstSender] {
+        let mut run = Run::new(&[("one", false, true), ("two", false, true)]);
+        run.flow.oriented_by = oriented_by;
+        assert_eq!(run.data(b"\x01a"), [""; 0]);
+        run.renew(&[("one", true, true), ("two", true, true)]);
+        let first = run.data(b"\x03two");
+        // Port 1000 is the server's, where no SYN says otherwise.
+        let said = if oriented_by == OrientedBy::Syn { "0 two" } else { "1 two" };
+        assert_eq!(first.first().map(String::as_str), Some("two opens, midstream true"));
+        assert_eq!(first.iter().filter(|what| what.contains("gap Unknown tail ")).count(), 2, "{first:?}");
+        assert_eq!(first.last().map(String::as_str), Some(said));
+    }
+}
+
+#[test]
+fn probing_ends_when_nobody_is_left() {
+    let mut run = Run::new(&[("one", true, true), ("two", true, true)]);
+    assert_eq!(run.data(b"\x02a"), [""; 0]);
+    assert!(run.slot.kept() > 0);
+    run.renew(&[("one", false, true), ("two", false, true)]);
+    assert_eq!(run.data(b"b"), [""; 0]);
+    assert_eq!((run.slot.kept(), run.host.counters.disclaimed), (0, 1));
 }
