@@ -82,7 +82,7 @@ impl Recording {
         self.end_block();
         let reading = Reading { snaplen: u32::MAX, drop_duplicates: false };
         let ring = Arc::new(Ring::new(MmapRaw::from(self.memory), self.block_size, reading));
-        Recorded { ring, blocks: self.whole, next: 0, left: times, frames: self.frames, times }
+        Recorded { ring, blocks: self.whole, next: 0, left: times, frames: self.frames, given: 0 }
     }
 }
 
@@ -93,13 +93,16 @@ pub struct Recorded {
     next: usize,
     left: u64,
     frames: u64,
-    times: u64,
+    /// Times that all blocks were lent.
+    given: u64,
 }
 
 impl Recorded {
-    /// The same blocks once more, so many times.
-    pub fn rewind(&mut self, times: u64) {
-        (self.next, self.left, self.times) = (0, times, times);
+    /// Another source of the same blocks, which lends them so many times. Both wait for the blocks that the other has lent.
+    #[must_use]
+    pub fn again(&self, times: u64) -> Self {
+        let ring = Arc::clone(&self.ring);
+        Self { ring, blocks: self.blocks, next: 0, left: times, frames: self.frames, given: 0 }
     }
 }
 
@@ -116,7 +119,7 @@ impl Source for Recorded {
         let lease = self.ring.take(self.next).map(Lease::block);
         self.next += 1;
         if self.next == self.blocks {
-            (self.next, self.left) = (0, self.left - 1);
+            (self.next, self.left, self.given) = (0, self.left - 1, self.given + 1);
         }
         Ok(lease.map_or(Batch::Idle, Batch::Frames))
     }
@@ -131,7 +134,8 @@ impl Source for Recorded {
     }
 
     fn counters(&mut self) -> SourceCounters {
-        let received = Some(self.frames * self.times);
+        // A round that was stopped does not count.
+        let received = Some(self.frames * self.given);
         SourceCounters { received, dropped: Some(0), filtered: Some(0), ..SourceCounters::default() }
     }
 

@@ -19,9 +19,6 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use super::{Generator, SLOT, errno, system};
 use crate::CaptureError;
 
-/// Bytes of a block of slots: an order that the kernel finds in fragmented memory, too.
-const BLOCK: usize = 64 << 10;
-
 /// Where a frame begins in its slot: `TPACKET2_HDRLEN - sizeof(struct sockaddr_ll)`.
 const FRAME: usize = 32;
 
@@ -42,13 +39,14 @@ impl TxRing {
             .map_err(errno("socket(AF_PACKET)"))?;
         set(&socket, libc::PACKET_VERSION, &(libc::tpacket_versions::TPACKET_V2 as c_int))?;
         set(&socket, libc::PACKET_QDISC_BYPASS, &1)?;
-        // The kernel walks all slots in turn, so the trace fills them: it is repeated until they are a whole number of blocks.
-        let in_block = BLOCK / SLOT;
+        // The kernel walks all slots in turn, so the trace fills them: it is repeated until they are a whole number of blocks, of a page each.
+        let block = page_size().max(SLOT);
+        let in_block = block / SLOT;
         let copies = (1..=in_block).find(|n| (trace.len() * n).is_multiple_of(in_block)).unwrap_or(in_block);
         let slots = trace.len() * copies;
         let number = |n: usize| c_uint::try_from(n).unwrap_or(c_uint::MAX);
         let request = libc::tpacket_req {
-            tp_block_size: number(BLOCK),
+            tp_block_size: number(block),
             tp_block_nr: number(slots / in_block),
             tp_frame_size: number(SLOT),
             tp_frame_nr: number(slots),
@@ -127,6 +125,11 @@ impl Generator for TxRing {
             }
         }
     }
+}
+
+fn page_size() -> usize {
+    // SAFETY: it takes a number and gives one.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
 }
 
 fn set<T>(socket: &OwnedFd, option: c_int, value: &T) -> Result<(), CaptureError> {
