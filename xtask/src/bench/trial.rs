@@ -75,7 +75,7 @@ impl Trial {
     /// The share of a core that the threads took whose name begins so.
     pub(crate) fn share(&self, name: &str) -> f64 {
         let of = self.threads.iter().filter(|(thread, _)| thread.starts_with(name));
-        of.map(|(_, time)| time.as_secs_f64()).sum::<f64>() / self.time.as_secs_f64()
+        of.map(|(_, time)| *time).sum::<Duration>().as_secs_f64() / self.time.as_secs_f64()
     }
 }
 
