@@ -6,6 +6,7 @@
 
 use sniff_x_flow::{Frame, FrameFlags, LinkType, Nanos, VlanTag};
 
+use super::prefetch;
 use crate::bytes::ByteOrder;
 
 /// Where the block's status is: the word that says whose block it is.
@@ -81,6 +82,8 @@ impl<'a> Walk<'a> {
                 return None;
             }
             self.at = self.at.checked_add(next)?;
+            // Frames of different lengths are more than the processor can guess. It has the time that this one takes.
+            prefetch::frame(self.block, self.at);
         }
         let outgoing = kind == OUTGOING;
         if outgoing && self.reading.drop_duplicates && hardware == libc::ARPHRD_LOOPBACK {

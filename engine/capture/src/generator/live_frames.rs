@@ -2,7 +2,9 @@
 //!
 //! The kernel makes frames in batches, runs an XDP program on each and, where that says XDP_PASS, takes them in as if the interface had
 //! received them. One call makes copies of one frame; ours is a program that writes the next frame of the trace, which lies in a map, over it.
-//! The kernel knows the interface's receive queue only while an XDP program is attached there, so one that passes all is.
+//! The kernel knows the interface's receive queue only while an XDP program is attached there, and each call waits for two RCU grace periods
+//! (20 ms here) unless the program is attached somewhere: so it is attached to that interface, and lets all frames pass that are not ours, which
+//! have metadata in front of them.
 //! Source: `bpf_test_run_xdp_live` in <https://github.com/torvalds/linux/blob/v6.18/net/bpf/test_run.c>,
 //! <https://docs.kernel.org/bpf/bpf_prog_run.html>. Minimum kernel: 5.18.
 #![expect(unsafe_code, reason = "bpf(2), for which aya has no call that runs a program")]
@@ -22,17 +24,19 @@ use crate::prefilter::{object, refused, take_map};
 /// Where a frame begins in its map value, behind its length.
 const FRAME: usize = size_of::<u64>();
 
+/// Bytes of metadata that tell our frames from others.
+const METADATA: usize = 4;
+
 /// Frames that the kernel makes at a time: as many as it takes.
 const BATCH: u32 = 256;
 
 /// See the module. Nothing of it is left when it is dropped.
 pub struct LiveFrames {
+    /// The program, attached until this is dropped.
     writes: Ebpf,
     interface: u32,
     /// Kept as long as the program that uses them.
     _maps: (Array<MapData, [u8; SLOT]>, Array<MapData, u64>),
-    /// Attached until it is dropped.
-    _passes: Ebpf,
 }
 
 impl LiveFrames {
@@ -49,15 +53,12 @@ impl LiveFrames {
         }
         let turn: Array<MapData, u64> = array(&mut loader, 1)?;
 
-        let mut passes = loader.load(&object::wrap(XDP, &program::passes())?).map_err(refused)?;
-        let program = xdp(&mut passes)?;
-        program.load().map_err(refused)?;
-        program.attach(interface, XdpMode::Default).map_err(refused)?;
-
         let code = program::writes(count, fd(&frames), fd(&turn));
         let mut writes = loader.load(&object::wrap(XDP, &code)?).map_err(refused)?;
-        xdp(&mut writes)?.load().map_err(refused)?;
-        Ok(Self { writes, interface: index, _maps: (frames, turn), _passes: passes })
+        let program = xdp(&mut writes)?;
+        program.load().map_err(refused)?;
+        program.attach_to_if_index(index, XdpMode::Default).map_err(refused)?;
+        Ok(Self { writes, interface: index, _maps: (frames, turn) })
     }
 }
 
@@ -128,9 +129,9 @@ fn run(program: BorrowedFd<'_>, interface: u32, count: u32) -> io::Result<()> {
         egress_ifindex: u32,
     }
     // What the program finds in a new frame; it writes all of it.
-    let frame = [0_u8; LONGEST];
-    let size = u32::try_from(frame.len()).unwrap_or(0);
-    let context = Context { data_end: size, ingress_ifindex: interface, ..Context::default() };
+    let frame = [0_u8; METADATA + LONGEST];
+    let [data, size] = [METADATA, frame.len()].map(|n| u32::try_from(n).unwrap_or(0));
+    let context = Context { data, data_end: size, ingress_ifindex: interface, ..Context::default() };
     let mut attribute = Attribute {
         program: u32::try_from(program.as_raw_fd()).unwrap_or(u32::MAX),
         size_in: size,
@@ -154,7 +155,7 @@ fn run(program: BorrowedFd<'_>, interface: u32, count: u32) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// The two programs, in the instructions of <https://docs.kernel.org/bpf/standardization/instruction-set.html>.
+/// The program, in the instructions of <https://docs.kernel.org/bpf/standardization/instruction-set.html>.
 mod program {
     use std::os::fd::RawFd;
 
@@ -204,17 +205,15 @@ mod program {
     const NOT_LESS: u8 = 0x35;
     const LESS: u8 = 0xa5;
 
-    /// Lets everything pass.
-    pub(super) fn passes() -> Vec<u8> {
-        [set(0, XDP_PASS), EXIT].concat()
-    }
-
-    /// Makes a frame the next of `count` in the map `frames`, whose turn it is by the one value of the map `turn`.
+    /// Makes a frame with metadata the next of `count` in the map `frames`, whose turn it is by the one value of the map `turn`; lets others
+    /// pass as they are.
     pub(super) fn writes(count: u32, frames: RawFd, turn: RawFd) -> Vec<u8> {
         let mut code: Vec<[u8; 8]> = Vec::new();
         let mut drops = Vec::new();
         let last = count.saturating_sub(1).cast_signed();
-        code.extend([mov(6, 1), set(1, 0), store(10, -4, 1)]);
+        code.extend([mov(6, 1), load(2, 6, 0), load(1, 6, 8), subtract(2, 1)]);
+        code.extend([insn(NOT_EQUAL, 2, 0, 2, 0), set(0, XDP_PASS), EXIT]);
+        code.extend([set(1, 0), store(10, -4, 1)]);
         code.extend([insn(0x18, 1, MAP, 0, turn), insn(0, 0, 0, 0, 0), mov(2, 10), add(2, -4)]);
         code.push(call(MAP_LOOKUP_ELEM));
         drops.push((code.len(), EQUAL, 0, 0));
