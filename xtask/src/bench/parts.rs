@@ -206,6 +206,9 @@ fn feed<F: StreamFactory + 'static>(
             }
             after(&mut factory);
         }
+        // The next run's handshakes are those of new connections.
+        assembler.flush_all(&mut factory);
+        after(&mut factory);
     })
 }
 
