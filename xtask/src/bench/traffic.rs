@@ -84,8 +84,18 @@ impl Load {
         }
     }
 
-    /// About so many frames, not fewer.
+    /// About so many frames, not fewer, that can be sent over and over: the second half has the connections of the first with other initial
+    /// sequence numbers. With the same ones a connection that comes again is a retransmission of the one that has ended, and nobody decodes it.
     pub(crate) fn trace(self, frames: usize) -> Result<Vec<Vec<u8>>> {
+        let mut trace = self.once(frames.div_ceil(2))?;
+        trace.extend_from_within(..);
+        let half = trace.len() / 2;
+        trace.iter_mut().skip(half).for_each(|frame| shift(frame));
+        Ok(trace)
+    }
+
+    /// Each connection once.
+    fn once(self, frames: usize) -> Result<Vec<Vec<u8>>> {
         match self {
             Self::Size(size) => Ok(segments(frames, |_| size)),
             Self::Imix => Ok(segments(frames, |n| IMIX.get(n % IMIX.len()).copied().unwrap_or(64))),
@@ -108,6 +118,19 @@ impl Load {
             Self::Size(_) | Self::Imix => bail!("{} is no protocol's load", self.name()),
         };
         Generate { packets, connections, prepared, file: file.to_owned() }.run()
+    }
+}
+
+/// Moves both directions' sequence numbers, of which IPv4 without options makes the place.
+fn shift(frame: &mut [u8]) {
+    const FAR: u32 = 0x4000_0000;
+    let acknowledges = frame.get(47).is_some_and(|flags| flags & ACK != 0);
+    for (at, moves) in [(38, true), (42, acknowledges)] {
+        if let Some(number) = frame.get_mut(at..at + 4).filter(|_| moves)
+            && let Ok(bytes) = <[u8; 4]>::try_from(&*number)
+        {
+            number.copy_from_slice(&u32::from_be_bytes(bytes).wrapping_add(FAR).to_be_bytes());
+        }
     }
 }
 
@@ -253,7 +276,7 @@ mod tests {
             let summary = summary.unwrap();
             let count = |name| summary.counters().iter().find(|(n, _)| *n == name).unwrap().1;
             assert_eq!(count("frames.received"), 2 * trace.len() as u64);
-            assert_eq!(count("events.written"), 2 * CONNECTIONS as u64);
+            assert_eq!(count("events.written"), 2 * 2 * CONNECTIONS as u64);
             for lost in ["assembler.gaps", "assembler.retransmitted_segments", "packets.malformed"] {
                 let named = summary.counters().into_iter().find(|(n, _)| *n == lost);
                 assert!(named.is_none_or(|(_, n)| n == 0), "{named:?}");
