@@ -19,7 +19,7 @@ use super::trial::{RECEIVING, RETIRE, on_a_pair};
 /// What to replay.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Blocks {
-    /// Loads: 64, 128, 256, 512, 1024, 1518 (bytes with the checksum), imix, mysql, mysql-prepared; all without it
+    /// Loads: 64, 128, 256, 512, 1024, 1518 (bytes with the checksum), imix, mysql, mysql-prepared, redis, http; all without it
     #[arg(long, value_parser = Load::parse, value_delimiter = ',')]
     load: Vec<Load>,
     /// Frames of a load

@@ -32,7 +32,7 @@ enum Source {
 /// What to measure.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Live {
-    /// Loads: 64, 128, 256, 512, 1024, 1518 (bytes with the checksum), imix, mysql, mysql-prepared; all without it
+    /// Loads: 64, 128, 256, 512, 1024, 1518 (bytes with the checksum), imix, mysql, mysql-prepared, redis, http; all without it
     #[arg(long, value_parser = Load::parse, value_delimiter = ',')]
     load: Vec<Load>,
     /// Stages; all without it

@@ -46,7 +46,7 @@ pub(crate) struct Send {
     /// How
     #[arg(long, value_enum, default_value_t = Way::TxRing)]
     generator: Way,
-    /// 64, 128, 256, 512, 1024, 1518 (bytes with the checksum), imix, mysql, mysql-prepared
+    /// 64, 128, 256, 512, 1024, 1518 (bytes with the checksum), imix, mysql, mysql-prepared, redis, http
     #[arg(long, value_parser = Load::parse, default_value = "64")]
     load: Load,
     /// Frames of the load, which are sent over and over

@@ -244,7 +244,7 @@ pub(crate) fn host(plugin: &str) -> Result<Host> {
     let plugin = configured(plugin)?;
     let rule = sniff_x_filter::parse_rule(&plugin.rule())?;
     let limits = Limits::default();
-    let plugins = Arc::new([ActivePlugin { plugin, matches: Box::new(move |key| rule.matches_flow(key)) }]);
+    let plugins = Arc::new([ActivePlugin::by_rule(plugin, move |key| rule.matches_flow(key))]);
     Ok(Host::new(plugins, Arena::new(limits.max_text), limits.max_message))
 }
 
@@ -257,9 +257,10 @@ pub(crate) fn engine_config(
 ) -> Result<Config> {
     Ok(Config {
         input,
-        plugins: vec![configured(plugin)?],
+        plugins: vec![configured(plugin)?.into()],
         keys: KeyTable::default(),
         filter: None,
+        redact: false,
         parse: packet::ParseOptions::default(),
         threads,
         output: Output { format: Format::Json, to, count: None },

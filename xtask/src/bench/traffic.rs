@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use sniff_x_capture::{Batch, open_file};
 
-use crate::generate::Generate;
+use crate::generate::{self, Generate};
 
 /// What a frame has on the wire beside its bytes: the checksum, the preamble and the gap before the next one.
 pub(crate) const CHECKSUM: usize = 4;
@@ -28,6 +28,10 @@ pub(crate) enum Load {
     Mysql,
     /// The same, prepared.
     Prepared,
+    /// Commands of Redis.
+    Redis,
+    /// Requests of HTTP/1.
+    Http,
 }
 
 /// The sizes that RFC 2544 measures.
@@ -43,7 +47,7 @@ const CONNECTIONS: usize = 1000;
 impl Load {
     pub(crate) fn all() -> Vec<Self> {
         let sizes = SIZES.into_iter().map(Self::Size);
-        sizes.chain([Self::Imix, Self::Mysql, Self::Prepared]).collect()
+        sizes.chain([Self::Imix, Self::Mysql, Self::Prepared, Self::Redis, Self::Http]).collect()
     }
 
     pub(crate) fn name(self) -> String {
@@ -52,6 +56,8 @@ impl Load {
             Self::Imix => "imix".to_owned(),
             Self::Mysql => "mysql".to_owned(),
             Self::Prepared => "mysql-prepared".to_owned(),
+            Self::Redis => "redis".to_owned(),
+            Self::Http => "http".to_owned(),
         }
     }
 
@@ -65,15 +71,23 @@ impl Load {
 
     /// Whether it is a protocol's, which can be written as a capture, too.
     pub(crate) fn is_protocol(self) -> bool {
-        !matches!(self, Self::Size(_) | Self::Imix)
+        self.generated().is_some()
+    }
+
+    /// What `cargo xtask generate` calls it, and whether statements are prepared.
+    fn generated(self) -> Option<(generate::Load, bool)> {
+        match self {
+            Self::Size(_) | Self::Imix => None,
+            Self::Mysql => Some((generate::Load::Mysql, false)),
+            Self::Prepared => Some((generate::Load::Mysql, true)),
+            Self::Redis => Some((generate::Load::Redis, false)),
+            Self::Http => Some((generate::Load::Http, false)),
+        }
     }
 
     /// The plugin that makes something of it.
     pub(crate) fn plugin(self) -> &'static str {
-        match self {
-            Self::Size(_) | Self::Imix => "tcp",
-            Self::Mysql | Self::Prepared => "mysql",
-        }
+        self.generated().map_or("tcp", |(load, _)| load.plugin())
     }
 
     /// What tshark shows of it: a display filter, and fields.
@@ -81,6 +95,8 @@ impl Load {
         match self {
             Self::Size(_) | Self::Imix => ("tcp.flags.fin == 1", &["tcp.stream"]),
             Self::Mysql | Self::Prepared => ("mysql", &["mysql.query", "mysql.affected_rows"]),
+            Self::Redis => ("resp", &["resp.bulk_string.value"]),
+            Self::Http => ("http", &["http.request.uri", "http.response.code"]),
         }
     }
 
@@ -99,7 +115,7 @@ impl Load {
         match self {
             Self::Size(size) => Ok(segments(frames, |_| size)),
             Self::Imix => Ok(segments(frames, |n| IMIX.get(n % IMIX.len()).copied().unwrap_or(64))),
-            Self::Mysql | Self::Prepared => {
+            Self::Mysql | Self::Prepared | Self::Redis | Self::Http => {
                 let folder = tempfile::tempdir()?;
                 let file = folder.path().join("load.pcap");
                 // Few frames are of few connections, so that they are not all handshakes.
@@ -112,12 +128,10 @@ impl Load {
 
     /// Writes a capture of a protocol's load.
     pub(crate) fn capture(self, file: &Path, packets: u64, connections: u32) -> Result<()> {
-        let prepared = match self {
-            Self::Mysql => false,
-            Self::Prepared => true,
-            Self::Size(_) | Self::Imix => bail!("{} is no protocol's load", self.name()),
+        let Some((load, prepared)) = self.generated() else {
+            bail!("{} is no protocol's load", self.name());
         };
-        Generate { packets, connections, prepared, file: file.to_owned() }.run()
+        Generate { packets, connections, load, prepared, file: file.to_owned() }.run()
     }
 }
 
@@ -286,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_protocol_s_trace_is_decoded() {
-        for load in [Load::Mysql, Load::Prepared] {
+        for load in [Load::Mysql, Load::Prepared, Load::Redis, Load::Http] {
             let trace = load.trace(5_000).unwrap();
             let mut recording = Recording::new(1 << 20, 32).unwrap();
             assert!(trace.iter().all(|frame| recording.frame(frame, Nanos(1))));
