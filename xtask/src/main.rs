@@ -16,7 +16,7 @@ use clap::Parser;
 #[derive(Parser)]
 enum Task {
     /// Measure what each stage of the data path costs on a capture
-    Bench(bench::Bench),
+    Bench(Box<bench::Bench>),
     /// Build the eBPF programs into ebpf/prebuilt/
     BuildEbpf(build_ebpf::BuildEbpf),
     /// Format all code, that of the protocols too
