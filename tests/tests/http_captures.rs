@@ -70,7 +70,7 @@ struct Comparison<'a> {
 /// `theirs`, with the values hidden that `ours` hides: those of parameters whose names say that they are secrets.
 fn hidden_as_in(ours: &str, theirs: &str) -> String {
     // The last one is none, but by its name it might be.
-    const SECRETS: [&str; 5] = ["api_key", "pass", "token", "sid", "ct_cookie_present"];
+    const SECRETS: [&str; 6] = ["api_key", "pass", "signature", "token", "sid", "ct_cookie_present"];
     let cut =
         |text: &str| -> Vec<String> { text.split_inclusive(['?', '&', ';']).map(str::to_owned).collect() };
     let (mine, other) = (cut(ours), cut(theirs));
