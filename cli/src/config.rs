@@ -161,7 +161,7 @@ fn input(matches: &ArgMatches) -> Result<Input, Failure> {
 pub(crate) fn check_files(config: &Config, stats_file: Option<&Path>) -> Result<(), Failure> {
     let read = match &config.input {
         Input::File(file) => Some(file.as_path()),
-        Input::Live { .. } => None,
+        Input::Live { .. } | Input::Sources(_) => None,
     };
     let (write, names) = (config.write.as_deref(), ["--read", "--write", "--stats-file"]);
     let files = [read, write, stats_file];
@@ -218,6 +218,7 @@ fn source_as_given(input: &Input) -> String {
     match input {
         Input::File(file) => format!("--read {}", file.display()),
         Input::Live { interfaces, .. } => format!("--iface {}", interfaces.join(" --iface ")),
+        Input::Sources(_) => String::new(),
     }
 }
 

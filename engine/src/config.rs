@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
+use sniff_x_capture::Source;
 use sniff_x_filter::Expression;
 use sniff_x_flow::packet::ParseOptions;
 use sniff_x_proto::Plugin;
@@ -14,7 +15,6 @@ use sniff_x_proto::event::KeyTable;
 use crate::pipeline::Switch;
 
 /// Where frames come from.
-#[derive(Clone, Debug)]
 pub enum Input {
     /// Live interfaces.
     Live {
@@ -35,6 +35,9 @@ pub enum Input {
     },
     /// A capture file; `-` is standard input.
     File(PathBuf),
+    /// Sources that are open already, each read by a worker of its own if there are several: all frames of a flow must come from the
+    /// same one.
+    Sources(Vec<Box<dyn Source>>),
 }
 
 /// How live frames are captured.

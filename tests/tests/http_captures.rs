@@ -67,6 +67,30 @@ struct Comparison<'a> {
     compared: usize,
 }
 
+/// `theirs`, with the values hidden that `ours` hides: those of parameters whose names say that they are secrets.
+fn hidden_as_in(ours: &str, theirs: &str) -> String {
+    // The last one is none, but by its name it might be.
+    const SECRETS: [&str; 6] = ["api_key", "pass", "signature", "token", "sid", "ct_cookie_present"];
+    let cut =
+        |text: &str| -> Vec<String> { text.split_inclusive(['?', '&', ';']).map(str::to_owned).collect() };
+    let (mine, other) = (cut(ours), cut(theirs));
+    if mine.len() != other.len() {
+        return theirs.to_owned();
+    }
+    let hidden =
+        |(mine, other): (&String, &String)| match (mine.split_once("=<secret>"), other.split_once('=')) {
+            (Some((name, _)), Some((same, value)))
+                if name == same
+                    && SECRETS.contains(&name.to_lowercase().as_str())
+                    && !value.trim_end_matches(['&', ';']).is_empty() =>
+            {
+                mine.clone()
+            }
+            _ => other.clone(),
+        };
+    mine.iter().zip(&other).map(hidden).collect()
+}
+
 impl Comparison<'_> {
     fn differs(&mut self, what: &str) {
         self.differences.push(format!("{} {}: {what}", self.name, port(self.client)));
@@ -86,7 +110,8 @@ impl Comparison<'_> {
         // A proxy is sent the host in the target, and an empty query is none.
         let uri = text(request, "request_uri");
         let uri = uri.strip_prefix(&format!("http://{}", text(event, "sniffx.http.host"))).unwrap_or(uri);
-        self.same("target", &format!("{path}{query}"), uri.trim_end_matches('?'));
+        let target = format!("{path}{query}");
+        self.same("target", &target, &hidden_as_in(&target, uri.trim_end_matches('?')));
         self.same("method", text(event, "http.request.method"), text(request, "request_method"));
         // A header without a value comes as its bytes, in hexadecimal digits.
         let value = |key| Some(text(request, key)).filter(|v| !v.ends_with("0d0a") && !v.ends_with("3a0a"));

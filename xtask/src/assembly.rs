@@ -10,7 +10,8 @@ use sniff_x_flow::assembler::{Assembler, AssemblerOptions};
 use sniff_x_flow::packet::{self, FlowHasher, Parsed, Segment, TcpFlags};
 use sniff_x_flow::{Frame, FrameFlags, LinkType, Nanos};
 
-use crate::bench::{Nothing, cpu_time};
+use crate::bench::cpu_time;
+use crate::bench::stages::Nothing;
 
 /// Payload bytes of a segment.
 const LEN: u32 = 100;

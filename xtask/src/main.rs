@@ -16,8 +16,8 @@ use clap::Parser;
 /// Developer tasks of sniff-x
 #[derive(Parser)]
 enum Task {
-    /// Measure what each stage of the data path costs, or the assembler or the kernel's filter alone
-    Bench(bench::Bench),
+    /// Measure what each stage of the data path costs on a capture
+    Bench(Box<bench::Bench>),
     /// Build the eBPF programs into ebpf/prebuilt/
     BuildEbpf(build_ebpf::BuildEbpf),
     /// Format all code, that of the protocols too

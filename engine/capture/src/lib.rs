@@ -10,6 +10,8 @@ mod bytes;
 mod devices;
 mod fanout;
 mod file;
+#[cfg(all(target_os = "linux", feature = "generator"))]
+pub mod generator;
 mod lease;
 #[cfg(feature = "libpcap")]
 mod libpcap;

@@ -457,7 +457,8 @@ fn probing() {
     for cut in 0..greeting.len() {
         assert_eq!(plugin.probe(b"", &greeting[..cut]), Probe::More, "{cut}");
     }
-    assert_eq!(plugin.probe(&command(3, b"select 1"), b""), Probe::More);
+    assert_eq!(plugin.probe(&command(3, b"select 1"), b""), Probe::Yes { reversed: false });
+    assert_eq!(plugin.probe(&command(3, b"select 1")[..9], b""), Probe::More);
     for other in [
         &b"GET / HTTP/1.1\r\n"[..],
         b"*1\r\n$4\r\nPING\r\n",

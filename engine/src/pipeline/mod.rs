@@ -151,7 +151,8 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
     };
     let mut readers: Vec<_> = sources.into_iter().map(reader).collect();
     if decodes && readers.len() > 1 {
-        for (reader, peers) in readers.iter_mut().zip(peers::peers(rings)) {
+        let peers = peers::peers(readers.len());
+        for (reader, peers) in readers.iter_mut().zip(peers) {
             reader.peers = Some(peers);
         }
     }
@@ -327,6 +328,7 @@ fn one_line(summary: &Summary) -> String {
 fn open(input: Input, rules: &RuleSet, rings: usize) -> Result<Vec<Box<dyn Source>>, EngineError> {
     let options = match input {
         Input::File(path) => return Ok(vec![sniff_x_capture::open_file(&path)?]),
+        Input::Sources(sources) => return Ok(sources),
         Input::Live { backend, interfaces, ring_size, block_size, snaplen, retire, promiscuous } => {
             let rules = rules.clone();
             let options = sniff_x_capture::LiveOptions {

@@ -7,6 +7,7 @@
 use sniff_x_filter::Link;
 use sniff_x_flow::{Frame, FrameFlags, LinkType, Nanos, VlanTag};
 
+use super::prefetch;
 use crate::bytes::ByteOrder;
 
 /// Where the block's status is: the word that says whose block it is.
@@ -82,6 +83,8 @@ impl<'a> Walk<'a> {
                 return None;
             }
             self.at = self.at.checked_add(next)?;
+            // Frames of different lengths are more than the processor can guess. It has the time that this one takes.
+            prefetch::frame(self.block, self.at);
         }
         let outgoing = kind == OUTGOING;
         if outgoing && self.reading.drop_duplicates && hardware == libc::ARPHRD_LOOPBACK {
@@ -131,6 +134,78 @@ impl<'a> Iterator for Walk<'a> {
             }
         }
         None
+    }
+}
+
+/// The interface of written frames.
+#[cfg(feature = "generator")]
+pub(crate) const INTERFACE: u32 = 1;
+
+/// Writes the frames of a block as the kernel does: `prb_open_block`, `prb_fill_curr_block` and `tpacket_rcv` in
+/// <https://github.com/torvalds/linux/blob/v6.18/net/packet/af_packet.c>.
+#[cfg(feature = "generator")]
+#[derive(Default)]
+pub(crate) struct Writer {
+    /// Where the next frame begins; 0 while there is none.
+    at: usize,
+    last: usize,
+    frames: u32,
+}
+
+#[cfg(feature = "generator")]
+impl Writer {
+    /// Where a frame's header says that its bytes begin, with the 14 bytes of Ethernet before what is aligned.
+    const MAC: usize = 82;
+    /// Frames begin at multiples of it.
+    const ALIGNED: usize = 8;
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames == 0
+    }
+
+    /// Adds an Ethernet frame to the block; false when it is full.
+    pub(crate) fn frame(&mut self, block: &mut [u8], bytes: &[u8], time: Nanos) -> bool {
+        let at = if self.frames == 0 { HEADER } else { self.at };
+        let end = (at + Self::MAC + bytes.len()).next_multiple_of(Self::ALIGNED);
+        let (Some(place), Ok(length)) = (block.get_mut(at..end), u32::try_from(bytes.len())) else {
+            return false;
+        };
+        let (seconds, nanos) = (time.0 / Nanos::SECOND, time.0 % Nanos::SECOND);
+        let [seconds, nanos] = [seconds, nanos].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+        for (offset, word) in [(4, seconds), (8, nanos), (12, length), (16, length)] {
+            put(place, offset, &word.to_ne_bytes());
+        }
+        put(place, 20, &libc::TP_STATUS_USER.to_ne_bytes());
+        let [mac, net] = [Self::MAC, Self::MAC + 14].map(|n| u16::try_from(n).unwrap_or(0));
+        put(place, 24, &mac.to_ne_bytes());
+        put(place, 26, &net.to_ne_bytes());
+        // Of sockaddr_ll: family, protocol as in the frame, interface, hardware type.
+        put(place, HEADER, &u16::try_from(libc::AF_PACKET).unwrap_or(0).to_ne_bytes());
+        put(place, HEADER + 2, bytes.get(12..14).unwrap_or_default());
+        put(place, HEADER + 4, &INTERFACE.to_ne_bytes());
+        put(place, HEADER + 8, &libc::ARPHRD_ETHER.to_ne_bytes());
+        put(place, Self::MAC, bytes);
+
+        if let Some(last) = block.get_mut(self.last..).filter(|_| self.frames > 0) {
+            put(last, 0, &u32::try_from(at - self.last).unwrap_or(0).to_ne_bytes());
+        }
+        (self.last, self.at, self.frames) = (at, end, self.frames + 1);
+        let first = u32::try_from(HEADER).unwrap_or(0);
+        let written = u32::try_from(end).unwrap_or(0);
+        let version = libc::tpacket_versions::TPACKET_V3 as u32;
+        // Private memory, of which there is none, would begin where the first frame does.
+        let words = [(0, version), (4, first), (PACKETS, self.frames), (FIRST, first), (LENGTH, written)];
+        for (offset, word) in words {
+            put(block, offset, &word.to_ne_bytes());
+        }
+        true
+    }
+}
+
+#[cfg(feature = "generator")]
+fn put(place: &mut [u8], at: usize, value: &[u8]) {
+    if let Some(place) = place.get_mut(at..at + value.len()) {
+        place.copy_from_slice(value);
     }
 }
 

@@ -8,6 +8,7 @@
 pub(crate) mod block;
 mod filtering;
 mod open;
+mod prefetch;
 pub(crate) mod ring;
 pub(crate) mod socket;
 mod switch;

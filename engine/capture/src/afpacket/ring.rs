@@ -74,6 +74,16 @@ impl Ring {
         Some(BlockLease { ring: Arc::clone(self), index })
     }
 
+    /// Hands a block over to the reader, as the kernel does, where there is none; false while a lease holds it.
+    #[cfg(feature = "generator")]
+    pub(crate) fn hand_over(&self, index: usize) -> bool {
+        let free = self.blocks.get(index).is_some_and(|block| block.holders.load(Ordering::Acquire) == FREE);
+        if let (true, Some(status)) = (free, self.status_word(index)) {
+            status.store(libc::TP_STATUS_USER, Ordering::Release);
+        }
+        free
+    }
+
     /// The block's status. Acquire: after it says USER, all that the kernel wrote is visible.
     pub(crate) fn status(&self, index: usize) -> Option<u32> {
         Some(self.status_word(index)?.load(Ordering::Acquire))

@@ -6,7 +6,7 @@
 //! static program and each rule program; attaching, counters and what is loaded go on without.
 
 mod fanout;
-mod object;
+pub(crate) mod object;
 #[cfg(test)]
 mod tests;
 
@@ -62,9 +62,9 @@ impl RuleMaps<'_> {
 
     fn make_sets(&mut self, sets: &[PortSet]) -> Result<Array<MapData, u64>, CaptureError> {
         let words = || sets.iter().flat_map(|set| set.words());
-        let object = object::array(u32::try_from(words().count()).unwrap_or(u32::MAX))?;
+        let object = object::array(8, u32::try_from(words().count()).unwrap_or(u32::MAX))?;
         let mut made = self.loader.load(&object).map_err(refused)?;
-        let mut map = Array::try_from(take_map(&mut made, object::PORT_SETS)?).map_err(refused)?;
+        let mut map = Array::try_from(take_map(&mut made, object::ARRAY)?).map_err(refused)?;
         for (index, word) in (0..).zip(words()).filter(|(_, word)| **word != 0) {
             map.set(index, word, 0).map_err(refused)?;
         }
@@ -205,7 +205,7 @@ impl Prefilter {
         let instructions = generate(&mut maps).map_err(|error| CaptureError::Prefilter(error.to_string()))?;
         // Until the program is loaded nobody else keeps it.
         let _sets = maps.sets;
-        let mut rules = self.loader.load(&object::wrap(&instructions)?).map_err(refused)?;
+        let mut rules = self.loader.load(&object::wrap(object::SOCKET, &instructions)?).map_err(refused)?;
         socket_filter(&mut rules, object::RULE_PROGRAM)?.load().map_err(refused)?;
         Ok(LoadedRules(rules))
     }
@@ -269,7 +269,7 @@ fn socket_filter<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut SocketFil
     ebpf.program_mut(name).ok_or_else(|| missing(name))?.try_into().map_err(refused::<ProgramError>)
 }
 
-fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, CaptureError> {
+pub(crate) fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, CaptureError> {
     ebpf.take_map(name).ok_or_else(|| missing(name))
 }
 
@@ -288,7 +288,7 @@ fn loopback_index() -> Result<u32, CaptureError> {
 }
 
 /// What the kernel's or aya's refusal means: a missing capability, or a program that the verifier does not take.
-fn refused<E: Error + 'static>(error: E) -> CaptureError {
+pub(crate) fn refused<E: Error + 'static>(error: E) -> CaptureError {
     let log = verifier_log(&error).unwrap_or_default();
     let io = io_error(&error);
     // The verifier says EACCES or EINVAL, and why; without the capability it never runs.

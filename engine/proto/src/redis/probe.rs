@@ -434,6 +434,9 @@ pub(super) fn probe(to_server: &[u8], to_client: &[u8]) -> Probe {
         (Says::Reply(Answer::Sure), Says::Line { .. }) => yes(true),
         (Says::Line { plain: true }, Says::Reply(Answer::Okay)) => yes(false),
         (Says::Reply(Answer::Okay), Says::Line { plain: true }) => yes(true),
+        // POP3, say.
+        (Says::Line { plain: false }, Says::Reply(Answer::Okay)) => Probe::No,
+        (Says::Reply(Answer::Okay), Says::Line { plain: false }) => Probe::No,
         (Says::Line { .. }, Says::Words) => yes(false),
         (Says::Words, Says::Line { .. }) => yes(true),
         (Says::Other, _) if !to_server.is_empty() => Probe::No,

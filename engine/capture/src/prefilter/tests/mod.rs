@@ -47,7 +47,7 @@ fn a_refused_rule_program_comes_with_the_verifiers_words() {
 #[test]
 fn what_is_no_number_of_instructions_is_refused() {
     for len in [0, 7, 12] {
-        let error = super::object::wrap(&vec![0; len]).unwrap_err().to_string();
+        let error = super::object::wrap("socket", &vec![0; len]).unwrap_err().to_string();
         assert!(error.contains(&format!("{len} bytes")), "{error}");
     }
 }
