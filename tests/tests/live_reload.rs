@@ -326,7 +326,7 @@ fn auto_goes_on_with_other_options() {
     talk.ask("once", 8002, "/missing/four");
     capture.wait_for_event("/missing/four");
     config("filter = 'tcp port 8001'");
-    capture.hang_up("changed: --filter, --http.errors");
+    capture.hang_up("changed: --http.errors, --filter");
     talk.ask("once", 8002, "/filtered");
     talk.ask("keep", 8001, "/five");
     let (events, said, status) = capture.stop();

@@ -24,6 +24,7 @@ fn start(arguments: &[&str]) -> Child {
         u64::from_str_radix(caught.trim(), 16).unwrap() & 1 != 0
     };
     while !catches() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
         std::thread::sleep(Duration::from_millis(1));
     }
     child
