@@ -37,7 +37,11 @@ pub(super) struct Intake {
     pub(super) number: u64,
     judge: Judge,
     argument: Argument,
-    /// The argument before the one that is read, and that one itself.
+    /// No byte of the argument was taken yet.
+    fresh: bool,
+    /// All further arguments are shown: nobody need look what they are.
+    plain: bool,
+    /// The argument before the one that is read, and that one itself; not of a `plain` command.
     previous: Word<32>,
     current: Word<32>,
 }
@@ -50,6 +54,8 @@ impl Default for Intake {
             number: 0,
             judge: Judge::default(),
             argument: Argument::Shown,
+            fresh: false,
+            plain: false,
             previous: Word::default(),
             current: Word::default(),
         }
@@ -141,7 +147,7 @@ impl RedisDecoder {
                 _ => Head::Lost,
             },
             State::Data(0) => {
-                self.argument_is_empty(out);
+                self.argument_bytes(b"", true, out);
                 self.intake.state = State::End;
                 Head::Used(0)
             }
@@ -159,6 +165,14 @@ impl RedisDecoder {
 
     fn start(&mut self, rest: &[u8], time: Nanos, out: &mut Out<'_>) -> Head {
         let is_array = rest.first() == Some(&b'*');
+        if is_array
+            && let Some((count, used)) = resp::short_number(rest)
+            && (1..=MAX_ARGUMENTS).contains(&count)
+        {
+            self.request_begins(count, time, out);
+            self.intake.state = State::Length;
+            return Head::Used(used + self.whole_arguments(rest.get(used..).unwrap_or_default(), out));
+        }
         let (text, used) = match line(rest, !is_array) {
             Line::Whole(text, used) => (text, used),
             Line::More if !is_array && self.is_new && !is_printable(rest) => return Head::Lost,
@@ -181,6 +195,24 @@ impl RedisDecoder {
         }
     }
 
+    /// Takes the arguments that are here whole, one after the other; how many bytes they are.
+    fn whole_arguments(&mut self, bytes: &[u8], out: &Out<'_>) -> usize {
+        let mut at = 0;
+        while self.intake.state == State::Length {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let Some((argument, used)) =
+                rest.starts_with(b"$").then(|| resp::short_bulk(rest)).flatten()
+            else {
+                break;
+            };
+            self.argument_begins(out);
+            self.argument_bytes(argument, true, out);
+            self.argument_ends();
+            at += used;
+        }
+        at
+    }
+
     /// A command in one line, as people type them.
     fn inline(&mut self, text: &[u8], used: usize, time: Nanos, out: &mut Out<'_>) -> Head {
         if !is_printable(text) {
@@ -193,11 +225,7 @@ impl RedisDecoder {
         self.request_begins(count, time, out);
         for word in words(text) {
             self.argument_begins(out);
-            if word.is_empty() {
-                self.argument_is_empty(out);
-            } else {
-                self.argument_bytes(&word, true, out);
-            }
+            self.argument_bytes(&word, true, out);
             self.argument_ends();
         }
         Head::Used(used)
@@ -211,20 +239,28 @@ impl RedisDecoder {
     }
 
     fn argument_begins(&mut self, out: &Out<'_>) {
+        let intake = &mut self.intake;
+        intake.fresh = true;
+        if intake.plain {
+            return;
+        }
         let redacts = !out.shows_literals();
         let Some(newest) = self.queue.back() else { return };
-        let intake = &mut self.intake;
         intake.previous = core::mem::take(&mut intake.current);
         let (number, count) = (intake.number, newest.arguments);
         intake.argument = intake.judge.next(number, count, &newest.name, &intake.previous, redacts);
+        intake.plain = number > 0 && intake.judge.shows_all(redacts);
     }
 
     /// Bytes of an argument; `first`: its first ones. Whether more of it would be kept.
     fn argument_bytes(&mut self, bytes: &[u8], first: bool, out: &Out<'_>) -> bool {
         let max = out.max_text();
         let intake = &mut self.intake;
-        intake.current.push(bytes);
-        if first {
+        intake.fresh = false;
+        if !intake.plain {
+            intake.current.push(bytes);
+        }
+        if first && !intake.plain {
             let begins = |test: fn(u8) -> bool| bytes.first().is_some_and(|b| test(*b));
             intake.argument = match intake.argument {
                 Argument::Rule if begins(is_password_rule) => Argument::Hidden,
@@ -243,7 +279,15 @@ impl RedisDecoder {
         if intake.argument == Argument::User {
             newest.user.push(bytes);
         }
-        if first && intake.number > 0 {
+        let is_next = first && intake.number > 0;
+        if intake.plain {
+            newest.text_len += u64::from(is_next) + bytes.len() as u64;
+            if is_next {
+                self.queue.keep(b" ", max);
+            }
+            return self.queue.keep(bytes, max) == bytes.len();
+        }
+        if is_next {
             newest.text_len += 1;
             self.queue.keep(b" ", max);
         }
@@ -260,10 +304,6 @@ impl RedisDecoder {
         self.queue.keep(shown, max) == shown.len()
     }
 
-    fn argument_is_empty(&mut self, out: &Out<'_>) {
-        self.argument_bytes(b"", true, out);
-    }
-
     fn argument_ends(&mut self) {
         self.intake.number += 1;
         self.intake.left = self.intake.left.saturating_sub(1);
@@ -274,7 +314,7 @@ impl RedisDecoder {
         let whole = usize::try_from(left).unwrap_or(usize::MAX);
         let here = whole.min(rest.len());
         let part = rest.get(..here).unwrap_or(rest);
-        let first = self.argument_is_fresh();
+        let first = self.intake.fresh;
         let wanted = self.argument_bytes(part, first, out);
         let rest = left - here as u64;
         self.intake.state = if rest == 0 { State::End } else { State::Data(rest) };
@@ -291,14 +331,8 @@ impl RedisDecoder {
         Head::Used(here)
     }
 
-    /// No byte of the argument was taken yet.
-    fn argument_is_fresh(&self) -> bool {
-        self.intake.current.is_empty()
-    }
-
     /// The newest command is whole.
     fn request_ends(&mut self, out: &mut Out<'_>) {
-        self.intake = Intake::default();
         self.is_new = false;
         let Some(newest) = self.queue.back_mut() else { return };
         newest.ends();

@@ -63,6 +63,8 @@ pub struct RedisDecoder {
     pub(super) mode: Mode,
     /// Subscriptions that the server counted last.
     pub(super) subscriptions: i64,
+    /// It did so in a push: an array is no message.
+    pub(super) pushes: bool,
     /// Whether the server answers commands, as the client asked.
     replies: Replies,
     /// The next command is left unanswered, too.
@@ -95,6 +97,7 @@ impl RedisDecoder {
             session,
             mode: Mode::Commands,
             subscriptions: 0,
+            pushes: false,
             replies: Replies::On,
             skip_next: false,
             ahead: Ahead::default(),

@@ -104,7 +104,8 @@ fn result<'e>(event: EventBuilder<'e>, reply: &Summary, show: usize, quotes: boo
         };
     }
     let shown = reply.text.get(..show).unwrap_or(&reply.text);
-    let shown = match core::str::from_utf8(shown) {
+    let is_cut = (shown.len() as u64) < reply.text_len;
+    let shown = match if is_cut { core::str::from_utf8(shown) } else { Ok("") } {
         // Cut in a character.
         Err(error) if error.error_len().is_none() => shown.get(..error.valid_up_to()).unwrap_or(shown),
         _ => shown,

@@ -173,20 +173,24 @@ impl RedisDecoder {
             report::monitored(&self.session, whole, end, out);
             return Ok(());
         }
-        let word = whole.text.split(|b| *b == b' ').next().unwrap_or_default();
         let is_push = whole.kind == Kind::Push;
-        let listens = self.subscriptions > 0 && whole.kind == Kind::Array;
-        let is_message = matches!(word, b"message" | b"pmessage" | b"smessage");
-        if is_push && !is_confirmation(word) || listens && is_message {
-            report::message(&self.session, whole, end, out);
-            return Ok(());
-        }
-        if is_confirmation(word) && (is_push || whole.kind == Kind::Array) {
-            let confirms = matches!(role, Some(Role::Subscribe | Role::Unsubscribe));
-            self.subscriptions = whole.last_integer.unwrap_or(0);
-            if !confirms {
-                // Of a channel that nobody named, or that the server took away.
+        let confirms = matches!(role, Some(Role::Subscribe | Role::Unsubscribe));
+        // An array of a client that subscribed to nothing is a reply, whatever it holds.
+        let listens = whole.kind == Kind::Array && (confirms || self.subscriptions > 0 && !self.pushes);
+        if is_push || listens {
+            let word = whole.text.split(|b| *b == b' ').next().unwrap_or_default();
+            let is_message = matches!(word, b"message" | b"pmessage" | b"smessage");
+            if is_push && !is_confirmation(word) || is_message {
+                report::message(&self.session, whole, end, out);
                 return Ok(());
+            }
+            if is_confirmation(word) {
+                self.subscriptions = whole.last_integer.unwrap_or(0);
+                self.pushes = is_push;
+                if !confirms {
+                    // Of a channel that nobody named, or that the server took away.
+                    return Ok(());
+                }
             }
         }
         let Some(front) = self.queue.front_mut() else {
@@ -208,27 +212,31 @@ impl RedisDecoder {
 
     /// The oldest command has its reply.
     fn answered(&mut self, end: Nanos, out: &mut Out<'_>) {
-        let Some(front) = self.queue.front().copied() else { return };
+        let Some(front) = self.queue.front() else { return };
         let whole = &self.reader.whole;
         let failed = whole.kind == Kind::Error;
+        let (role, loss) = (front.role, front.loss);
         if self.in_transaction && whole.kind == Kind::Status && whole.text == b"QUEUED" {
             return self.queued(out);
         }
-        if let Some(loss) = front.loss {
+        if let Some(loss) = loss {
             // It may have been EXEC.
             self.give_up_transaction(loss.reason, out);
         }
-        if matches!(front.role, Role::Exec | Role::Discard) {
-            self.transaction_ends(front.role == Role::Exec, end, out);
+        if matches!(role, Role::Exec | Role::Discard) {
+            self.transaction_ends(role == Role::Exec, end, out);
         }
         let outcome = Outcome::Reply { reply: &self.reader.whole, end, show: self.settings.reply };
-        if !front.reported {
-            report::report(&self.session, &front, self.queue.front_bytes(), outcome, out);
+        if let Some(front) = self.queue.front().filter(|f| !f.reported) {
+            report::report(&self.session, front, self.queue.front_bytes(), outcome, out);
         }
-        if !failed {
+        if !failed
+            && role != Role::Plain
+            && let Some(front) = self.queue.front().copied()
+        {
             self.note_reply(&front, end);
         }
-        if let (Mode::Replica(_), Role::Replicate) = (self.mode, front.role) {
+        if let (Mode::Replica(_), Role::Replicate) = (self.mode, role) {
             report::replicates(&self.session, end, out);
         }
         self.pop(out);
