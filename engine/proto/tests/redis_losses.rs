@@ -29,31 +29,57 @@ fn play(midstream: bool, steps: &[Step]) -> Vec<String> {
 
 const OPTIONAL: &[&str] = &["db.namespace", "sniffx.db.user"];
 
-/// The same conversation of a client that has up to `most` batches on their way before it reads what answers the oldest one.
-fn sent_ahead(steps: &[Step], most: usize, random: &mut Random) -> Vec<Step> {
+/// The same conversation of a client that sends up to `most` batches before it reads what answers them.
+fn sent_together(steps: &[Step], most: usize, random: &mut Random) -> Vec<Step> {
+    let (mut out, mut replies, mut together) = (Vec::new(), Vec::new(), 1 + random.below(most));
+    for step in steps {
+        if let Step::Data(Direction::ToClient, _) = step {
+            replies.push(step.clone());
+            continue;
+        }
+        if together == 0 {
+            out.append(&mut replies);
+            together = 1 + random.below(most);
+        }
+        together -= 1;
+        out.push(step.clone());
+    }
+    out.append(&mut replies);
+    out
+}
+
+/// The same conversation of a client that has up to `most` batches on their way, and sends the next as soon as it likes; and the step from which on it was seen to
+/// do so three times.
+fn sent_on(steps: &[Step], most: usize, random: &mut Random) -> (Vec<Step>, usize) {
     let (mut out, mut unanswered) = (Vec::new(), VecDeque::new());
+    let (mut times, mut seen) = (0, usize::MAX);
     for step in steps {
         if let Step::Data(Direction::ToClient, _) = step {
             unanswered.push_back(step.clone());
             continue;
         }
-        while unanswered.len() >= most || !unanswered.is_empty() && random.below(3) == 0 {
+        while unanswered.len() >= most || unanswered.len() > 1 && random.below(3) == 0 {
             out.extend(unanswered.pop_front());
         }
+        let server_spoke = matches!(out.last(), Some(Step::Data(Direction::ToClient, _)));
+        times += usize::from(server_spoke && !unanswered.is_empty());
         out.push(step.clone());
+        if times == 3 {
+            seen = seen.min(out.len());
+        }
     }
     out.extend(unanswered);
-    out
+    (out, seen)
 }
 
-/// Segments of at most `mss` bytes, of which each is lost with a probability of `per_mille`. A loss is told before what comes behind it in either
-/// direction, as the assembler does: what acknowledges missing bytes waits for them.
-fn lossy(steps: &[Step], mss: usize, per_mille: usize, random: &mut Random) -> Vec<Step> {
+/// Segments of at most `mss` bytes, of which each behind the step `from` is lost with a probability of `per_mille`. A loss is told before what comes behind
+/// it in either direction, as the assembler does: what acknowledges missing bytes waits for them.
+fn lossy(steps: &[Step], from: usize, mss: usize, per_mille: usize, random: &mut Random) -> Vec<Step> {
     let mut out = Vec::new();
-    for step in steps {
+    for (index, step) in steps.iter().enumerate() {
         let Step::Data(direction, bytes) = step else { continue };
         for segment in bytes.chunks(mss) {
-            out.push(if random.below(1000) < per_mille {
+            out.push(if index >= from && random.below(1000) < per_mille {
                 Step::Gap(*direction, segment.len() as u64)
             } else {
                 Step::Data(*direction, segment.to_vec())
@@ -73,17 +99,17 @@ fn joined_late(steps: &[Step], random: &mut Random) -> Vec<Step> {
     steps
 }
 
-/// Tries many conversations. `late`: a third of them are joined in the middle.
-fn tried(late: bool, prepare: impl Fn(&[Step], &mut Random) -> Vec<Step>) {
+/// Tries many conversations. `late`: a third of them are joined in the middle. `prepare` gives the steps, and that before which nothing is lost.
+fn tried(late: bool, prepare: impl Fn(&[Step], &mut Random) -> (Vec<Step>, usize)) {
     for seed in seeds(300) {
         let mut random = Random((seed ^ 0x5eed) + 1);
         let generated = Generator::new(seed).conversation(12 + random.below(20));
-        let steps = prepare(&generated.steps, &mut random);
+        let (steps, from) = prepare(&generated.steps, &mut random);
         for per_mille in [1, 10, 50, 200] {
             let mss = [40, 200, 1448][random.below(3)];
             let late = late && random.below(3) == 0;
             let steps = if late { joined_late(&steps, &mut random) } else { steps.clone() };
-            let lines = play(late, &lossy(&steps, mss, per_mille, &mut random));
+            let lines = play(late, &lossy(&steps, from, mss, per_mille, &mut random));
             let what = format!("seed {seed}, {per_mille} per mille, {mss} bytes, late {late}");
             only_truth(&generated, &lines, OPTIONAL, &what);
         }
@@ -92,11 +118,17 @@ fn tried(late: bool, prepare: impl Fn(&[Step], &mut Random) -> Vec<Step>) {
 
 #[test]
 fn clients_that_wait() {
-    tried(true, |steps, _| steps.to_vec());
+    tried(true, |steps, _| (steps.to_vec(), 0));
 }
 
 /// From their beginning: one that is joined at the last of the commands that it sent ahead can't be told from one that waits.
 #[test]
-fn clients_that_send_ahead() {
-    tried(false, |steps, random| sent_ahead(steps, 6, random));
+fn clients_that_send_together() {
+    tried(false, |steps, random| (sent_together(steps, 6, random), 0));
+}
+
+/// With losses only where the client was seen sending ahead: until then it can't be told from one that waits.
+#[test]
+fn clients_that_send_on() {
+    tried(false, |steps, random| sent_on(steps, 6, random));
 }

@@ -138,13 +138,13 @@ impl RedisDecoder {
 
     /// A command comes: earlier ones whose replies will never be recognised are given up. `turn`: the server spoke since the client last did.
     pub(super) fn make_room(&mut self, turn: bool, time: Nanos, out: &mut Out<'_>) {
-        let paired = self.server.in_step && !self.doubtful;
-        if turn && paired && self.mode == Mode::Commands && self.subscriptions == 0 {
-            self.ahead.turn(self.queue.is_empty());
+        if turn {
+            self.note_turn(self.queue.is_empty());
         }
         if self.doubtful && turn {
             self.doubtful = false;
-            if self.queue.is_empty() {
+            // What a client that sends ahead lost may be answered yet.
+            if self.queue.is_empty() && self.ahead.waits() {
                 self.give_up_transaction(self.reason, out);
             } else {
                 self.give_up(self.reason, out);
@@ -158,6 +158,14 @@ impl RedisDecoder {
             self.give_up(IncompleteReason::Limit, out);
             self.lose_replies();
             self.notice("too many commands wait for their replies", time, None, out);
+        }
+    }
+
+    /// The client speaks after the server did, while what it sent before was answered or was not; so it may be one that sends ahead.
+    pub(super) fn note_turn(&mut self, all_answered: bool) {
+        let paired = self.server.in_step && !self.doubtful;
+        if paired && self.mode == Mode::Commands && self.subscriptions == 0 {
+            self.ahead.turn(all_answered);
         }
     }
 
@@ -312,6 +320,9 @@ impl Decode for RedisDecoder {
         };
         match direction {
             Direction::ToServer if self.client.in_step => {
+                if self.client.fresh && self.intake.state == State::Start && !self.queue.is_empty() {
+                    self.note_turn(false);
+                }
                 // The end of an argument whose length is known is not lost with its bytes, unless it says what comes next.
                 if let State::Data(left) = self.intake.state
                     && bytes < left

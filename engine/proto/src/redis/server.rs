@@ -109,6 +109,7 @@ impl RedisDecoder {
                         if self.client.in_step && !self.doubtful {
                             self.notice(what, end, None, out);
                         }
+                        self.note_turn(false);
                         self.lose_replies();
                         return all;
                     }
@@ -204,6 +205,9 @@ impl RedisDecoder {
         } else if front.replies > 1 && whole.kind != Kind::Error {
             front.replies -= 1;
             return Ok(());
+        }
+        if !fits(front.role, whole) {
+            return Err("a reply does not fit its command");
         }
         self.is_new = false;
         self.answered(end, out);
@@ -345,6 +349,25 @@ impl RedisDecoder {
             report::replicated(&self.session, since, [copied, changed, commands], out);
             self.mode = Mode::Commands;
         }
+    }
+}
+
+/// Whether a reply may be that to a command that does this; confirmations of subscriptions are looked at before.
+fn fits(role: Role, reply: &Summary) -> bool {
+    if reply.kind == Kind::Error || reply.kind == Kind::Status && reply.text == b"QUEUED" {
+        return true;
+    }
+    match role {
+        Role::Subscribe | Role::Unsubscribe => {
+            let word = reply.text.split(|b| *b == b' ').next().unwrap_or_default();
+            is_confirmation(word) && matches!(reply.kind, Kind::Push | Kind::Array)
+        }
+        Role::Exec => matches!(reply.kind, Kind::Array | Kind::Nil),
+        Role::Select | Role::Multi | Role::Discard | Role::Monitor | Role::Reset | Role::Quit => {
+            reply.kind == Kind::Status
+        }
+        Role::Login => matches!(reply.kind, Kind::Status | Kind::Map | Kind::Array),
+        _ => true,
     }
 }
 
