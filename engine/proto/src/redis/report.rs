@@ -19,6 +19,8 @@ pub(super) const NAME: &str = "redis";
 pub(super) enum Outcome<'a> {
     /// It was answered; of the reply's text at most `show` bytes are shown.
     Reply { reply: &'a Summary, end: Nanos, show: usize },
+    /// It was answered with a copy of the data, which begins here.
+    Copy(Nanos),
     /// Nobody knows.
     Incomplete(IncompleteReason),
     /// There is no reply.
@@ -54,6 +56,10 @@ pub(super) fn report(
             (Some(if reply.kind == Type::Error { Status::Error } else { Status::Ok }), None)
         }
         Outcome::Incomplete(reason) => (Some(Status::Incomplete(reason)), None),
+        Outcome::Copy(end) => {
+            event = event.until(end);
+            (Some(Status::Ok), None)
+        }
         Outcome::OneWay => (None, None),
         Outcome::NotRun(end) => {
             event = event.until(end).text(Key::NOTICE, b"queued, but not carried out", public);

@@ -5,7 +5,7 @@ use sniff_x_flow::Nanos;
 use super::decoder::RedisDecoder;
 use super::reply::{Step, Summary};
 use super::report::{self, Outcome};
-use super::request::Role;
+use super::request::{Request, Role};
 use super::resp::{self, Form, Kind, Line, announced, integer, line};
 use crate::event::IncompleteReason;
 use crate::{BypassReason, Next, Out, Window};
@@ -40,6 +40,12 @@ enum Stage {
     Until([u8; MARK]),
     /// Changes: commands.
     Changes,
+}
+
+impl Replica {
+    fn new(stage: Stage, since: Nanos) -> Self {
+        Self { stage, since, copied: 0, changed: 0, commands: 0 }
+    }
 }
 
 /// Length of the mark that ends a copy whose length is not known ahead.
@@ -83,6 +89,10 @@ impl RedisDecoder {
                 // A line feed between replies keeps a connection alive.
                 if let ([b'\n', ..], Mode::Replica(_)) = (rest, self.mode) {
                     at += 1;
+                    continue;
+                }
+                if self.copy_comes(rest) {
+                    self.copy_begins(window.seen_at(at), out);
                     continue;
                 }
                 self.reply_begins(out);
@@ -273,7 +283,7 @@ impl RedisDecoder {
     }
 
     /// What a command that went well changes.
-    fn note_reply(&mut self, request: &super::request::Request, end: Nanos) {
+    fn note_reply(&mut self, request: &Request, end: Nanos) {
         match request.role {
             Role::Select => self.set_namespace(request.first.as_bytes()),
             Role::Login if !request.user.is_empty() => self.set_user(request.user.as_bytes()),
@@ -288,7 +298,7 @@ impl RedisDecoder {
             Role::Replicate => {
                 let copies = !self.reader.whole.text.starts_with(b"CONTINUE");
                 let stage = if copies { Stage::Header } else { Stage::Changes };
-                self.mode = Mode::Replica(Replica { stage, since: end, copied: 0, changed: 0, commands: 0 });
+                self.mode = Mode::Replica(Replica::new(stage, end));
             }
             _ => {}
         }
@@ -301,6 +311,20 @@ impl RedisDecoder {
 
     fn set_user(&mut self, user: &[u8]) {
         self.session.set_user(if self.doubtful { b"" } else { user });
+    }
+
+    /// Whether SYNC is answered: with a copy and no word before it.
+    fn copy_comes(&self, rest: &[u8]) -> bool {
+        let syncs = |f: &Request| f.complete && f.role == Role::Replicate && f.name.is(b"SYNC");
+        self.queue.front().is_some_and(syncs) && matches!(rest, [b'\n' | b'$', ..])
+    }
+
+    fn copy_begins(&mut self, at: Nanos, out: &mut Out<'_>) {
+        self.is_new = false;
+        self.report_front(Outcome::Copy(at), out);
+        self.mode = Mode::Replica(Replica::new(Stage::Header, at));
+        report::replicates(&self.session, at, out);
+        self.pop(out);
     }
 
     /// A part of the copy that a replica gets.
