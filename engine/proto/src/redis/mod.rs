@@ -17,6 +17,7 @@
 //!
 //! After a loss each direction passes over its bytes until it may begin a message again: where the other side had spoken in between. Replies are paired again
 //! with commands that were all sent since the server last spoke; with a client that sends ahead of the replies only after a silence of one second.
+//! A reply that can't be that to its command (a confirmation is the only one to SUBSCRIBE, a status the only one to MULTI) means that the pairs are wrong.
 
 mod arguments;
 mod client;
