@@ -200,6 +200,9 @@ impl RedisDecoder {
         let mut at = 0;
         while self.intake.state == State::Length {
             let rest = bytes.get(at..).unwrap_or_default();
+            if self.intake.plain {
+                return at + self.plain_arguments(rest, out);
+            }
             let Some((argument, used)) =
                 rest.starts_with(b"$").then(|| resp::short_bulk(rest)).flatten()
             else {
@@ -209,6 +212,32 @@ impl RedisDecoder {
             self.argument_bytes(argument, true, out);
             self.argument_ends();
             at += used;
+        }
+        at
+    }
+
+    /// The same for a command of which all further arguments are shown.
+    fn plain_arguments(&mut self, bytes: &[u8], out: &Out<'_>) -> usize {
+        let Some((newest, mut room)) = self.queue.newest(out.max_text()) else { return 0 };
+        let intake = &mut self.intake;
+        let (mut at, mut text_len) = (0, 0);
+        while intake.left > 0
+            && let Some(rest @ [b'$', ..]) = bytes.get(at..)
+            && let Some((argument, used)) = resp::short_bulk(rest)
+        {
+            if intake.number == 2 {
+                newest.second.push(argument);
+            }
+            text_len += 1 + argument.len() as u64;
+            room.keep(b" ");
+            room.keep(argument);
+            intake.number += 1;
+            intake.left -= 1;
+            at += used;
+        }
+        newest.text_len += text_len;
+        if intake.left == 0 {
+            intake.state = State::Start;
         }
         at
     }
@@ -246,10 +275,14 @@ impl RedisDecoder {
         }
         let redacts = !out.shows_literals();
         let Some(newest) = self.queue.back() else { return };
+        if intake.number == 0 {
+            // The name.
+            return;
+        }
         intake.previous = core::mem::take(&mut intake.current);
         let (number, count) = (intake.number, newest.arguments);
         intake.argument = intake.judge.next(number, count, &newest.name, &intake.previous, redacts);
-        intake.plain = number > 0 && intake.judge.shows_all(redacts);
+        intake.plain = intake.judge.shows_all(redacts);
     }
 
     /// Bytes of an argument; `first`: its first ones. Whether more of it would be kept.
