@@ -1,10 +1,9 @@
 //! The client's direction: commands, as arrays of bulk strings or inline, cut into arguments. Arguments are taken as they come; none is ever waited for whole.
 
-use std::borrow::Cow;
-
 use sniff_x_flow::Nanos;
 
 use super::decoder::RedisDecoder;
+use super::inline::{is_printable, words};
 use super::report;
 use super::request::Request;
 use super::resp::{self, Line, announced, line};
@@ -391,67 +390,6 @@ impl RedisDecoder {
     }
 }
 
-fn is_printable(text: &[u8]) -> bool {
-    text.iter().all(|b| (0x20..0x7f).contains(b) || matches!(b, b'\t' | b'\r' | 0x80..))
-}
-
-/// The words of an inline command, as servers take them: quotes group, and between double quotes backslashes escape. What servers refuse (a quote that is never
-/// closed, or text right behind one) comes as it stands.
-fn words(mut text: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
-    core::iter::from_fn(move || {
-        text = text.trim_ascii_start();
-        let &first = text.first()?;
-        if matches!(first, b'"' | b'\'')
-            && let Some((word, used)) = quoted(text, first)
-        {
-            text = text.get(used..).unwrap_or_default();
-            return Some(Cow::Owned(word));
-        }
-        let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
-        let (word, rest) = text.split_at(end);
-        text = rest;
-        Some(Cow::Borrowed(word))
-    })
-}
-
-/// The word in quotes at the start of `text`, and where it ends; none if no space follows its end.
-fn quoted(text: &[u8], quote: u8) -> Option<(Vec<u8>, usize)> {
-    let (mut word, mut at) = (Vec::new(), 1);
-    loop {
-        match (text.get(at..)?, quote) {
-            ([b'\\', b'x', high, low, ..], b'"') if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                let digit =
-                    |d: &u8| char::from(*d).to_digit(16).and_then(|d| u8::try_from(d).ok()).unwrap_or(0);
-                word.push(digit(high) << 4 | digit(low));
-                at += 4;
-            }
-            ([b'\\', byte, ..], b'"') => {
-                word.push(match byte {
-                    b'n' => b'\n',
-                    b'r' => b'\r',
-                    b't' => b'\t',
-                    b'b' => 8,
-                    b'a' => 7,
-                    other => *other,
-                });
-                at += 2;
-            }
-            ([b'\\', b'\'', ..], b'\'') => {
-                word.push(b'\'');
-                at += 2;
-            }
-            ([byte, rest @ ..], _) if *byte == quote => {
-                return rest.first().is_none_or(u8::is_ascii_whitespace).then_some((word, at + 1));
-            }
-            ([byte, ..], _) => {
-                word.push(*byte);
-                at += 1;
-            }
-            ([], _) => return None,
-        }
-    }
-}
-
 /// Whether bytes begin a command: an array whose first argument is a word. None when more of them are needed.
 pub(super) fn begins_request(bytes: &[u8]) -> Option<bool> {
     let head = bytes.get(..80).unwrap_or(bytes);
@@ -491,19 +429,6 @@ fn is_name_byte(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_of_a_line() {
-        let words = |text: &'static [u8]| words(text).map(Cow::into_owned).collect::<Vec<_>>();
-        assert_eq!(
-            words(b"  SET 'a b'  \"c\\\"d\\n\\x41\\xg\" e 'it\\'s \\n' ''"),
-            [&b"SET"[..], b"a b", b"c\"d\nAxg", b"e", b"it's \\n", b""]
-        );
-        assert!(words(b"   ").is_empty());
-        // Servers refuse these.
-        assert_eq!(words(b"x 'never closed"), [&b"x"[..], b"'never", b"closed"]);
-        assert_eq!(words(b"'a'b c"), [&b"'a'b"[..], b"c"]);
-    }
 
     #[test]
     fn the_beginning_of_a_command() {
