@@ -34,6 +34,8 @@ pub struct HttpDecoder {
     is_new: bool,
     client: Step,
     server: Step,
+    /// Of a direction that is out of step: the bytes with which a message may begin.
+    kept: [Kept; 2],
     /// Requests that wait for their responses.
     queue: Pending<Exchange>,
     /// The body of the newest request.
@@ -58,6 +60,7 @@ impl HttpDecoder {
             is_new: !midstream,
             client: Step::new(!midstream),
             server: Step::new(!midstream),
+            kept: [Kept::default(); 2],
             queue: Pending::default(),
             request_body: Body::Over,
             answer: Answer::default(),
@@ -74,7 +77,7 @@ impl HttpDecoder {
         let bytes = window.bytes;
         let all = Next::More { used: bytes.len(), need: 0 };
         self.client.last = window.seen_at(bytes.len());
-        let fresh = core::mem::take(&mut self.client.fresh);
+        let mut fresh = core::mem::take(&mut self.client.fresh);
         if self.is_new && self.queue.is_empty() {
             if let [0x16, 0x03, ..] = bytes {
                 report::session("encrypted", window.seen_at(0), None, out);
@@ -85,22 +88,20 @@ impl HttpDecoder {
                 return Next::Bypass(BypassReason::NotThisProtocol);
             }
         }
+        let mut at = 0;
         if !self.client.in_step {
-            let turn = fresh || core::mem::take(&mut self.client.trying);
-            match if turn { head::begins(bytes) } else { Begins::Nothing } {
+            let [kept, _] = &mut self.kept;
+            let (start, found) = kept.begins(bytes, fresh);
+            match found {
                 Begins::Request => {
-                    self.client.in_step = true;
+                    (self.client.in_step, fresh, at) = (true, true, start);
                     self.request_body = Body::Over;
                 }
-                Begins::Maybe => {
-                    (self.client.trying, self.client.fresh) = (true, fresh);
-                    return Next::More { used: 0, need: 0 };
-                }
+                Begins::Maybe => return Next::More { used: start, need: 0 },
                 _ => return all,
             }
         }
         self.turn |= fresh && self.request_body == Body::Over && self.server.last > Nanos(0);
-        let mut at = 0;
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
             let time = window.seen_at(at);
@@ -265,18 +266,17 @@ impl HttpDecoder {
         let all = Next::More { used: bytes.len(), need: 0 };
         let before = core::mem::replace(&mut self.server.last, window.seen_at(bytes.len()));
         let fresh = core::mem::take(&mut self.server.fresh);
+        let mut at = 0;
         if !self.server.in_step {
-            let turn = self.is_turn(fresh, before) || core::mem::take(&mut self.server.trying);
-            match if turn { head::begins(bytes) } else { Begins::Nothing } {
-                Begins::Response => self.server.in_step = true,
-                Begins::Maybe => {
-                    self.server.trying = true;
-                    return Next::More { used: 0, need: 0 };
-                }
+            let turn = self.is_turn(fresh, before);
+            let [_, kept] = &mut self.kept;
+            let (start, found) = kept.begins(bytes, turn);
+            match found {
+                Begins::Response => (self.server.in_step, at) = (true, start),
+                Begins::Maybe => return Next::More { used: start, need: 0 },
                 _ => return all,
             }
         }
-        let mut at = 0;
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
             let time = window.seen_at(at);
@@ -437,6 +437,7 @@ impl HttpDecoder {
     /// The server is out of step: nothing that it says is understood until it answers a request again.
     fn lose_responses(&mut self) {
         self.server.lose();
+        self.kept[1] = Kept::default();
         self.answer.body = Body::Over;
         self.answer.open = false;
         self.searched[1] = 0;
@@ -459,6 +460,7 @@ impl HttpDecoder {
 
     fn lose_client(&mut self, reason: IncompleteReason, bytes: u64, out: &mut Out<'_>) {
         self.client.lose();
+        self.kept[0] = Kept::default();
         self.request_body = Body::Over;
         self.searched[0] = 0;
         self.reason = reason;
@@ -511,6 +513,27 @@ impl HttpDecoder {
     }
 }
 
+/// Bytes of a direction that is out of step: a message may begin with them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kept(usize);
+
+impl Kept {
+    /// What begins, and at which byte. `turn`: the other side spoke since this one did, so that new bytes begin a message, and those kept were the end of one.
+    fn begins(&mut self, bytes: &[u8], turn: bool) -> (usize, Begins) {
+        let Self(kept) = core::mem::take(self);
+        let start = match (turn, kept) {
+            (true, kept) => kept,
+            (false, 0) => return (0, Begins::Nothing),
+            (false, _) => 0,
+        };
+        let found = head::begins(bytes.get(start..).unwrap_or_default());
+        if found == Begins::Maybe {
+            self.0 = bytes.len() - start.min(bytes.len());
+        }
+        (start, found)
+    }
+}
+
 /// What follows a response's head.
 enum Then {
     /// Its body, or the next response.
@@ -550,6 +573,7 @@ impl Decode for HttpDecoder {
                 (self.is_new, self.doubtful) = (false, true);
                 self.client = Step::new(false);
                 self.server = Step::new(false);
+                self.kept = [Kept::default(); 2];
                 return Next::More { used: 0, need: 0 };
             }
         };
@@ -573,7 +597,10 @@ impl Decode for HttpDecoder {
                     self.lose_client(reason, bytes, out);
                 }
             }
-            Direction::ToServer => self.client.lose(),
+            Direction::ToServer => {
+                self.client.lose();
+                self.kept[0] = Kept::default();
+            }
             Direction::ToClient => {
                 // It spoke, whatever it said.
                 self.client.fresh = true;
