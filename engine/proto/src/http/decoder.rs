@@ -98,7 +98,13 @@ impl HttpDecoder {
                     self.request_body = Body::Over;
                 }
                 Begins::Maybe => return Next::More { used: start, need: 0 },
-                _ => return all,
+                _ => {
+                    if !fresh && head::begins(bytes) == Begins::Request {
+                        // Passed over, since it is unknown what was lost in front of it; sent without waiting for what the server says.
+                        self.ahead.turn(false);
+                    }
+                    return all;
+                }
             }
         }
         self.turn |= fresh && self.request_body == Body::Over && self.server.last > Nanos(0);
@@ -241,12 +247,14 @@ impl HttpDecoder {
     /// A request comes: earlier ones whose responses will never be recognised are given up.
     fn make_room(&mut self, time: Nanos, out: &mut Out<'_>) {
         let turn = core::mem::take(&mut self.turn);
-        if turn && self.server.in_step && !self.doubtful {
+        // What waits when bytes of the client are lost was sent before these: of that nothing is in doubt.
+        if turn && self.server.in_step && !(self.doubtful && self.queue.is_empty()) {
             self.ahead.turn(self.queue.is_empty());
         }
         if self.doubtful && turn {
             self.doubtful = false;
-            if !self.queue.is_empty() {
+            // The lost requests of a client that waits are all answered by now.
+            if !self.queue.is_empty() || !self.ahead.answers(time, self.server.last) {
                 self.give_up(self.reason, out);
                 if self.server.in_step {
                     self.lose_responses();
@@ -258,6 +266,9 @@ impl HttpDecoder {
             self.give_up(IncompleteReason::Limit, out);
             self.lose_responses();
             report::notice("too many requests wait for their responses", time, None, out);
+        }
+        if !self.queue.is_empty() {
+            self.ahead.turn(false);
         }
     }
 
@@ -312,6 +323,7 @@ impl HttpDecoder {
                         Then::Goes => {}
                         Then::Stray => {
                             if self.client.in_step && !self.doubtful {
+                                self.ahead.turn(false);
                                 report::notice("a response without a request", time, None, out);
                             }
                             self.lose_responses();
@@ -459,6 +471,11 @@ impl HttpDecoder {
     }
 
     fn lose_client(&mut self, reason: IncompleteReason, bytes: u64, out: &mut Out<'_>) {
+        let ends = if let Body::Length(left) = self.request_body { bytes > left } else { false };
+        if self.queue.back().is_some_and(|newest| bytes > 0 && (newest.complete || ends)) {
+            // What is lost is more than the request that waits for its response.
+            self.ahead.turn(false);
+        }
         self.client.lose();
         self.kept[0] = Kept::default();
         self.request_body = Body::Over;
