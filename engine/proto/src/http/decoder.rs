@@ -5,9 +5,10 @@ use std::sync::Arc;
 use sniff_x_flow::{Direction, End, Nanos};
 
 use super::Settings;
+use super::begins::{Begins, begins};
 use super::body::{Body, Chunk, Step as BodyStep};
 use super::exchange::{Answer, Exchange, collect};
-use super::head::{self, Begins, MAX_HEAD, Oddities, Request, Response};
+use super::head::{self, MAX_HEAD, Oddities, Read, Request, Response};
 use super::report::{self, Outcome};
 use super::upgraded::Upgraded;
 use crate::event::IncompleteReason;
@@ -83,7 +84,7 @@ impl HttpDecoder {
                 report::session("encrypted", window.seen_at(0), None, out);
                 return Next::Bypass(BypassReason::Encrypted);
             }
-            if head::begins(bytes) == Begins::Http2 {
+            if begins(bytes) == Begins::Http2 {
                 report::session("http/2", window.seen_at(0), Some("HTTP/2 is not decoded"), out);
                 return Next::Bypass(BypassReason::NotThisProtocol);
             }
@@ -99,7 +100,7 @@ impl HttpDecoder {
                 }
                 Begins::Maybe => return Next::More { used: start, need: 0 },
                 _ => {
-                    if !fresh && head::begins(bytes) == Begins::Request {
+                    if !fresh && begins(bytes) == Begins::Request {
                         // Passed over, since it is unknown what was lost in front of it; sent without waiting for what the server says.
                         self.ahead.turn(false);
                     }
@@ -119,22 +120,21 @@ impl HttpDecoder {
                         at += 1;
                         continue;
                     }
-                    let end = match head::end(rest, self.searched_to_server(rest.len())) {
-                        Some(end) => head::simple_request(rest).unwrap_or(end),
-                        None => match head::simple_request(rest) {
-                            Some(end) => end,
-                            None if rest.len() >= MAX_HEAD
-                                || self.is_new && !head::may_begin_request(rest) =>
-                            {
-                                return self.client_malformed(time, bytes.len(), out);
-                            }
-                            None => return Next::More { used: at, need: 0 },
-                        },
+                    let read = if self.may_be_whole(0, rest) { Request::read(rest) } else { Read::More };
+                    let (request, end) = match read {
+                        Read::Whole(request, end) => (request, end),
+                        Read::More
+                            if rest.len() < MAX_HEAD
+                                && !(self.is_new && !head::may_begin_request(rest)) =>
+                        {
+                            self.searched[0] = rest.len();
+                            return Next::More { used: at, need: 0 };
+                        }
+                        Read::More | Read::Malformed => {
+                            return self.client_malformed(time, bytes.len(), out);
+                        }
                     };
                     self.searched[0] = 0;
-                    let Some(request) = Request::parse(rest.get(..end).unwrap_or_default()) else {
-                        return self.client_malformed(time, bytes.len(), out);
-                    };
                     let is_simple = request.odd.has(Oddities::NO_VERSION);
                     self.request(&request, time, out);
                     at += end;
@@ -171,12 +171,10 @@ impl HttpDecoder {
         }
     }
 
-    fn searched_to_server(&mut self, len: usize) -> usize {
-        core::mem::replace(&mut self.searched[0], len)
-    }
-
-    fn searched_to_client(&mut self, len: usize) -> usize {
-        core::mem::replace(&mut self.searched[1], len)
+    /// Whether the head at the start of `rest` may be whole, after what was searched of it before.
+    fn may_be_whole(&self, direction: usize, rest: &[u8]) -> bool {
+        let searched = self.searched.get(direction).copied().unwrap_or_default();
+        searched == 0 || head::end(rest, searched).is_some() || head::simple_request(rest).is_some()
     }
 
     fn touch(&mut self, time: Nanos) {
@@ -198,7 +196,7 @@ impl HttpDecoder {
     fn request(&mut self, request: &Request<'_>, time: Nanos, out: &mut Out<'_>) {
         self.make_room(time, out);
         self.is_new = false;
-        let body = request.body;
+        let body = request.fields.body;
         self.request_body = if body.chunked {
             Body::Chunked(Chunk::Size)
         } else if body.until_close {
@@ -207,7 +205,7 @@ impl HttpDecoder {
             body.length.map_or(Body::Over, Body::Length)
         };
         self.fields.clear();
-        collect(request.fields, &self.settings, &mut self.fields);
+        collect(&request.fields, &self.settings, &mut self.fields);
         let max = out.max_text();
         let texts = Exchange::texts(request, &self.fields, max);
         let mut exchange = Exchange::new(request, time);
@@ -295,7 +293,7 @@ impl HttpDecoder {
                 BodyStep::Over if rest.is_empty() => return all,
                 BodyStep::Over => {
                     if self.queue.front().is_some_and(Exchange::is_before_1_0)
-                        && head::begins(rest) == Begins::Nothing
+                        && begins(rest) == Begins::Nothing
                     {
                         // As old as the request: all of it is the body.
                         self.answer.begin_without_head(time);
@@ -305,18 +303,21 @@ impl HttpDecoder {
                         at += 1;
                         continue;
                     }
-                    let Some(end) = head::end(rest, self.searched_to_client(rest.len())) else {
-                        if rest.len() >= MAX_HEAD
-                            || matches!(head::begins(rest), Begins::Nothing | Begins::Request)
+                    let read = if self.may_be_whole(1, rest) { Response::read(rest) } else { Read::More };
+                    let (response, end) = match read {
+                        Read::Whole(response, end) => (response, end),
+                        Read::More
+                            if rest.len() < MAX_HEAD
+                                && matches!(begins(rest), Begins::Response | Begins::Maybe) =>
                         {
+                            self.searched[1] = rest.len();
+                            return Next::More { used: at, need: 0 };
+                        }
+                        Read::More | Read::Malformed => {
                             return self.server_malformed(time, bytes.len(), out);
                         }
-                        return Next::More { used: at, need: 0 };
                     };
                     self.searched[1] = 0;
-                    let Some(response) = Response::parse(rest.get(..end).unwrap_or_default()) else {
-                        return self.server_malformed(time, bytes.len(), out);
-                    };
                     at += end;
                     let end = window.seen_at(at.saturating_sub(1));
                     match self.response(&response, time, end, out) {
@@ -392,7 +393,7 @@ impl HttpDecoder {
             return Then::Goes;
         }
         self.answer.begin(response, &self.settings, at);
-        let body = response.body;
+        let body = response.fields.body;
         let none = front.is_head || matches!(response.code, 100..=199 | 204 | 304);
         let tunnel = front.is_connect && (200..300).contains(&response.code);
         self.answer.body = if none || tunnel {
@@ -407,7 +408,7 @@ impl HttpDecoder {
             self.answered(end, out);
         }
         match (response.code, tunnel) {
-            (101, _) if response.fields.lists("upgrade", "websocket") => {
+            (101, _) if response.fields.websocket => {
                 self.mode = Mode::WebSocket(Box::new(Upgraded::new(end)));
                 Then::Upgraded
             }
@@ -543,7 +544,7 @@ impl Kept {
             (false, 0) => return (0, Begins::Nothing),
             (false, _) => 0,
         };
-        let found = head::begins(bytes.get(start..).unwrap_or_default());
+        let found = begins(bytes.get(start..).unwrap_or_default());
         if found == Begins::Maybe {
             self.0 = bytes.len() - start.min(bytes.len());
         }
