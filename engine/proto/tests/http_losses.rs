@@ -24,18 +24,29 @@ fn play(midstream: bool, steps: &[Step]) -> Vec<String> {
     replay.finish(End::Fin)
 }
 
-/// The same conversation of a client that does not wait: up to `most` of its messages are on their way before the first of them is answered.
-fn sent_ahead(generated: &mut Generated, most: usize, random: &mut Random) {
-    let (requests, responses): (Vec<_>, Vec<_>) = generated.steps.drain(..).partition(|step| {
-        matches!(step, Step::Data(Direction::ToServer, _) | Step::Gap(Direction::ToServer, _))
-    });
+/// The same conversation of a client that does not wait: up to `most` of its messages are on their way before the first of them is answered. `together`: it
+/// waits for all responses before it sends more. Gives the number of steps after which anyone can tell: a message was sent after the server spoke, while
+/// another was waiting.
+fn sent_ahead(generated: &mut Generated, most: usize, together: bool, random: &mut Random) -> usize {
+    let is_client = |step: &Step| matches!(step, Step::Data(Direction::ToServer, _));
+    let (requests, responses): (Vec<_>, Vec<_>) = generated.steps.drain(..).partition(is_client);
     let (mut requests, mut responses) = (requests.into_iter().peekable(), responses.into_iter());
-    let mut waiting = 0;
+    let (mut waiting, mut answers, mut shown) = (0, false, None);
     while requests.peek().is_some() || waiting > 0 {
-        let sends = requests.peek().is_some() && (waiting == 0 || waiting < most && random.below(2) == 0);
-        waiting = if sends { waiting + 1 } else { waiting - 1 };
-        generated.steps.extend(if sends { requests.next() } else { responses.next() });
+        answers &= waiting > 0;
+        let may_send = requests.peek().is_some() && waiting < most && !(together && answers);
+        if may_send && (waiting == 0 || random.below(2) == 0) {
+            waiting += 1;
+            generated.steps.extend(requests.next());
+            if answers {
+                shown.get_or_insert(generated.steps.len());
+            }
+        } else {
+            (waiting, answers) = (waiting - 1, true);
+            generated.steps.extend(responses.next());
+        }
     }
+    shown.unwrap_or(generated.steps.len())
 }
 
 /// Segments of at most `mss` bytes, of which each behind the first `whole` steps is lost with a probability of `per_mille`. A loss is told before what comes behind it in either
@@ -100,12 +111,17 @@ fn clients_that_wait() {
 /// nor can one that is joined at the last of those that it sent ahead.
 #[test]
 fn clients_that_send_ahead() {
-    let (told, happened) = tried(false, |generated, random| {
-        sent_ahead(generated, 6, random);
-        let is_client = |step: &Step| matches!(step, Step::Data(Direction::ToServer, _));
-        let shown = generated.steps.windows(2).position(|w| w.iter().all(is_client));
-        shown.map_or(generated.steps.len(), |at| at + 2)
-    });
+    let (told, happened) = tried(false, |generated, random| sent_ahead(generated, 6, false, random));
     // Without a silence none of them is followed again.
+    assert!(told * 2 > happened, "{told} of {happened}");
+}
+
+/// Those that wait for the responses to all that they sent together.
+#[test]
+fn clients_that_send_several_together() {
+    let (told, happened) = tried(false, |generated, random| {
+        sent_ahead(generated, 6, true, random);
+        0
+    });
     assert!(told * 2 > happened, "{told} of {happened}");
 }

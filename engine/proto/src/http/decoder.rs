@@ -265,7 +265,8 @@ impl HttpDecoder {
             self.lose_responses();
             report::notice("too many requests wait for their responses", time, None, out);
         }
-        if !self.queue.is_empty() {
+        // Those sent together since the server spoke last are no sign: it may answer all of them before more are sent.
+        if self.queue.front().is_some_and(|front| front.start < self.server.last) {
             self.ahead.turn(false);
         }
     }
