@@ -249,9 +249,15 @@ pub(super) fn is_method(word: &[u8]) -> bool {
 /// The bytes of which names are made, methods and those of fields.
 const TOKEN: [bool; 256] = {
     let mut token = [false; 256];
-    let mut rest: &[u8] = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    while let [first, after @ ..] = rest {
-        token[*first as usize] = true;
+    let mut rest = token.as_mut_slice();
+    let mut byte = 0_u8;
+    while let [is_token, after @ ..] = rest {
+        *is_token = byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~'
+            );
+        byte = byte.wrapping_add(1);
         rest = after;
     }
     token
