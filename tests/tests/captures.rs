@@ -1,5 +1,5 @@
 //! `--read` on the project's own capture, against its golden.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use sniff_x_tests::{binary, root};
 
