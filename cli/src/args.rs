@@ -148,6 +148,13 @@ fn limits() -> Vec<Arg> {
         value("max-message", "SIZE", "Bytes of an unfinished message that are kept")
             .value_parser(size)
             .default_value(show_size(default.max_message)),
+        value(
+            "max-kept",
+            "SIZE",
+            "Bytes of unfinished messages and exchanges of all connections that are kept",
+        )
+        .value_parser(size)
+        .default_value(show_size(default.max_kept)),
         value("max-connections", "N", "Connections followed at once; the oldest go first")
             .value_parser(positive)
             .default_value(default.max_connections.to_string()),
@@ -192,9 +199,13 @@ fn limits() -> Vec<Arg> {
         value("embryonic-timeout", "SECS", "Close a connection that had nothing but SYNs for so long")
             .value_parser(seconds)
             .default_value(default.embryonic_timeout.as_secs().to_string()),
-        value("exchange-timeout", "SECS", "Give up a request that had no response for so long")
-            .value_parser(seconds)
-            .default_value(default.exchange_timeout.as_secs().to_string()),
+        value(
+            "exchange-timeout",
+            "SECS",
+            "Give up a request that had no response for so long, but not before --idle-timeout",
+        )
+        .value_parser(seconds)
+        .default_value(default.exchange_timeout.as_secs().to_string()),
     ]
 }
 

@@ -267,7 +267,7 @@ fn limits(matches: &ArgMatches) -> Limits {
     Limits {
         max_text: number(matches, "max-text", default.max_text),
         max_message: number(matches, "max-message", default.max_message),
-        max_kept: default.max_kept,
+        max_kept: number(matches, "max-kept", default.max_kept),
         max_connections: number(matches, "max-connections", default.max_connections),
         max_embryonic: number(matches, "max-embryonic", default.max_embryonic),
         max_pages_per_connection: number(

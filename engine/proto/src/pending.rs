@@ -28,6 +28,25 @@ struct Entry<T> {
     len: usize,
 }
 
+/// Where more of the newest request is kept.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    bytes: &'a mut Vec<u8>,
+    len: &'a mut usize,
+    max: usize,
+}
+
+impl Room<'_> {
+    /// Keeps as much as there is room for; how many bytes that were.
+    pub(crate) fn keep(&mut self, bytes: &[u8]) -> usize {
+        let room = self.max.saturating_sub(*self.len).min(MAX_KEPT.saturating_sub(self.bytes.len()));
+        let kept = bytes.get(..room).unwrap_or(bytes);
+        self.bytes.extend_from_slice(kept);
+        *self.len += kept.len();
+        kept.len()
+    }
+}
+
 impl<T> Default for Pending<T> {
     fn default() -> Self {
         Self { list: VecDeque::new(), bytes: Vec::new(), base: 0 }
@@ -66,12 +85,14 @@ impl<T> Pending<T> {
 
     /// Keeps more of the newest request, at most `max` bytes in all; how many were kept.
     pub(crate) fn keep(&mut self, bytes: &[u8], max: usize) -> usize {
-        let Some(newest) = self.list.back_mut() else { return 0 };
-        let room = max.saturating_sub(newest.len).min(MAX_KEPT.saturating_sub(self.bytes.len()));
-        let kept = bytes.get(..room).unwrap_or(bytes);
-        self.bytes.extend_from_slice(kept);
-        newest.len += kept.len();
-        kept.len()
+        self.newest(max).map_or(0, |(_, mut room)| room.keep(bytes))
+    }
+
+    /// The newest request, and the room for what is kept of it: at most `max` bytes in all.
+    pub(crate) fn newest(&mut self, max: usize) -> Option<(&mut T, Room<'_>)> {
+        let newest = self.list.back_mut()?;
+        let room = Room { bytes: &mut self.bytes, len: &mut newest.len, max };
+        Some((&mut newest.request, room))
     }
 
     /// What was kept of the oldest request.

@@ -45,6 +45,11 @@ impl Ahead {
         self.0 = if all_answered { self.0.saturating_sub(1) } else { SENDS_AHEAD };
     }
 
+    /// Whether the client was never seen sending ahead of its responses, or not for long.
+    pub(crate) fn waits(&self) -> bool {
+        self.0 == 0
+    }
+
     /// Whether what the server says now answers the oldest request, sent at `start`; the server spoke last at `before`.
     pub(crate) fn answers(&self, start: Nanos, before: Nanos) -> bool {
         start >= before && (self.0 == 0 || start.since(before) >= SILENCE)

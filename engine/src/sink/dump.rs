@@ -58,6 +58,23 @@ struct Stream {
     failed_bytes: u64,
 }
 
+impl Stream {
+    /// Bytes are missing here. What is given up piece by piece is one gap.
+    fn gap(&mut self, length: Option<u64>) {
+        let offset = self.bytes + self.failed_bytes + self.gap_bytes;
+        self.gap_bytes += length.unwrap_or(0);
+        if let (Some((start, Some(known))), Some(more)) = (self.gaps.last_mut(), length)
+            && *start + *known == offset
+        {
+            *known += more;
+        } else if self.gaps.len() < NAMED_GAPS {
+            self.gaps.push((offset, length));
+        } else {
+            self.unnamed_gaps += 1;
+        }
+    }
+}
+
 impl Dump {
     /// Writes into `folder`, which [`prepare`] made.
     pub(crate) fn new(folder: PathBuf) -> Self {
@@ -94,12 +111,7 @@ impl Dump {
             }
             Piece::Gap(length) => {
                 let stream = self.streams.entry(id).or_default();
-                if stream.gaps.len() < NAMED_GAPS {
-                    stream.gaps.push((stream.bytes + stream.failed_bytes + stream.gap_bytes, length));
-                } else {
-                    stream.unnamed_gaps += 1;
-                }
-                stream.gap_bytes += length.unwrap_or(0);
+                stream.gap(length);
             }
             Piece::End { keep } => {
                 self.open.retain(|(serial, direction, _)| (*serial, *direction) != id);

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use sniff_x_flow::{Direction, End, Nanos};
 
 use super::Settings;
+use super::begins::{Begins, begins};
 use super::body::{Body, Chunk, Step as BodyStep};
 use super::exchange::{Answer, Exchange, collect};
-use super::head::{self, Begins, MAX_HEAD, Oddities, Request, Response};
+use super::head::{self, MAX_HEAD, Oddities, Read, Request, Response};
 use super::report::{self, Outcome};
 use super::upgraded::Upgraded;
 use crate::event::IncompleteReason;
@@ -34,6 +35,8 @@ pub struct HttpDecoder {
     is_new: bool,
     client: Step,
     server: Step,
+    /// Of a direction that is out of step: the bytes with which a message may begin.
+    kept: [Kept; 2],
     /// Requests that wait for their responses.
     queue: Pending<Exchange>,
     /// The body of the newest request.
@@ -58,6 +61,7 @@ impl HttpDecoder {
             is_new: !midstream,
             client: Step::new(!midstream),
             server: Step::new(!midstream),
+            kept: [Kept::default(); 2],
             queue: Pending::default(),
             request_body: Body::Over,
             answer: Answer::default(),
@@ -84,33 +88,37 @@ impl HttpDecoder {
         let bytes = window.bytes;
         let all = Next::More { used: bytes.len(), need: 0 };
         self.client.last = window.seen_at(bytes.len());
-        let fresh = core::mem::take(&mut self.client.fresh);
+        let mut fresh = core::mem::take(&mut self.client.fresh);
         if self.is_new && self.queue.is_empty() {
             if let [0x16, 0x03, ..] = bytes {
                 report::session("encrypted", window.seen_at(0), None, out);
                 return Next::Bypass(BypassReason::Encrypted);
             }
-            if head::begins(bytes) == Begins::Http2 {
+            if begins(bytes) == Begins::Http2 {
                 report::session("http/2", window.seen_at(0), Some("HTTP/2 is not decoded"), out);
                 return Next::Bypass(BypassReason::NotThisProtocol);
             }
         }
+        let mut at = 0;
         if !self.client.in_step {
-            let turn = fresh || core::mem::take(&mut self.client.trying);
-            match if turn { head::begins(bytes) } else { Begins::Nothing } {
+            let [kept, _] = &mut self.kept;
+            let (start, found) = kept.begins(bytes, fresh);
+            match found {
                 Begins::Request => {
-                    self.client.in_step = true;
+                    (self.client.in_step, fresh, at) = (true, true, start);
                     self.request_body = Body::Over;
                 }
-                Begins::Maybe => {
-                    (self.client.trying, self.client.fresh) = (true, fresh);
-                    return Next::More { used: 0, need: 0 };
+                Begins::Maybe => return Next::More { used: start, need: 0 },
+                _ => {
+                    if !fresh && begins(bytes) == Begins::Request {
+                        // Passed over, since it is unknown what was lost in front of it; sent without waiting for what the server says.
+                        self.ahead.turn(false);
+                    }
+                    return all;
                 }
-                _ => return all,
             }
         }
         self.turn |= fresh && self.request_body == Body::Over && self.server.last > Nanos(0);
-        let mut at = 0;
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
             let time = window.seen_at(at);
@@ -122,22 +130,21 @@ impl HttpDecoder {
                         at += 1;
                         continue;
                     }
-                    let end = match head::end(rest, self.searched_to_server(rest.len())) {
-                        Some(end) => head::simple_request(rest).unwrap_or(end),
-                        None => match head::simple_request(rest) {
-                            Some(end) => end,
-                            None if rest.len() >= MAX_HEAD
-                                || self.is_new && !head::may_begin_request(rest) =>
-                            {
-                                return self.client_malformed(time, bytes.len(), out);
-                            }
-                            None => return Next::More { used: at, need: 0 },
-                        },
+                    let read = if self.may_be_whole(0, rest) { Request::read(rest) } else { Read::More };
+                    let (request, end) = match read {
+                        Read::Whole(request, end) => (request, end),
+                        Read::More
+                            if rest.len() < MAX_HEAD
+                                && (!self.is_new || head::may_begin_request(rest)) =>
+                        {
+                            self.searched[0] = rest.len();
+                            return Next::More { used: at, need: 0 };
+                        }
+                        Read::More | Read::Malformed => {
+                            return self.client_malformed(time, bytes.len(), out);
+                        }
                     };
                     self.searched[0] = 0;
-                    let Some(request) = Request::parse(rest.get(..end).unwrap_or_default()) else {
-                        return self.client_malformed(time, bytes.len(), out);
-                    };
                     let is_simple = request.odd.has(Oddities::NO_VERSION);
                     self.request(&request, time, out);
                     at += end;
@@ -174,12 +181,10 @@ impl HttpDecoder {
         }
     }
 
-    fn searched_to_server(&mut self, len: usize) -> usize {
-        core::mem::replace(&mut self.searched[0], len)
-    }
-
-    fn searched_to_client(&mut self, len: usize) -> usize {
-        core::mem::replace(&mut self.searched[1], len)
+    /// Whether the head at the start of `rest` may be whole, after what was searched of it before.
+    fn may_be_whole(&self, direction: usize, rest: &[u8]) -> bool {
+        let searched = self.searched.get(direction).copied().unwrap_or_default();
+        searched == 0 || head::end(rest, searched).is_some() || head::simple_request(rest).is_some()
     }
 
     fn touch(&mut self, time: Nanos) {
@@ -201,7 +206,7 @@ impl HttpDecoder {
     fn request(&mut self, request: &Request<'_>, time: Nanos, out: &mut Out<'_>) {
         self.make_room(time, out);
         self.is_new = false;
-        let body = request.body;
+        let body = request.fields.body;
         self.request_body = if body.chunked {
             Body::Chunked(Chunk::Size)
         } else if body.until_close {
@@ -210,7 +215,7 @@ impl HttpDecoder {
             body.length.map_or(Body::Over, Body::Length)
         };
         self.fields.clear();
-        collect(request.fields, &self.settings, &mut self.fields);
+        collect(&request.fields, &self.settings, &mut self.fields);
         let max = out.max_text();
         let texts = Exchange::texts(request, &self.fields, max);
         let mut exchange = Exchange::new(request, time);
@@ -250,12 +255,14 @@ impl HttpDecoder {
     /// A request comes: earlier ones whose responses will never be recognised are given up.
     fn make_room(&mut self, time: Nanos, out: &mut Out<'_>) {
         let turn = core::mem::take(&mut self.turn);
-        if turn && self.server.in_step && !self.doubtful {
+        // What waits when bytes of the client are lost was sent before these: of that nothing is in doubt.
+        if turn && self.server.in_step && !(self.doubtful && self.queue.is_empty()) {
             self.ahead.turn(self.queue.is_empty());
         }
         if self.doubtful && turn {
             self.doubtful = false;
-            if !self.queue.is_empty() {
+            // The lost requests of a client that waits are all answered by now.
+            if !self.queue.is_empty() || !self.ahead.answers(time, self.server.last) {
                 self.give_up(self.reason, out);
                 if self.server.in_step {
                     self.lose_responses();
@@ -268,6 +275,10 @@ impl HttpDecoder {
             self.lose_responses();
             report::notice("too many requests wait for their responses", time, None, out);
         }
+        // Those sent together since the server spoke last are no sign: it may answer all of them before more are sent.
+        if self.queue.front().is_some_and(|front| front.start < self.server.last) {
+            self.ahead.turn(false);
+        }
     }
 
     fn server_data(&mut self, window: Window<'_>, out: &mut Out<'_>) -> Next {
@@ -275,18 +286,17 @@ impl HttpDecoder {
         let all = Next::More { used: bytes.len(), need: 0 };
         let before = core::mem::replace(&mut self.server.last, window.seen_at(bytes.len()));
         let fresh = core::mem::take(&mut self.server.fresh);
+        let mut at = 0;
         if !self.server.in_step {
-            let turn = self.is_turn(fresh, before) || core::mem::take(&mut self.server.trying);
-            match if turn { head::begins(bytes) } else { Begins::Nothing } {
-                Begins::Response => self.server.in_step = true,
-                Begins::Maybe => {
-                    self.server.trying = true;
-                    return Next::More { used: 0, need: 0 };
-                }
+            let turn = self.is_turn(fresh, before);
+            let [_, kept] = &mut self.kept;
+            let (start, found) = kept.begins(bytes, turn);
+            match found {
+                Begins::Response => (self.server.in_step, at) = (true, start),
+                Begins::Maybe => return Next::More { used: start, need: 0 },
                 _ => return all,
             }
         }
-        let mut at = 0;
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
             let time = window.seen_at(at);
@@ -294,7 +304,7 @@ impl HttpDecoder {
                 BodyStep::Over if rest.is_empty() => return all,
                 BodyStep::Over => {
                     if self.queue.front().is_some_and(Exchange::is_before_1_0)
-                        && head::begins(rest) == Begins::Nothing
+                        && begins(rest) == Begins::Nothing
                     {
                         // As old as the request: all of it is the body.
                         self.answer.begin_without_head(time);
@@ -304,24 +314,28 @@ impl HttpDecoder {
                         at += 1;
                         continue;
                     }
-                    let Some(end) = head::end(rest, self.searched_to_client(rest.len())) else {
-                        if rest.len() >= MAX_HEAD
-                            || matches!(head::begins(rest), Begins::Nothing | Begins::Request)
+                    let read = if self.may_be_whole(1, rest) { Response::read(rest) } else { Read::More };
+                    let (response, end) = match read {
+                        Read::Whole(response, end) => (response, end),
+                        Read::More
+                            if rest.len() < MAX_HEAD
+                                && matches!(begins(rest), Begins::Response | Begins::Maybe) =>
                         {
+                            self.searched[1] = rest.len();
+                            return Next::More { used: at, need: 0 };
+                        }
+                        Read::More | Read::Malformed => {
                             return self.server_malformed(time, bytes.len(), out);
                         }
-                        return Next::More { used: at, need: 0 };
                     };
                     self.searched[1] = 0;
-                    let Some(response) = Response::parse(rest.get(..end).unwrap_or_default()) else {
-                        return self.server_malformed(time, bytes.len(), out);
-                    };
                     at += end;
                     let end = window.seen_at(at.saturating_sub(1));
                     match self.response(&response, time, end, out) {
                         Then::Goes => {}
                         Then::Stray => {
                             if self.client.in_step && !self.doubtful {
+                                self.ahead.turn(false);
                                 report::notice("a response without a request", time, None, out);
                             }
                             self.lose_responses();
@@ -390,7 +404,7 @@ impl HttpDecoder {
             return Then::Goes;
         }
         self.answer.begin(response, &self.settings, at);
-        let body = response.body;
+        let body = response.fields.body;
         let none = front.is_head || matches!(response.code, 100..=199 | 204 | 304);
         let tunnel = front.is_connect && (200..300).contains(&response.code);
         self.answer.body = if none || tunnel {
@@ -405,7 +419,7 @@ impl HttpDecoder {
             self.answered(end, out);
         }
         match (response.code, tunnel) {
-            (101, _) if response.fields.lists("upgrade", "websocket") => {
+            (101, _) if response.fields.websocket => {
                 self.mode = Mode::WebSocket(Box::new(Upgraded::new(end)));
                 Then::Upgraded
             }
@@ -447,6 +461,7 @@ impl HttpDecoder {
     /// The server is out of step: nothing that it says is understood until it answers a request again.
     fn lose_responses(&mut self) {
         self.server.lose();
+        self.kept[1] = Kept::default();
         self.answer.body = Body::Over;
         self.answer.open = false;
         self.searched[1] = 0;
@@ -468,7 +483,13 @@ impl HttpDecoder {
     }
 
     fn lose_client(&mut self, reason: IncompleteReason, bytes: u64, out: &mut Out<'_>) {
+        let ends = if let Body::Length(left) = self.request_body { bytes > left } else { false };
+        if self.queue.back().is_some_and(|newest| bytes > 0 && (newest.complete || ends)) {
+            // What is lost is more than the request that waits for its response.
+            self.ahead.turn(false);
+        }
         self.client.lose();
+        self.kept[0] = Kept::default();
         self.request_body = Body::Over;
         self.searched[0] = 0;
         self.reason = reason;
@@ -521,6 +542,27 @@ impl HttpDecoder {
     }
 }
 
+/// Bytes of a direction that is out of step: a message may begin with them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kept(usize);
+
+impl Kept {
+    /// What begins, and at which byte. `turn`: the other side spoke since this one did, so that new bytes begin a message, and those kept were the end of one.
+    fn begins(&mut self, bytes: &[u8], turn: bool) -> (usize, Begins) {
+        let Self(kept) = core::mem::take(self);
+        let start = match (turn, kept) {
+            (true, kept) => kept,
+            (false, 0) => return (0, Begins::Nothing),
+            (false, _) => 0,
+        };
+        let found = begins(bytes.get(start..).unwrap_or_default());
+        if found == Begins::Maybe {
+            self.0 = bytes.len() - start.min(bytes.len());
+        }
+        (start, found)
+    }
+}
+
 /// What follows a response's head.
 enum Then {
     /// Its body, or the next response.
@@ -560,6 +602,7 @@ impl Decode for HttpDecoder {
                 (self.is_new, self.doubtful) = (false, true);
                 self.client = Step::new(false);
                 self.server = Step::new(false);
+                self.kept = [Kept::default(); 2];
                 return Next::More { used: 0, need: 0 };
             }
         };
@@ -583,7 +626,10 @@ impl Decode for HttpDecoder {
                     self.lose_client(reason, bytes, out);
                 }
             }
-            Direction::ToServer => self.client.lose(),
+            Direction::ToServer => {
+                self.client.lose();
+                self.kept[0] = Kept::default();
+            }
             Direction::ToClient => {
                 // It spoke, whatever it said.
                 self.client.fresh = true;

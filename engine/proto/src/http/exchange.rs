@@ -4,7 +4,8 @@ use sniff_x_flow::Nanos;
 
 use super::Settings;
 use super::body::Body;
-use super::head::{Fields, Oddities, Request, Response};
+use super::fields::Fields;
+use super::head::{Oddities, Request, Response};
 use crate::event::IncompleteReason;
 use crate::event::redact::{SECRET, is_secret_name};
 
@@ -89,8 +90,8 @@ impl Exchange {
         let target = target.split(|b| *b == b'#').next().unwrap_or_default();
         let mut parts = target.splitn(2, |b| *b == b'?');
         let (path, query) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let host = host.or_else(|| request.fields.get("host")).unwrap_or_default();
-        let agent = request.fields.get("user-agent").unwrap_or_default();
+        let host = host.unwrap_or(request.fields.host);
+        let agent = request.fields.agent;
         [request.method, path, query, host, agent, headers].map(|t| t.get(..max).unwrap_or(t))
     }
 
@@ -170,12 +171,11 @@ impl Answer {
         self.reason.clear();
         self.reason.extend_from_slice(response.reason.get(..MAX_REASON).unwrap_or(response.reason));
         self.headers.clear();
-        collect(response.fields, settings, &mut self.headers);
-        self.coding = Coding::of(response.fields);
+        collect(&response.fields, settings, &mut self.headers);
+        self.coding = Coding::of(response.fields.content_encoding);
         self.body_size = 0;
         self.preview.clear();
-        let is_stream =
-            response.fields.get("content-type").is_some_and(|t| starts_with(t, b"text/event-stream"));
+        let is_stream = starts_with(response.fields.content_type, b"text/event-stream");
         self.events = (is_stream && self.coding == Coding::Plain).then_some(0);
         self.feeds = 0;
         self.first_byte = at;
@@ -240,23 +240,22 @@ pub(super) enum Coding {
 }
 
 impl Coding {
-    pub(super) fn of(fields: Fields<'_>) -> Self {
-        match fields.get("content-encoding") {
-            None | Some(b"") => Self::Plain,
-            Some(name) if name.eq_ignore_ascii_case(b"identity") => Self::Plain,
-            Some(name) if name.eq_ignore_ascii_case(b"gzip") || name.eq_ignore_ascii_case(b"x-gzip") => {
-                Self::Gzip
-            }
-            Some(name) if name.eq_ignore_ascii_case(b"deflate") => Self::Deflate,
-            Some(name) if name.eq_ignore_ascii_case(b"br") => Self::Brotli,
-            Some(name) if name.eq_ignore_ascii_case(b"zstd") => Self::Zstd,
-            Some(_) => Self::Other,
+    pub(super) fn of(name: &[u8]) -> Self {
+        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        match name {
+            b"" => Self::Plain,
+            _ if is(b"identity") => Self::Plain,
+            _ if is(b"gzip") || is(b"x-gzip") => Self::Gzip,
+            _ if is(b"deflate") => Self::Deflate,
+            _ if is(b"br") => Self::Brotli,
+            _ if is(b"zstd") => Self::Zstd,
+            _ => Self::Other,
         }
     }
 }
 
 /// The wanted header fields as [`kept_fields`] reads them; secrets are left out where they stand.
-pub(super) fn collect(fields: Fields<'_>, settings: &Settings, to: &mut Vec<u8>) {
+pub(super) fn collect(fields: &Fields<'_>, settings: &Settings, to: &mut Vec<u8>) {
     if settings.headers.is_empty() {
         return;
     }

@@ -1,6 +1,6 @@
 //! HTTP/1.0 and HTTP/1.1 over TCP, and WebSocket behind an upgrade.
 //!
-//! Stage: bytes in order → exchanges. `head` reads first lines and header fields, `body` follows bodies without keeping them, `decoder` pairs responses with
+//! Stage: bytes in order → exchanges. `begins` recognises messages, `head` reads first lines and `fields` what follows them, `body` follows bodies without keeping them, `decoder` pairs responses with
 //! the requests that wait (`exchange`), `upgraded` and `websocket` follow what comes behind an upgrade, `content` decompresses what is shown of a body, `report`
 //! writes the events. Source: RFC 9110, RFC 9112, RFC 6455.
 //!
@@ -17,10 +17,12 @@
 //! A gap inside a body whose length is known leaves the exchange `incomplete` and costs nothing else. After another loss each direction passes over its bytes
 //! until a request or response begins where the other side had spoken in between.
 
+mod begins;
 mod body;
 mod content;
 mod decoder;
 mod exchange;
+mod fields;
 mod head;
 mod probe;
 mod report;

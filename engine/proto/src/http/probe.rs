@@ -1,6 +1,6 @@
 //! Whether two ends speak HTTP/1: told by the first line of a request or of a response.
 
-use super::head::{Begins, begins};
+use super::begins::{Begins, begins};
 use crate::Probe;
 
 /// The longest first line that is waited for.

@@ -1,10 +1,9 @@
 //! The client's direction: commands, as arrays of bulk strings or inline, cut into arguments. Arguments are taken as they come; none is ever waited for whole.
 
-use std::borrow::Cow;
-
 use sniff_x_flow::Nanos;
 
 use super::decoder::RedisDecoder;
+use super::inline::{is_printable, words};
 use super::report;
 use super::request::Request;
 use super::resp::{self, Line, announced, line};
@@ -37,7 +36,11 @@ pub(super) struct Intake {
     pub(super) number: u64,
     judge: Judge,
     argument: Argument,
-    /// The argument before the one that is read, and that one itself.
+    /// No byte of the argument was taken yet.
+    fresh: bool,
+    /// All further arguments are shown: nobody need look what they are.
+    plain: bool,
+    /// The argument before the one that is read, and that one itself; not of a `plain` command.
     previous: Word<32>,
     current: Word<32>,
 }
@@ -50,6 +53,8 @@ impl Default for Intake {
             number: 0,
             judge: Judge::default(),
             argument: Argument::Shown,
+            fresh: false,
+            plain: false,
             previous: Word::default(),
             current: Word::default(),
         }
@@ -141,7 +146,7 @@ impl RedisDecoder {
                 _ => Head::Lost,
             },
             State::Data(0) => {
-                self.argument_is_empty(out);
+                self.argument_bytes(b"", true, out);
                 self.intake.state = State::End;
                 Head::Used(0)
             }
@@ -159,6 +164,14 @@ impl RedisDecoder {
 
     fn start(&mut self, rest: &[u8], time: Nanos, out: &mut Out<'_>) -> Head {
         let is_array = rest.first() == Some(&b'*');
+        if is_array
+            && let Some((count, used)) = resp::short_number(rest)
+            && (1..=MAX_ARGUMENTS).contains(&count)
+        {
+            self.request_begins(count, time, out);
+            self.intake.state = State::Length;
+            return Head::Used(used + self.whole_arguments(rest.get(used..).unwrap_or_default(), out));
+        }
         let (text, used) = match line(rest, !is_array) {
             Line::Whole(text, used) => (text, used),
             Line::More if !is_array && self.is_new && !is_printable(rest) => return Head::Lost,
@@ -181,6 +194,53 @@ impl RedisDecoder {
         }
     }
 
+    /// Takes the arguments that are here whole, one after the other; how many bytes they are.
+    fn whole_arguments(&mut self, bytes: &[u8], out: &Out<'_>) -> usize {
+        let mut at = 0;
+        while self.intake.state == State::Length {
+            let rest = bytes.get(at..).unwrap_or_default();
+            if self.intake.plain {
+                return at + self.plain_arguments(rest, out);
+            }
+            let Some((argument, used)) =
+                rest.starts_with(b"$").then(|| resp::short_bulk(rest)).flatten()
+            else {
+                break;
+            };
+            self.argument_begins(out);
+            self.argument_bytes(argument, true, out);
+            self.argument_ends();
+            at += used;
+        }
+        at
+    }
+
+    /// The same for a command of which all further arguments are shown.
+    fn plain_arguments(&mut self, bytes: &[u8], out: &Out<'_>) -> usize {
+        let Some((newest, mut room)) = self.queue.newest(out.max_text()) else { return 0 };
+        let intake = &mut self.intake;
+        let (mut at, mut text_len) = (0, 0);
+        while intake.left > 0
+            && let Some(rest @ [b'$', ..]) = bytes.get(at..)
+            && let Some((argument, used)) = resp::short_bulk(rest)
+        {
+            if intake.number == 2 {
+                newest.second.push(argument);
+            }
+            text_len += 1 + argument.len() as u64;
+            room.keep(b" ");
+            room.keep(argument);
+            intake.number += 1;
+            intake.left -= 1;
+            at += used;
+        }
+        newest.text_len += text_len;
+        if intake.left == 0 {
+            intake.state = State::Start;
+        }
+        at
+    }
+
     /// A command in one line, as people type them.
     fn inline(&mut self, text: &[u8], used: usize, time: Nanos, out: &mut Out<'_>) -> Head {
         if !is_printable(text) {
@@ -193,11 +253,7 @@ impl RedisDecoder {
         self.request_begins(count, time, out);
         for word in words(text) {
             self.argument_begins(out);
-            if word.is_empty() {
-                self.argument_is_empty(out);
-            } else {
-                self.argument_bytes(&word, true, out);
-            }
+            self.argument_bytes(&word, true, out);
             self.argument_ends();
         }
         Head::Used(used)
@@ -211,20 +267,32 @@ impl RedisDecoder {
     }
 
     fn argument_begins(&mut self, out: &Out<'_>) {
+        let intake = &mut self.intake;
+        intake.fresh = true;
+        if intake.plain {
+            return;
+        }
         let redacts = !out.shows_literals();
         let Some(newest) = self.queue.back() else { return };
-        let intake = &mut self.intake;
+        if intake.number == 0 {
+            // The name.
+            return;
+        }
         intake.previous = core::mem::take(&mut intake.current);
         let (number, count) = (intake.number, newest.arguments);
         intake.argument = intake.judge.next(number, count, &newest.name, &intake.previous, redacts);
+        intake.plain = intake.judge.shows_all(redacts);
     }
 
     /// Bytes of an argument; `first`: its first ones. Whether more of it would be kept.
     fn argument_bytes(&mut self, bytes: &[u8], first: bool, out: &Out<'_>) -> bool {
         let max = out.max_text();
         let intake = &mut self.intake;
-        intake.current.push(bytes);
-        if first {
+        intake.fresh = false;
+        if !intake.plain {
+            intake.current.push(bytes);
+        }
+        if first && !intake.plain {
             let begins = |test: fn(u8) -> bool| bytes.first().is_some_and(|b| test(*b));
             intake.argument = match intake.argument {
                 Argument::Rule if begins(is_password_rule) => Argument::Hidden,
@@ -243,7 +311,15 @@ impl RedisDecoder {
         if intake.argument == Argument::User {
             newest.user.push(bytes);
         }
-        if first && intake.number > 0 {
+        let is_next = first && intake.number > 0;
+        if intake.plain {
+            newest.text_len += u64::from(is_next) + bytes.len() as u64;
+            if is_next {
+                self.queue.keep(b" ", max);
+            }
+            return self.queue.keep(bytes, max) == bytes.len();
+        }
+        if is_next {
             newest.text_len += 1;
             self.queue.keep(b" ", max);
         }
@@ -260,10 +336,6 @@ impl RedisDecoder {
         self.queue.keep(shown, max) == shown.len()
     }
 
-    fn argument_is_empty(&mut self, out: &Out<'_>) {
-        self.argument_bytes(b"", true, out);
-    }
-
     fn argument_ends(&mut self) {
         self.intake.number += 1;
         self.intake.left = self.intake.left.saturating_sub(1);
@@ -274,7 +346,7 @@ impl RedisDecoder {
         let whole = usize::try_from(left).unwrap_or(usize::MAX);
         let here = whole.min(rest.len());
         let part = rest.get(..here).unwrap_or(rest);
-        let first = self.argument_is_fresh();
+        let first = self.intake.fresh;
         let wanted = self.argument_bytes(part, first, out);
         let rest = left - here as u64;
         self.intake.state = if rest == 0 { State::End } else { State::Data(rest) };
@@ -291,14 +363,8 @@ impl RedisDecoder {
         Head::Used(here)
     }
 
-    /// No byte of the argument was taken yet.
-    fn argument_is_fresh(&self) -> bool {
-        self.intake.current.is_empty()
-    }
-
     /// The newest command is whole.
     fn request_ends(&mut self, out: &mut Out<'_>) {
-        self.intake = Intake::default();
         self.is_new = false;
         let Some(newest) = self.queue.back_mut() else { return };
         newest.ends();
@@ -321,67 +387,6 @@ impl RedisDecoder {
             self.client.fresh = fresh;
         }
         found
-    }
-}
-
-fn is_printable(text: &[u8]) -> bool {
-    text.iter().all(|b| (0x20..0x7f).contains(b) || matches!(b, b'\t' | b'\r' | 0x80..))
-}
-
-/// The words of an inline command, as servers take them: quotes group, and between double quotes backslashes escape. What servers refuse (a quote that is never
-/// closed, or text right behind one) comes as it stands.
-fn words(mut text: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
-    core::iter::from_fn(move || {
-        text = text.trim_ascii_start();
-        let &first = text.first()?;
-        if matches!(first, b'"' | b'\'')
-            && let Some((word, used)) = quoted(text, first)
-        {
-            text = text.get(used..).unwrap_or_default();
-            return Some(Cow::Owned(word));
-        }
-        let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
-        let (word, rest) = text.split_at(end);
-        text = rest;
-        Some(Cow::Borrowed(word))
-    })
-}
-
-/// The word in quotes at the start of `text`, and where it ends; none if no space follows its end.
-fn quoted(text: &[u8], quote: u8) -> Option<(Vec<u8>, usize)> {
-    let (mut word, mut at) = (Vec::new(), 1);
-    loop {
-        match (text.get(at..)?, quote) {
-            ([b'\\', b'x', high, low, ..], b'"') if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                let digit =
-                    |d: &u8| char::from(*d).to_digit(16).and_then(|d| u8::try_from(d).ok()).unwrap_or(0);
-                word.push(digit(high) << 4 | digit(low));
-                at += 4;
-            }
-            ([b'\\', byte, ..], b'"') => {
-                word.push(match byte {
-                    b'n' => b'\n',
-                    b'r' => b'\r',
-                    b't' => b'\t',
-                    b'b' => 8,
-                    b'a' => 7,
-                    other => *other,
-                });
-                at += 2;
-            }
-            ([b'\\', b'\'', ..], b'\'') => {
-                word.push(b'\'');
-                at += 2;
-            }
-            ([byte, rest @ ..], _) if *byte == quote => {
-                return rest.first().is_none_or(u8::is_ascii_whitespace).then_some((word, at + 1));
-            }
-            ([byte, ..], _) => {
-                word.push(*byte);
-                at += 1;
-            }
-            ([], _) => return None,
-        }
     }
 }
 
@@ -424,19 +429,6 @@ fn is_name_byte(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_of_a_line() {
-        let words = |text: &'static [u8]| words(text).map(Cow::into_owned).collect::<Vec<_>>();
-        assert_eq!(
-            words(b"  SET 'a b'  \"c\\\"d\\n\\x41\\xg\" e 'it\\'s \\n' ''"),
-            [&b"SET"[..], b"a b", b"c\"d\nAxg", b"e", b"it's \\n", b""]
-        );
-        assert!(words(b"   ").is_empty());
-        // Servers refuse these.
-        assert_eq!(words(b"x 'never closed"), [&b"x"[..], b"'never", b"closed"]);
-        assert_eq!(words(b"'a'b c"), [&b"'a'b"[..], b"c"]);
-    }
 
     #[test]
     fn the_beginning_of_a_command() {

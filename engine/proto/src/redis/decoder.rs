@@ -63,6 +63,8 @@ pub struct RedisDecoder {
     pub(super) mode: Mode,
     /// Subscriptions that the server counted last.
     pub(super) subscriptions: i64,
+    /// It did so in a push: an array is no message.
+    pub(super) pushes: bool,
     /// Whether the server answers commands, as the client asked.
     replies: Replies,
     /// The next command is left unanswered, too.
@@ -95,6 +97,7 @@ impl RedisDecoder {
             session,
             mode: Mode::Commands,
             subscriptions: 0,
+            pushes: false,
             replies: Replies::On,
             skip_next: false,
             ahead: Ahead::default(),
@@ -144,13 +147,13 @@ impl RedisDecoder {
 
     /// A command comes: earlier ones whose replies will never be recognised are given up. `turn`: the server spoke since the client last did.
     pub(super) fn make_room(&mut self, turn: bool, time: Nanos, out: &mut Out<'_>) {
-        let paired = self.server.in_step && !self.doubtful;
-        if turn && paired && self.mode == Mode::Commands && self.subscriptions == 0 {
-            self.ahead.turn(self.queue.is_empty());
+        if turn {
+            self.note_turn(self.queue.is_empty());
         }
         if self.doubtful && turn {
             self.doubtful = false;
-            if self.queue.is_empty() {
+            // What a client that sends ahead lost may be answered yet.
+            if self.queue.is_empty() && self.ahead.waits() {
                 self.give_up_transaction(self.reason, out);
             } else {
                 self.give_up(self.reason, out);
@@ -164,6 +167,14 @@ impl RedisDecoder {
             self.give_up(IncompleteReason::Limit, out);
             self.lose_replies();
             self.notice("too many commands wait for their replies", time, None, out);
+        }
+    }
+
+    /// The client speaks after the server did, while what it sent before was answered or was not; so it may be one that sends ahead.
+    pub(super) fn note_turn(&mut self, all_answered: bool) {
+        let paired = self.server.in_step && !self.doubtful;
+        if paired && self.mode == Mode::Commands && self.subscriptions == 0 {
+            self.ahead.turn(all_answered);
         }
     }
 
@@ -318,6 +329,9 @@ impl Decode for RedisDecoder {
         };
         match direction {
             Direction::ToServer if self.client.in_step => {
+                if self.client.fresh && self.intake.state == State::Start && !self.queue.is_empty() {
+                    self.note_turn(false);
+                }
                 // The end of an argument whose length is known is not lost with its bytes, unless it says what comes next.
                 if let State::Data(left) = self.intake.state
                     && bytes < left

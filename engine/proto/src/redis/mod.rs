@@ -1,7 +1,8 @@
 //! Redis: RESP2 and RESP3 over TCP; also Valkey, KeyDB and whatever else speaks it.
 //!
 //! Stage: bytes in order → exchanges. `client` cuts commands into arguments as they come, `reply` walks through the server's values without keeping
-//! them, `server` pairs replies with the commands that wait (`request`), `report` writes the events. `secret` says which arguments are never kept,
+//! them, `server` pairs replies with the commands that wait (`request`), `replica` follows
+//! a replication stream, `report` writes the events. `secret` says which arguments are never kept,
 //! `arguments` which are values, `probe` tells the protocol from others.
 //! Source: <https://redis.io/docs/latest/develop/reference/protocol-spec/> and <https://redis.io/docs/latest/develop/pubsub/>.
 //!
@@ -17,11 +18,14 @@
 //!
 //! After a loss each direction passes over its bytes until it may begin a message again: where the other side had spoken in between. Replies are paired again
 //! with commands that were all sent since the server last spoke; with a client that sends ahead of the replies only after a silence of one second.
+//! A reply that can't be that to its command (a confirmation is the only one to SUBSCRIBE, a status the only one to MULTI) means that the pairs are wrong.
 
 mod arguments;
 mod client;
 mod decoder;
+mod inline;
 mod probe;
+mod replica;
 mod reply;
 mod report;
 mod request;

@@ -80,6 +80,8 @@ pub(super) struct Reader {
     pub(super) element: Summary,
     /// Values of the outermost aggregate are told one by one.
     pub(super) by_element: bool,
+    /// Levels of the stack that are attributes.
+    attributes: usize,
 }
 
 impl Reader {
@@ -90,6 +92,7 @@ impl Reader {
             whole: Summary::default(),
             element: Summary::default(),
             by_element: false,
+            attributes: 0,
         }
     }
 
@@ -103,6 +106,7 @@ impl Reader {
         self.stack.clear();
         self.state = State::Value;
         self.by_element = false;
+        self.attributes = 0;
     }
 
     /// Bytes of memory held.
@@ -113,8 +117,10 @@ impl Reader {
     /// A reply begins, of whose text at most `limit` bytes are kept; `by_element`: so are those of each value in it.
     pub(super) fn begin(&mut self, limit: usize, by_element: bool) {
         self.whole.begin(limit);
-        self.element.begin(limit);
         self.by_element = by_element;
+        if by_element {
+            self.element.begin(limit);
+        }
     }
 
     /// One step through the bytes.
@@ -123,17 +129,16 @@ impl Reader {
             return self.bulk(bytes, left);
         }
         let Some(&first) = bytes.first() else { return Step::More };
+        if let Some(step) = self.short(first, bytes) {
+            return step;
+        }
         let Some((kind, form)) = Kind::of(first) else { return Step::Bad };
         let (text, used) = match line(bytes, false) {
             Line::Whole(text, used) => (text.get(1..).unwrap_or_default(), used),
             Line::More => return Step::More,
             Line::TooLong => return Step::Bad,
         };
-        let depth = self.stack.len();
-        if depth == 1 && self.by_element {
-            let limit = self.element.limit;
-            self.element.begin(limit);
-        }
+        self.value_begins();
         match form {
             Form::Line => self.simple(kind, text, used),
             Form::Bulk => match announced(text, resp::MAX_BULK) {
@@ -160,6 +165,35 @@ impl Reader {
                 }
                 Some(Some(count)) => self.aggregate(kind, count, used),
             },
+        }
+    }
+
+    /// What most values are, and are here whole: nothing need be looked for.
+    fn short(&mut self, first: u8, bytes: &[u8]) -> Option<Step> {
+        let (kind, text, used) = match first {
+            b'$' => {
+                let (text, used) = resp::short_bulk(bytes)?;
+                (Kind::Text, text, used)
+            }
+            b':' => {
+                let (number, used) = resp::short_number(bytes)?;
+                self.whole.last_integer = i64::try_from(number).ok();
+                (Kind::Integer, bytes.get(1..used - 2).unwrap_or_default(), used)
+            }
+            b'+' if bytes.starts_with(b"+OK\r\n") => (Kind::Status, &b"OK"[..], 5),
+            _ => return None,
+        };
+        self.value_begins();
+        self.named(kind, None);
+        self.text(text);
+        Some(self.end(used))
+    }
+
+    /// A value begins, maybe one of the outermost aggregate's.
+    fn value_begins(&mut self) {
+        if self.by_element && self.stack.len() == 1 {
+            let limit = self.element.limit;
+            self.element.begin(limit);
         }
     }
 
@@ -205,6 +239,7 @@ impl Reader {
             return self.end(used);
         }
         self.count_bytes(used as u64);
+        self.attributes += usize::from(is_attribute);
         self.stack.push(Level { left, is_attribute });
         Step::Used(used)
     }
@@ -256,6 +291,7 @@ impl Reader {
             let is_attribute = level.is_attribute;
             self.stack.pop();
             if is_attribute {
+                self.attributes -= 1;
                 return Step::Used(used);
             }
         }
@@ -273,7 +309,7 @@ impl Reader {
     }
 
     fn in_attribute(&self) -> bool {
-        self.stack.iter().any(|level| level.is_attribute)
+        self.attributes > 0
     }
 
     fn has_room(&self) -> bool {

@@ -19,6 +19,8 @@ pub(super) const NAME: &str = "redis";
 pub(super) enum Outcome<'a> {
     /// It was answered; of the reply's text at most `show` bytes are shown.
     Reply { reply: &'a Summary, end: Nanos, show: usize },
+    /// It was answered with a copy of the data, which begins here.
+    Copy(Nanos),
     /// Nobody knows.
     Incomplete(IncompleteReason),
     /// There is no reply.
@@ -54,6 +56,10 @@ pub(super) fn report(
             (Some(if reply.kind == Type::Error { Status::Error } else { Status::Ok }), None)
         }
         Outcome::Incomplete(reason) => (Some(Status::Incomplete(reason)), None),
+        Outcome::Copy(end) => {
+            event = event.until(end);
+            (Some(Status::Ok), None)
+        }
         Outcome::OneWay => (None, None),
         Outcome::NotRun(end) => {
             event = event.until(end).text(Key::NOTICE, b"queued, but not carried out", public);
@@ -104,7 +110,8 @@ fn result<'e>(event: EventBuilder<'e>, reply: &Summary, show: usize, quotes: boo
         };
     }
     let shown = reply.text.get(..show).unwrap_or(&reply.text);
-    let shown = match core::str::from_utf8(shown) {
+    let is_cut = (shown.len() as u64) < reply.text_len;
+    let shown = match if is_cut { core::str::from_utf8(shown) } else { Ok("") } {
         // Cut in a character.
         Err(error) if error.error_len().is_none() => shown.get(..error.valid_up_to()).unwrap_or(shown),
         _ => shown,

@@ -33,6 +33,28 @@ pub(super) fn line(bytes: &[u8], lenient: bool) -> Line<'_> {
     }
 }
 
+/// The number behind the type byte of a line that is here whole, and the line's length. None where it takes a closer look: a sign, many digits, no line.
+pub(super) fn short_number(bytes: &[u8]) -> Option<(u64, usize)> {
+    const DIGITS: usize = 9;
+    let mut number = 0;
+    for (at, &byte) in bytes.iter().enumerate().skip(1).take(DIGITS + 1) {
+        match byte {
+            b'0'..=b'9' if at <= DIGITS => number = number * 10 + u64::from(byte - b'0'),
+            b'\r' if at > 1 && bytes.get(at + 1) == Some(&b'\n') => return Some((number, at + 2)),
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// The bulk string that is here whole, with its length and its end: its text, and how many bytes it takes. None where it takes a closer look.
+pub(super) fn short_bulk(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let (len, head) = short_number(bytes)?;
+    let end = head + usize::try_from(len).ok()?;
+    let is_whole = bytes.get(end..end + 2) == Some(b"\r\n");
+    (is_whole && len <= MAX_BULK).then(|| (bytes.get(head..end).unwrap_or_default(), end + 2))
+}
+
 /// A whole number as the protocol writes it.
 pub(super) fn integer(text: &[u8]) -> Option<i64> {
     let digits = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
@@ -140,6 +162,20 @@ mod tests {
         assert_eq!(line(b"PING\n", true), Line::Whole(b"PING", 5));
         assert_eq!(line(b"+a\nb\r\n", false), Line::TooLong);
         assert_eq!(line(&vec![b'x'; MAX_LINE], false), Line::TooLong);
+    }
+
+    #[test]
+    fn short_ones() {
+        assert_eq!(short_number(b"*12\r\n$"), Some((12, 5)));
+        assert_eq!(short_number(b":999999999\r\n"), Some((999_999_999, 12)));
+        for bytes in [&b""[..], b":", b":1", b":1\r", b":\r\n", b":-1\r\n", b":1x\r\n", b":1234567890\r\n"] {
+            assert_eq!(short_number(bytes), None, "{bytes:?}");
+        }
+        assert_eq!(short_bulk(b"$2\r\nab\r\n$"), Some((&b"ab"[..], 8)));
+        assert_eq!(short_bulk(b"$0\r\n\r\n"), Some((&b""[..], 6)));
+        for bytes in [&b"$2\r\nab\r"[..], b"$2\r\nabcd", b"$-1\r\n", b"$999999999\r\nab"] {
+            assert_eq!(short_bulk(bytes), None, "{bytes:?}");
+        }
     }
 
     #[test]

@@ -63,7 +63,28 @@ enum Rule {
     Other,
 }
 
+impl Rule {
+    fn of(name: &Word<32>) -> Self {
+        let mut upper = *name;
+        upper.make_ascii_uppercase();
+        match upper.whole().unwrap_or_default() {
+            b"AUTH" => Self::Auth,
+            b"HELLO" => Self::Hello,
+            b"MIGRATE" => Self::Word,
+            b"CONFIG" | b"SENTINEL" | b"MODULE" => Self::Options,
+            b"ACL" => Self::Acl,
+            _ if is_odd(name) => Self::Auth,
+            _ => Self::None,
+        }
+    }
+}
+
 impl Judge {
+    /// Whether all further arguments of the command are shown, whatever they are.
+    pub(super) fn shows_all(&self, redacts: bool) -> bool {
+        !redacts && self.rule == Rule::None
+    }
+
     /// What the argument with this number (the command's name is 0) is, in a command of `count` arguments; `name` and `previous` are the command's name and
     /// the argument before this one. Values are told from names only where they are hidden (`redacts`).
     pub(super) fn next(
@@ -92,19 +113,7 @@ impl Judge {
 
     fn secret(&mut self, number: u64, count: u64, name: &Word<32>, previous: &Word<32>) -> Argument {
         if number == 1 {
-            self.rule = if name.is(b"AUTH") || is_odd(name) {
-                Rule::Auth
-            } else if name.is(b"HELLO") {
-                Rule::Hello
-            } else if name.is(b"MIGRATE") {
-                Rule::Word
-            } else if name.is(b"CONFIG") || name.is(b"SENTINEL") || name.is(b"MODULE") {
-                Rule::Options
-            } else if name.is(b"ACL") {
-                Rule::Acl
-            } else {
-                Rule::None
-            };
+            self.rule = Rule::of(name);
         }
         match self.rule {
             Rule::None => Argument::Shown,

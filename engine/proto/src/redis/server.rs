@@ -3,9 +3,10 @@
 use sniff_x_flow::Nanos;
 
 use super::decoder::RedisDecoder;
+use super::replica::{Copy, Replica, Stage};
 use super::reply::{Step, Summary};
 use super::report::{self, Outcome};
-use super::request::Role;
+use super::request::{Request, Role};
 use super::resp::{self, Form, Kind, Line, announced, integer, line};
 use crate::event::IncompleteReason;
 use crate::{BypassReason, Next, Out, Window};
@@ -20,30 +21,6 @@ pub(super) enum Mode {
     /// The data and its changes.
     Replica(Replica),
 }
-
-/// How far a replication stream is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Replica {
-    stage: Stage,
-    since: Nanos,
-    /// Bytes of the copy, and of the changes; commands among these.
-    copied: u64,
-    changed: u64,
-    commands: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// The copy's length comes, or its end mark.
-    Header,
-    /// The copy goes on until this mark.
-    Until([u8; MARK]),
-    /// Changes: commands.
-    Changes,
-}
-
-/// Length of the mark that ends a copy whose length is not known ahead.
-const MARK: usize = 40;
 
 impl RedisDecoder {
     pub(super) fn server_data(&mut self, window: Window<'_>, out: &mut Out<'_>) -> Next {
@@ -85,6 +62,10 @@ impl RedisDecoder {
                     at += 1;
                     continue;
                 }
+                if self.copy_comes(rest) {
+                    self.copy_begins(window.seen_at(at), out);
+                    continue;
+                }
                 self.reply_begins(out);
             }
             match self.reader.step(rest) {
@@ -109,6 +90,7 @@ impl RedisDecoder {
                         if self.client.in_step && !self.doubtful {
                             self.notice(what, end, None, out);
                         }
+                        self.note_turn(false);
                         self.lose_replies();
                         return all;
                     }
@@ -173,20 +155,24 @@ impl RedisDecoder {
             report::monitored(&self.session, whole, end, out);
             return Ok(());
         }
-        let word = whole.text.split(|b| *b == b' ').next().unwrap_or_default();
         let is_push = whole.kind == Kind::Push;
-        let listens = self.subscriptions > 0 && whole.kind == Kind::Array;
-        let is_message = matches!(word, b"message" | b"pmessage" | b"smessage");
-        if is_push && !is_confirmation(word) || listens && is_message {
-            report::message(&self.session, whole, end, out);
-            return Ok(());
-        }
-        if is_confirmation(word) && (is_push || whole.kind == Kind::Array) {
-            let confirms = matches!(role, Some(Role::Subscribe | Role::Unsubscribe));
-            self.subscriptions = whole.last_integer.unwrap_or(0);
-            if !confirms {
-                // Of a channel that nobody named, or that the server took away.
+        let confirms = matches!(role, Some(Role::Subscribe | Role::Unsubscribe));
+        // An array of a client that subscribed to nothing is a reply, whatever it holds.
+        let listens = whole.kind == Kind::Array && (confirms || self.subscriptions > 0 && !self.pushes);
+        if is_push || listens {
+            let word = whole.text.split(|b| *b == b' ').next().unwrap_or_default();
+            let is_message = matches!(word, b"message" | b"pmessage" | b"smessage");
+            if is_push && !is_confirmation(word) || is_message {
+                report::message(&self.session, whole, end, out);
                 return Ok(());
+            }
+            if is_confirmation(word) {
+                self.subscriptions = whole.last_integer.unwrap_or(0);
+                self.pushes = is_push;
+                if !confirms {
+                    // Of a channel that nobody named, or that the server took away.
+                    return Ok(());
+                }
             }
         }
         let Some(front) = self.queue.front_mut() else {
@@ -201,6 +187,9 @@ impl RedisDecoder {
             front.replies -= 1;
             return Ok(());
         }
+        if !fits(front.role, whole) {
+            return Err("a reply does not fit its command");
+        }
         self.is_new = false;
         self.answered(end, out);
         Ok(())
@@ -208,27 +197,31 @@ impl RedisDecoder {
 
     /// The oldest command has its reply.
     fn answered(&mut self, end: Nanos, out: &mut Out<'_>) {
-        let Some(front) = self.queue.front().copied() else { return };
+        let Some(front) = self.queue.front() else { return };
         let whole = &self.reader.whole;
         let failed = whole.kind == Kind::Error;
+        let (role, loss) = (front.role, front.loss);
         if self.in_transaction && whole.kind == Kind::Status && whole.text == b"QUEUED" {
             return self.queued(out);
         }
-        if let Some(loss) = front.loss {
+        if let Some(loss) = loss {
             // It may have been EXEC.
             self.give_up_transaction(loss.reason, out);
         }
-        if matches!(front.role, Role::Exec | Role::Discard) {
-            self.transaction_ends(front.role == Role::Exec, end, out);
+        if matches!(role, Role::Exec | Role::Discard) {
+            self.transaction_ends(role == Role::Exec, end, out);
         }
         let outcome = Outcome::Reply { reply: &self.reader.whole, end, show: self.settings.reply };
-        if !front.reported {
-            report::report(&self.session, &front, self.queue.front_bytes(), outcome, out);
+        if let Some(front) = self.queue.front().filter(|f| !f.reported) {
+            report::report(&self.session, front, self.queue.front_bytes(), outcome, out);
         }
-        if !failed {
+        if !failed
+            && role != Role::Plain
+            && let Some(front) = self.queue.front().copied()
+        {
             self.note_reply(&front, end);
         }
-        if let (Mode::Replica(_), Role::Replicate) = (self.mode, front.role) {
+        if let (Mode::Replica(_), Role::Replicate) = (self.mode, role) {
             report::replicates(&self.session, end, out);
         }
         self.pop(out);
@@ -261,7 +254,7 @@ impl RedisDecoder {
     }
 
     /// What a command that went well changes.
-    fn note_reply(&mut self, request: &super::request::Request, end: Nanos) {
+    fn note_reply(&mut self, request: &Request, end: Nanos) {
         match request.role {
             Role::Select => self.set_namespace(request.first.as_bytes()),
             Role::Login if !request.user.is_empty() => self.set_user(request.user.as_bytes()),
@@ -276,7 +269,7 @@ impl RedisDecoder {
             Role::Replicate => {
                 let copies = !self.reader.whole.text.starts_with(b"CONTINUE");
                 let stage = if copies { Stage::Header } else { Stage::Changes };
-                self.mode = Mode::Replica(Replica { stage, since: end, copied: 0, changed: 0, commands: 0 });
+                self.mode = Mode::Replica(Replica::new(stage, end));
             }
             _ => {}
         }
@@ -291,61 +284,25 @@ impl RedisDecoder {
         self.session.set_user(if self.doubtful { b"" } else { user });
     }
 
-    /// A part of the copy that a replica gets.
-    fn copy(&mut self, rest: &[u8], mut replica: Replica) -> Copy {
-        let step = match replica.stage {
-            Stage::Header => match (rest, line(rest, true)) {
-                ([b'\n', ..], _) => return Copy::Used(1),
-                (_, Line::Whole(text, used)) => {
-                    let Some(text) = text.strip_prefix(b"$") else { return Copy::Bad };
-                    if let Some(mark) = text.strip_prefix(b"EOF:").and_then(<[u8]>::first_chunk) {
-                        replica.stage = Stage::Until(*mark);
-                        Copy::Used(used)
-                    } else if let Some(Some(len)) = announced(text, i64::MAX.cast_unsigned()) {
-                        replica.stage = Stage::Changes;
-                        replica.copied = len;
-                        Copy::Skip(used, len)
-                    } else {
-                        return Copy::Bad;
-                    }
-                }
-                (_, Line::More) if rest.len() < 64 => return Copy::More(0),
-                _ => return Copy::Bad,
-            },
-            Stage::Until(mark) => {
-                if let Some(at) = memchr::memmem::find(rest, &mark) {
-                    replica.stage = Stage::Changes;
-                    replica.copied += at as u64;
-                    Copy::Used(at + MARK)
-                } else {
-                    // The mark may have begun.
-                    let used = rest.len().saturating_sub(MARK - 1);
-                    replica.copied += used as u64;
-                    Copy::More(used)
-                }
-            }
-            Stage::Changes => Copy::Used(0),
-        };
-        self.mode = Mode::Replica(replica);
-        step
-    }
-
-    /// Tells what a replication stream amounted to.
-    pub(super) fn replication_ends(&mut self, out: &mut Out<'_>) {
-        if let Mode::Replica(replica) = self.mode {
-            let Replica { since, copied, changed, commands, .. } = replica;
-            report::replicated(&self.session, since, [copied, changed, commands], out);
-            self.mode = Mode::Commands;
-        }
-    }
 }
 
-/// What became of a part of a copy.
-enum Copy {
-    Used(usize),
-    Skip(usize, u64),
-    More(usize),
-    Bad,
+/// Whether a reply may be that to a command that does this; confirmations of subscriptions are looked at before.
+fn fits(role: Role, reply: &Summary) -> bool {
+    if reply.kind == Kind::Error || reply.kind == Kind::Status && reply.text == b"QUEUED" {
+        return true;
+    }
+    match role {
+        Role::Subscribe | Role::Unsubscribe => {
+            let word = reply.text.split(|b| *b == b' ').next().unwrap_or_default();
+            is_confirmation(word) && matches!(reply.kind, Kind::Push | Kind::Array)
+        }
+        Role::Exec => matches!(reply.kind, Kind::Array | Kind::Nil),
+        Role::Select | Role::Multi | Role::Discard | Role::Monitor | Role::Reset | Role::Quit => {
+            reply.kind == Kind::Status
+        }
+        Role::Login => matches!(reply.kind, Kind::Status | Kind::Map | Kind::Array),
+        _ => true,
+    }
 }
 
 /// What is always kept of a reply: status words and the first words of messages.

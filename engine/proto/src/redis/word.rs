@@ -16,8 +16,11 @@ impl<const N: usize> Default for Word<N> {
 impl<const N: usize> Word<N> {
     /// More of it comes.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        for (to, from) in self.bytes.iter_mut().skip(self.len).zip(bytes) {
-            *to = *from;
+        if let Some(room) = self.bytes.get_mut(self.len..) {
+            let kept = room.len().min(bytes.len());
+            if let (Some(to), Some(from)) = (room.get_mut(..kept), bytes.get(..kept)) {
+                to.copy_from_slice(from);
+            }
         }
         self.len = self.len.saturating_add(bytes.len());
     }

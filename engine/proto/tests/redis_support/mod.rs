@@ -1,4 +1,5 @@
 //! Redis conversations made from the protocol's description, with what happened in them: written without a look at the decoder.
+#![allow(dead_code, reason = "each test takes what it needs")]
 #![allow(
     clippy::indexing_slicing,
     clippy::unwrap_used,

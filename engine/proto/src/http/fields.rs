@@ -1,0 +1,219 @@
+//! The header fields of a message: one pass over their lines finds where the head ends, notes what the decoder needs and what is odd.
+
+use super::head::{Oddities, is_token_byte};
+
+/// The header fields of one head.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Fields<'a> {
+    lines: &'a [u8],
+    /// The values of the first fields of their names, folds with the line ends that are in them.
+    pub(super) host: &'a [u8],
+    pub(super) agent: &'a [u8],
+    pub(super) content_type: &'a [u8],
+    pub(super) content_encoding: &'a [u8],
+    /// `Upgrade` names the WebSocket protocol.
+    pub(super) websocket: bool,
+    pub(super) body: Announced,
+    pub(super) odd: Oddities,
+    hosts: u32,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads lines up to the empty one; none if that is not there. `is_cut`: there are only these lines, all of them whole.
+    pub(super) fn read(lines: &'a [u8], is_cut: bool) -> Option<(Self, usize)> {
+        let mut fields = Self::default();
+        let mut at = 0;
+        let end = loop {
+            let rest = lines.get(at..)?;
+            match rest {
+                [] if is_cut => break at,
+                [] => return None,
+                [b'\n', ..] => {
+                    fields.odd.add(Oddities::BARE_LF);
+                    break at + 1;
+                }
+                [b'\r', b'\n', ..] => break at + 2,
+                _ => {}
+            }
+            let word = rest.iter().position(|b| !is_token_byte(*b))?;
+            let mut end = word + memchr::memchr(b'\n', rest.get(word..)?)? + 1;
+            let line = rest.get(..end)?;
+            fields.line_ends(line);
+            while let Some(b' ' | b'\t') = rest.get(end) {
+                let fold = rest.get(end..)?;
+                let fold = fold.get(..=memchr::memchr(b'\n', fold)?)?;
+                fields.folded(fold);
+                end += fold.len();
+            }
+            at += end;
+            if line.get(word) == Some(&b':') && word > 0 {
+                let (name, value) = rest.get(..end)?.split_at_checked(word)?;
+                fields.note(name, value.get(1..)?);
+            } else if let Some((name, value)) = fields.odd_name(line, rest.get(..end)?) {
+                fields.note(name, value);
+            }
+        };
+        if fields.hosts > 1 {
+            fields.odd.add(Oddities::HOSTS);
+        }
+        let body = &mut fields.body;
+        if body.length.is_some() && (body.chunked || body.until_close) {
+            fields.odd.add(Oddities::LENGTH_AND_CHUNKED);
+            body.length = None;
+        }
+        fields.lines = lines.get(..end)?;
+        Some((fields, end))
+    }
+
+    fn line_ends(&mut self, line: &[u8]) {
+        if !line.ends_with(b"\r\n") {
+            self.odd.add(Oddities::BARE_LF);
+        }
+    }
+
+    fn folded(&mut self, line: &[u8]) {
+        self.line_ends(line);
+        if !line.trim_ascii().is_empty() {
+            self.odd.add(Oddities::FOLDED);
+        }
+    }
+
+    /// Name and value of a field whose name does not reach up to the colon, or has bytes that no name has.
+    fn odd_name(&mut self, line: &[u8], field: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        if line.trim_ascii().is_empty() {
+            return None;
+        }
+        if let Some(b' ' | b'\t') = line.first() {
+            // Of which field, if no other stands before it?
+            self.odd.add(Oddities::FOLDED);
+            return None;
+        }
+        let Some((name, value)) =
+            memchr::memchr(b':', line.trim_ascii_end()).and_then(|at| field.split_at_checked(at))
+        else {
+            self.odd.add(Oddities::NO_COLON);
+            return None;
+        };
+        if let Some(b' ' | b'\t') = name.last() {
+            self.odd.add(Oddities::SPACE_BEFORE_COLON);
+        }
+        let name = without_spaces(name);
+        if name.is_empty() || !name.iter().all(|b| is_token_byte(*b)) {
+            self.odd.add(Oddities::BAD_NAME);
+        }
+        Some((name, value.get(1..).unwrap_or_default()))
+    }
+
+    /// Notes what a field says, if it is one of those that count: most are told from them by their length.
+    fn note(&mut self, name: &[u8], value: &'a [u8]) {
+        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        let first = |place: &mut &'a [u8]| {
+            if place.is_empty() {
+                *place = value.trim_ascii();
+            }
+        };
+        match name.len() {
+            4 if is(b"host") => {
+                self.hosts += 1;
+                if self.hosts == 1 {
+                    self.host = value.trim_ascii();
+                }
+            }
+            7 if is(b"upgrade") => {
+                self.websocket |= items(value).any(|word| word.eq_ignore_ascii_case(b"websocket"));
+            }
+            10 if is(b"user-agent") => first(&mut self.agent),
+            12 if is(b"content-type") => first(&mut self.content_type),
+            14 if is(b"content-length") => self.body.length(value, &mut self.odd),
+            16 if is(b"content-encoding") => first(&mut self.content_encoding),
+            17 if is(b"transfer-encoding") => self.body.coding(value, &mut self.odd),
+            _ => {}
+        }
+    }
+
+    /// All fields in order: name and value. A folded value comes with the line ends that are in it.
+    pub(super) fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let mut lines = self.lines;
+        core::iter::from_fn(move || {
+            loop {
+                if lines.is_empty() {
+                    return None;
+                }
+                let first = line_end(lines);
+                let mut end = first;
+                while let Some(b' ' | b'\t') = lines.get(end) {
+                    end += line_end(lines.get(end..).unwrap_or_default());
+                }
+                let (field, rest) = lines.split_at_checked(end)?;
+                lines = rest;
+                let Some(colon) = memchr::memchr(b':', field.get(..first).unwrap_or_default()) else {
+                    continue;
+                };
+                let (name, value) = field.split_at_checked(colon)?;
+                return Some((without_spaces(name), value.get(1..).unwrap_or_default().trim_ascii()));
+            }
+        })
+    }
+}
+
+/// The items of a comma-separated list.
+fn items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|b| *b == b',').map(<[u8]>::trim_ascii)
+}
+
+/// Where the line at the start ends, its line feed included.
+fn line_end(lines: &[u8]) -> usize {
+    memchr::memchr(b'\n', lines).map_or(lines.len(), |at| at + 1)
+}
+
+/// A field's name without the spaces that some put before the colon. Other odd bytes stay: with them it is another name.
+fn without_spaces(name: &[u8]) -> &[u8] {
+    let end = name.iter().rposition(|b| !matches!(b, b' ' | b'\t')).map_or(0, |last| last + 1);
+    name.get(..end).unwrap_or_default()
+}
+
+/// The length of the body that a head announces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Announced {
+    pub(super) chunked: bool,
+    /// A transfer coding whose end only the connection's end tells.
+    pub(super) until_close: bool,
+    pub(super) length: Option<u64>,
+}
+
+impl Announced {
+    /// A content length, or several.
+    fn length(&mut self, value: &[u8], odd: &mut Oddities) {
+        for item in items(value) {
+            match (number(item), self.length) {
+                (None, _) => odd.add(Oddities::BAD_LENGTH),
+                (Some(n), None) => self.length = Some(n),
+                (Some(n), Some(before)) if n == before => odd.add(Oddities::LENGTH_REPEATED),
+                (Some(_), Some(_)) => odd.add(Oddities::LENGTHS_DIFFER),
+            }
+        }
+    }
+
+    /// Transfer codings, the last of which counts.
+    fn coding(&mut self, value: &[u8], odd: &mut Oddities) {
+        const COMPRESSED: [&[u8]; 5] = [b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"];
+        for coding in items(value).filter(|c| !c.is_empty()) {
+            if self.chunked {
+                odd.add(Oddities::CHUNKED_NOT_LAST);
+            }
+            let is = |name: &[u8]| coding.eq_ignore_ascii_case(name);
+            self.chunked = is(b"chunked");
+            self.until_close = !self.chunked && !is(b"identity");
+            if self.until_close && !COMPRESSED.iter().any(|n| is(n)) {
+                odd.add(Oddities::OTHER_CODING);
+            }
+        }
+    }
+}
+
+fn number(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.len() > 19 || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(text.iter().fold(0, |n, d| n * 10 + u64::from(d - b'0')))
+}

@@ -1,0 +1,586 @@
+//! Redis by hand: bytes as the protocol's text has them, and what must be told of them.
+//!
+//! Sources: <https://redis.io/docs/latest/develop/reference/protocol-spec/>, <https://redis.io/docs/latest/develop/pubsub/>,
+//! <https://redis.io/docs/latest/develop/reference/client-side-caching/> and the pages of the commands.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what fails here fails the test; the exemption of tests does not reach functions beside them"
+)]
+
+mod redis_support;
+mod support;
+
+use redis_support::array;
+use sniff_x_flow::{Direction, End};
+use sniff_x_proto::redis::Redis;
+use sniff_x_proto::replay::{Replay, Step};
+use support::{field, head};
+
+/// A command of words without spaces.
+fn ask(command: &str) -> Step {
+    let words: Vec<_> = command.split(' ').map(str::as_bytes).collect();
+    sent(&array(&words))
+}
+
+fn sent(bytes: &[u8]) -> Step {
+    Step::Data(Direction::ToServer, bytes.to_vec())
+}
+
+fn reply(bytes: impl AsRef<[u8]>) -> Step {
+    Step::Data(Direction::ToClient, bytes.as_ref().to_vec())
+}
+
+fn lines(steps: &[Step]) -> Vec<String> {
+    let mut replay = Replay::new(Box::<Redis>::default(), 6379, false);
+    for step in steps {
+        replay.step(step);
+    }
+    replay.finish(End::Fin)
+}
+
+/// Kind and status, the text of the command, and type, number of values and text of the reply.
+fn told(steps: &[Step]) -> Vec<String> {
+    lines(steps).iter().map(|line| brief(line)).collect()
+}
+
+fn brief(line: &str) -> String {
+    let (kind, status) = head(line);
+    let mut out = format!("{kind} {status}").trim_end().to_owned();
+    let names = ["sniffx.session.state", "sniffx.notice", "db.query.text"];
+    out.extend(names.iter().filter_map(|name| field(line, name)).map(|text| format!(" [{text}]")));
+    let of_reply = [
+        "sniffx.redis.reply.type",
+        "sniffx.redis.reply.count",
+        "db.response.status_code",
+        "sniffx.redis.reply",
+        "error.message",
+    ];
+    out.extend(of_reply.iter().filter_map(|name| field(line, name)).map(|text| format!(" {text}")));
+    out
+}
+
+#[test]
+fn types_of_resp3() {
+    let steps = [
+        ask("HELLO 3"),
+        reply("%2\r\n$6\r\nserver\r\n$5\r\nredis\r\n$5\r\nproto\r\n:3\r\n"),
+        ask("GET a"),
+        reply("_\r\n"),
+        ask("ZSCORE z m"),
+        reply(",1.5e3\r\n"),
+        ask("SISMEMBER s m"),
+        reply("#f\r\n"),
+        ask("BIG"),
+        reply("(3492890328409238509324850943850943825024385\r\n"),
+        ask("INFO"),
+        reply("=8\r\ntxt:some\r\n"),
+        ask("SMEMBERS s"),
+        reply("~2\r\n$1\r\na\r\n$1\r\nb\r\n"),
+        ask("HGETALL h"),
+        reply("%1\r\n$1\r\nf\r\n$1\r\nv\r\n"),
+        ask("GET t"),
+        reply("|1\r\n+key-popularity\r\n%1\r\n$1\r\na\r\n,0.19\r\n$1\r\nx\r\n"),
+        ask("GET l"),
+        reply("!21\r\nSYNTAX invalid syntax\r\n"),
+    ];
+    assert_eq!(
+        told(&steps),
+        [
+            "exchange ok [HELLO 3] map 2 server redis proto 3",
+            "exchange ok [GET a] nil",
+            "exchange ok [ZSCORE z m] double 1.5e3",
+            "exchange ok [SISMEMBER s m] boolean false",
+            "exchange ok [BIG] big number 3492890328409238509324850943850943825024385",
+            "exchange ok [INFO] string txt:some",
+            "exchange ok [SMEMBERS s] set 2 a b",
+            "exchange ok [HGETALL h] map 1 f v",
+            "exchange ok [GET t] string x",
+            "exchange error [GET l] error SYNTAX SYNTAX invalid syntax",
+        ]
+    );
+}
+
+#[test]
+fn inline_commands() {
+    let steps = [
+        sent(b"PING\r\n"),
+        reply("+PONG\r\n"),
+        sent(b"set 'a b' \"\\x41\\n\"\n"),
+        reply("+OK\r\n"),
+        sent(b"\r\n  EXISTS  somekey \r\n"),
+        reply(":0\r\n"),
+    ];
+    assert_eq!(
+        told(&steps),
+        [
+            "exchange ok [PING] status PONG",
+            "exchange ok [set a b A\n] status OK",
+            "exchange ok [EXISTS somekey] integer 0"
+        ]
+    );
+}
+
+#[test]
+fn sent_ahead() {
+    let asked = [&array(&[b"INCR", b"x"])[..], &array(&[b"GET", b"y"]), b"PING\r\n"].concat();
+    let steps = [sent(&asked), reply(":1\r\n$-1"), ask("LPOP l"), reply("\r\n+PONG\r\n*-1\r\n")];
+    assert_eq!(
+        told(&steps),
+        [
+            "exchange ok [INCR x] integer 1",
+            "exchange ok [GET y] nil",
+            "exchange ok [PING] status PONG",
+            "exchange ok [LPOP l] nil"
+        ]
+    );
+}
+
+#[test]
+fn each_command_of_a_transaction_has_its_own_result() {
+    let steps = [
+        ask("MULTI"),
+        reply("+OK\r\n"),
+        ask("SET a abc"),
+        reply("+QUEUED\r\n"),
+        ask("LPOP a"),
+        reply("+QUEUED\r\n"),
+        ask("LRANGE l 0 -1"),
+        reply("+QUEUED\r\n"),
+        ask("CONFIG GET requirepass"),
+        reply("+QUEUED\r\n"),
+        ask("SELECT 3"),
+        reply("+QUEUED\r\n"),
+        ask("GET n"),
+        reply("+QUEUED\r\n"),
+        ask("EXEC"),
+        reply(
+            "*6\r\n+OK\r\n-WRONGTYPE Operation against a key holding the wrong kind of value\r\n*2\r\n$1\r\nx\r\n*1\r\n:5\r\n\
+             *2\r\n$11\r\nrequirepass\r\n$7\r\nhunter2\r\n+OK\r\n$-1\r\n",
+        ),
+        ask("GET k"),
+        reply("$1\r\nv\r\n"),
+    ];
+    let told_of = told(&steps);
+    assert_eq!(
+        told_of,
+        [
+            "exchange ok [MULTI] status OK",
+            "exchange ok [SET a abc] status OK",
+            "exchange error [LPOP a] error WRONGTYPE WRONGTYPE Operation against a key holding the wrong kind of value",
+            "exchange ok [LRANGE l 0 -1] array 2 x 5",
+            "exchange ok [CONFIG GET requirepass] array 2",
+            "exchange ok [SELECT 3] status OK",
+            "exchange ok [GET n] nil",
+            "exchange ok [EXEC] array 6",
+            "exchange ok [GET k] string v",
+        ]
+    );
+    let namespaces: Vec<_> = lines(&steps).iter().map(|line| field(line, "db.namespace").unwrap()).collect();
+    assert_eq!(namespaces[6..], ["3", "3", "3"]);
+    assert_eq!(namespaces[4], "0");
+}
+
+#[test]
+fn transactions_that_do_not_run() {
+    let steps = [
+        ask("WATCH a"),
+        reply("+OK\r\n"),
+        ask("MULTI"),
+        reply("+OK\r\n"),
+        ask("INCR a"),
+        reply("+QUEUED\r\n"),
+        ask("EXEC"),
+        reply("*-1\r\n"),
+        ask("MULTI"),
+        reply("+OK\r\n"),
+        ask("INCR a b c"),
+        reply("-ERR wrong number of arguments for 'incr' command\r\n"),
+        ask("GET a"),
+        reply("+QUEUED\r\n"),
+        ask("EXEC"),
+        reply("-EXECABORT Transaction discarded because of previous errors.\r\n"),
+        ask("MULTI"),
+        reply("+OK\r\n"),
+        ask("GET b"),
+        reply("+QUEUED\r\n"),
+        ask("DISCARD"),
+        reply("+OK\r\n"),
+    ];
+    assert_eq!(
+        told(&steps),
+        [
+            "exchange ok [WATCH a] status OK",
+            "exchange ok [MULTI] status OK",
+            "message [queued, but not carried out] [INCR a]",
+            "exchange ok [EXEC] nil",
+            "exchange ok [MULTI] status OK",
+            "exchange error [INCR a b c] error ERR ERR wrong number of arguments for 'incr' command",
+            "message [queued, but not carried out] [GET a]",
+            "exchange error [EXEC] error EXECABORT EXECABORT Transaction discarded because of previous errors.",
+            "exchange ok [MULTI] status OK",
+            "message [queued, but not carried out] [GET b]",
+            "exchange ok [DISCARD] status OK",
+        ]
+    );
+}
+
+#[test]
+fn messages_of_subscriptions() {
+    let steps = [
+        ask("SUBSCRIBE first second"),
+        reply(
+            "*3\r\n$9\r\nsubscribe\r\n$5\r\nfirst\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$6\r\nsecond\r\n:2\r\n",
+        ),
+        reply("*3\r\n$7\r\nmessage\r\n$6\r\nsecond\r\n$5\r\nHello\r\n"),
+        ask("PSUBSCRIBE n*"),
+        reply("*3\r\n$10\r\npsubscribe\r\n$2\r\nn*\r\n:3\r\n"),
+        reply("*4\r\n$8\r\npmessage\r\n$2\r\nn*\r\n$4\r\nnews\r\n$1\r\nx\r\n"),
+        ask("PING"),
+        reply("*2\r\n$4\r\npong\r\n$0\r\n\r\n"),
+        ask("UNSUBSCRIBE"),
+        reply(
+            "*3\r\n$11\r\nunsubscribe\r\n$6\r\nsecond\r\n:2\r\n*3\r\n$11\r\nunsubscribe\r\n$5\r\nfirst\r\n:1\r\n",
+        ),
+        ask("PUNSUBSCRIBE"),
+        reply("*3\r\n$12\r\npunsubscribe\r\n$2\r\nn*\r\n:0\r\n"),
+        ask("GET a"),
+        reply("$1\r\n1\r\n"),
+    ];
+    let told_of = told(&steps);
+    assert_eq!(told_of[0], "exchange ok [SUBSCRIBE first second] array 3 subscribe second 2");
+    assert_eq!(told_of[1], "message [second Hello]");
+    assert_eq!(told_of[2], "exchange ok [PSUBSCRIBE n*] array 3 psubscribe n* 3");
+    assert_eq!(told_of[3], "message [n* news x]");
+    assert!(told_of[4].starts_with("exchange ok [PING] array 2 pong"));
+    assert!(told_of[5].starts_with("exchange ok [UNSUBSCRIBE] array 3 unsubscribe"));
+    assert_eq!(
+        told_of[6..],
+        ["exchange ok [PUNSUBSCRIBE] array 3 punsubscribe n* 0", "exchange ok [GET a] string 1"]
+    );
+}
+
+/// Lists that look like messages are replies, unless they come to a RESP2 client that subscribed.
+#[test]
+fn replies_that_look_like_messages() {
+    let list = "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n";
+    let confirmation = "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n";
+    let steps = [
+        ask("LRANGE l 0 2"),
+        reply(list),
+        ask("LRANGE l 0 2"),
+        reply(confirmation),
+        ask("HELLO 3"),
+        reply("%1\r\n$5\r\nproto\r\n:3\r\n"),
+        ask("SUBSCRIBE c"),
+        reply(">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"),
+        ask("LRANGE l 0 2"),
+        reply(">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$5\r\nHello\r\n"),
+        reply(list),
+        ask("LRANGE l 0 2"),
+        reply(confirmation),
+    ];
+    assert_eq!(
+        told(&steps),
+        [
+            "exchange ok [LRANGE l 0 2] array 3 message c x",
+            "exchange ok [LRANGE l 0 2] array 3 subscribe c 1",
+            "exchange ok [HELLO 3] map 1 proto 3",
+            "exchange ok [SUBSCRIBE c] push 3 subscribe c 1",
+            "message [c Hello]",
+            "exchange ok [LRANGE l 0 2] array 3 message c x",
+            "exchange ok [LRANGE l 0 2] array 3 subscribe c 1",
+        ]
+    );
+}
+
+#[test]
+fn invalidations_of_cached_keys() {
+    let steps = [
+        ask("CLIENT TRACKING ON"),
+        reply("+OK\r\n"),
+        ask("GET foo"),
+        reply("$3\r\nbar\r\n>2\r\n$10\r\ninvalidate\r\n*1\r\n$3\r\nfoo\r\n"),
+        ask("FLUSHALL"),
+        reply(">2\r\n$10\r\ninvalidate\r\n_\r\n+OK\r\n"),
+    ];
+    assert_eq!(
+        told(&steps),
+        [
+            "exchange ok [CLIENT TRACKING ON] status OK",
+            "exchange ok [GET foo] string bar",
+            "message [foo]",
+            "message [nil]",
+            "exchange ok [FLUSHALL] status OK"
+        ]
+    );
+    let names: Vec<_> = lines(&steps).iter().map(|line| field(line, "db.operation.name").unwrap()).collect();
+    assert_eq!(names[2], "INVALIDATE");
+    // To a RESP2 client that redirected them to its subscription.
+    let steps = [
+        ask("SUBSCRIBE __redis__:invalidate"),
+        reply("*3\r\n$9\r\nsubscribe\r\n$20\r\n__redis__:invalidate\r\n:1\r\n"),
+        reply("*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n*1\r\n$3\r\nfoo\r\n"),
+    ];
+    assert_eq!(told(&steps)[1], "message [__redis__:invalidate foo]");
+}
+
+#[test]
+fn commands_that_wait() {
+    const WAIT: u64 = 5_000_000_000;
+    let steps = [
+        ask("BLPOP q 0"),
+        Step::Wait(WAIT),
+        reply("*2\r\n$1\r\nq\r\n$1\r\nv\r\n"),
+        ask("BLPOP q 1"),
+        ask("PING"),
+        reply("*-1\r\n+PONG\r\n"),
+    ];
+    assert_eq!(
+        told(&steps),
+        [
+            "exchange ok [BLPOP q 0] array 2 q v",
+            "exchange ok [BLPOP q 1] nil",
+            "exchange ok [PING] status PONG"
+        ]
+    );
+}
+
+#[test]
+fn lines_of_monitor() {
+    let steps = [
+        ask("MONITOR"),
+        reply("+OK\r\n+1339518083.107412 [0 127.0.0.1:60866] \"keys\" \"*\"\r\n"),
+        reply("+1339518087.877697 [0 127.0.0.1:60866] \"auth\" \"hunter2\"\r\n"),
+        ask("QUIT"),
+        reply("+OK\r\n"),
+    ];
+    assert_eq!(
+        told(&steps),
+        [
+            "exchange ok [MONITOR] status OK",
+            "message [1339518083.107412 [0 127.0.0.1:60866] \"keys\" \"*\"]",
+            "message [<secret>]",
+            "exchange ok [QUIT] status OK"
+        ]
+    );
+}
+
+#[test]
+fn scripts() {
+    let steps = [
+        sent(&array(&[b"EVAL", b"return redis.call('GET',KEYS[1])", b"1", b"k"])),
+        reply("$1\r\nv\r\n"),
+        ask("EVALSHA ffff 0"),
+        reply("-NOSCRIPT No matching script. Please use EVAL.\r\n"),
+        ask("EVALSHA eeee 0"),
+        reply("-MYERR of my own\r\n"),
+        ask("SCRIPT LOAD return"),
+        reply("$4\r\neeee\r\n"),
+        ask("FCALL f 1 k a"),
+        reply("*1\r\n*1\r\n:1\r\n"),
+    ];
+    assert_eq!(
+        told(&steps),
+        [
+            "exchange ok [EVAL return redis.call('GET',KEYS[1]) 1 k] string v",
+            "exchange error [EVALSHA ffff 0] error NOSCRIPT NOSCRIPT No matching script. Please use EVAL.",
+            "exchange error [EVALSHA eeee 0] error MYERR MYERR of my own",
+            "exchange ok [SCRIPT LOAD return] string eeee",
+            "exchange ok [FCALL f 1 k a] array 1 1",
+        ]
+    );
+}
+
+#[test]
+fn commands_without_replies() {
+    let steps = [
+        ask("CLIENT REPLY SKIP"),
+        ask("SET a 1"),
+        ask("GET a"),
+        reply("$1\r\n1\r\n"),
+        ask("client reply off"),
+        ask("SET a 2"),
+        ask("CLIENT REPLY SKIP"),
+        ask("SET a 3"),
+        ask("CLIENT REPLY ON"),
+        reply("+OK\r\n"),
+        ask("GET a"),
+        reply("$1\r\n3\r\n"),
+    ];
+    assert_eq!(
+        told(&steps),
+        [
+            "message [CLIENT REPLY SKIP]",
+            "message [SET a 1]",
+            "exchange ok [GET a] string 1",
+            "message [client reply off]",
+            "message [SET a 2]",
+            "message [CLIENT REPLY SKIP]",
+            "message [SET a 3]",
+            "exchange ok [CLIENT REPLY ON] status OK",
+            "exchange ok [GET a] string 3",
+        ]
+    );
+}
+
+#[test]
+fn big_and_nested_replies() {
+    let long = "x".repeat(1 << 20);
+    let big = format!("${}\r\n{long}\r\n", long.len());
+    let nested = "*3\r\n*2\r\n:1\r\n*2\r\n$1\r\na\r\n%1\r\n+k\r\n~1\r\n:2\r\n$-1\r\n+end\r\n";
+    let many = format!("*20000\r\n{}", "$3\r\nabc\r\n".repeat(20000));
+    let steps = [
+        ask("GET big"),
+        reply(&big),
+        ask("EXECUTE nested"),
+        reply(nested),
+        ask("LRANGE l 0 -1"),
+        reply(&many),
+        sent(&array(&[b"SET", b"big", long.as_bytes()])),
+        reply("+OK\r\n"),
+    ];
+    let all = lines(&steps);
+    assert_eq!(brief(&all[0]), format!("exchange ok [GET big] string {}", "x".repeat(64)));
+    assert_eq!(brief(&all[1]), "exchange ok [EXECUTE nested] array 3 1 a k 2 nil end");
+    assert!(brief(&all[2]).starts_with("exchange ok [LRANGE l 0 -1] array 20000 abc abc "));
+    for (line, bytes) in all.iter().zip([big.as_str(), nested, &many]) {
+        assert_eq!(field(line, "sniffx.db.response.size").unwrap(), bytes.len().to_string());
+    }
+    assert_eq!(head(&all[3]), ("exchange", "ok"));
+    assert_eq!(field(&all[3], "sniffx.text.length").unwrap(), ("SET big ".len() + long.len()).to_string());
+}
+
+#[test]
+fn errors_of_a_cluster() {
+    let steps = [
+        ask("GET x"),
+        reply("-MOVED 3999 127.0.0.1:6381\r\n"),
+        ask("GET x"),
+        reply("-ASK 3999 127.0.0.1:6381\r\n"),
+        ask("ASKING"),
+        reply("+OK\r\n"),
+    ];
+    assert_eq!(
+        told(&steps),
+        [
+            "exchange error [GET x] error MOVED MOVED 3999 127.0.0.1:6381",
+            "exchange error [GET x] error ASK ASK 3999 127.0.0.1:6381",
+            "exchange ok [ASKING] status OK",
+        ]
+    );
+}
+
+#[test]
+fn replication() {
+    let copy = [&[0xfa; 300][..], b"\r\n*1\r\n"].concat();
+    let changes = [array(&[b"SELECT", b"0"]), array(&[b"SET", b"k", b"v"])].concat();
+    let mark = [b'm'; 40];
+    let counted = [format!("${}\r\n", copy.len()).as_bytes(), &copy, &changes].concat();
+    let marked = [&b"$EOF:"[..], &mark, b"\r\n", &copy, &mark, &changes].concat();
+    for stream in [counted, marked] {
+        let steps = [
+            ask("REPLCONF listening-port 6380"),
+            reply("+OK\r\n"),
+            ask("PSYNC ? -1"),
+            reply("+FULLRESYNC 8de1787ba490483314a4d30f1c628bc5025eb761 2443808505\r\n\n\n"),
+            reply(&stream),
+            ask("REPLCONF ACK 100"),
+            reply("\n"),
+        ];
+        let all = lines(&steps);
+        let told_of: Vec<_> = all.iter().map(|line| brief(line)).collect();
+        assert_eq!(told_of[0], "exchange ok [REPLCONF listening-port 6380] status OK");
+        assert!(told_of[1].starts_with("exchange ok [PSYNC ? -1] status FULLRESYNC"), "{told_of:#?}");
+        assert_eq!(
+            told_of[2..],
+            ["session ok [replicating]", "message [REPLCONF ACK 100]", "session [replicated]"]
+        );
+        let number = |name| field(&all[4], name).unwrap();
+        assert_eq!(number("sniffx.redis.copy.size"), copy.len().to_string());
+        assert_eq!(number("sniffx.redis.changes.size"), changes.len().to_string());
+        assert_eq!(number("sniffx.redis.changes"), "2");
+    }
+}
+
+/// Without a word of status before the copy, and without a copy.
+#[test]
+fn other_replication() {
+    let steps = [ask("SYNC"), reply("\n$5\r\nREDIS"), reply(array(&[b"PING"]))];
+    let all = lines(&steps);
+    assert_eq!(all.len(), 3, "{all:#?}");
+    assert_eq!(field(&all[2], "sniffx.redis.copy.size").unwrap(), "5");
+    assert_eq!(field(&all[2], "sniffx.redis.changes").unwrap(), "1");
+    let steps = [ask("PSYNC abc 7"), reply("+CONTINUE\r\n"), reply(array(&[b"PING"]))];
+    let all = lines(&steps);
+    assert_eq!(field(&all[2], "sniffx.redis.copy.size").unwrap(), "0");
+    assert_eq!(field(&all[2], "sniffx.redis.changes").unwrap(), "1");
+}
+
+#[test]
+fn secrets() {
+    let commands = [
+        ("AUTH hunter2", "AUTH <secret>"),
+        ("auth bob hunter2", "auth bob <secret>"),
+        ("HELLO 3 AUTH bob hunter2 SETNAME c", "HELLO 3 AUTH bob <secret> SETNAME c"),
+        ("ACL SETUSER bob on >hunter2 ~* +@all", "ACL SETUSER bob on <secret> ~* +@all"),
+        ("CONFIG SET requirepass hunter2", "CONFIG SET requirepass <secret>"),
+        ("CONFIG SET maxmemory 1 masterauth hunter2", "CONFIG SET maxmemory 1 masterauth <secret>"),
+        ("MIGRATE h 6379 k 0 50 AUTH hunter2", "MIGRATE h 6379 k 0 50 AUTH <secret>"),
+        ("MIGRATE h 6379 k 0 50 AUTH2 bob hunter2", "MIGRATE h 6379 k 0 50 AUTH2 bob <secret>"),
+    ];
+    for (command, shown) in commands {
+        let inline = sent(format!("{command}\r\n").as_bytes());
+        for asked in [ask(command), inline] {
+            let all = lines(&[asked, reply("-ERR what is 'hunter2'?\r\n")]);
+            assert_eq!(field(&all[0], "db.query.text").unwrap(), shown);
+            assert!(!all.concat().contains("hunter2"), "{all:#?}");
+        }
+        // In small parts, so that no argument comes whole.
+        let Step::Data(_, bytes) = ask(command) else { unreachable!() };
+        let mut parts: Vec<_> = bytes.chunks(1).map(sent).collect();
+        parts.push(reply("+OK\r\n"));
+        let all = lines(&parts);
+        assert_eq!(field(&all[0], "db.query.text").unwrap(), shown);
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text() {
+    let all = lines(&[sent(&array(&[b"GET", b"k\xff\0\x01"])), reply(b"$2\r\n\xc3\x28\r\n")]);
+    assert!(all[0].contains(r"db.query.text='GET k\xff\x00\x01'"), "{}", all[0]);
+    let all = lines(&[ask("GET k"), reply(b"$3\r\n\xfe\x00\xc3\r\n")]);
+    assert!(all[0].contains(r"sniffx.redis.reply='\xfe\x00\xc3'"), "{}", all[0]);
+}
+
+#[test]
+fn databases_and_users() {
+    let steps = [
+        ask("GET a"),
+        reply("$-1\r\n"),
+        ask("SELECT 7"),
+        reply("+OK\r\n"),
+        ask("AUTH pw"),
+        reply("+OK\r\n"),
+        ask("SELECT 99"),
+        reply("-ERR DB index is out of range\r\n"),
+        ask("AUTH bob pw"),
+        reply("+OK\r\n"),
+        ask("GET a"),
+        reply("$-1\r\n"),
+        ask("RESET"),
+        reply("+RESET\r\n"),
+        ask("GET a"),
+        reply("$-1\r\n"),
+    ];
+    let all = lines(&steps);
+    let shown: Vec<_> = all
+        .iter()
+        .map(|line| {
+            let user = field(line, "sniffx.db.user").unwrap_or_default();
+            format!("{} {user}", field(line, "db.namespace").unwrap())
+        })
+        .collect();
+    assert_eq!(shown, ["0 ", "0 ", "7 ", "7 default", "7 default", "7 bob", "7 bob", "0 default"]);
+}
