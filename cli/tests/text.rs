@@ -176,7 +176,7 @@ fn sums(key: &str) -> BTreeMap<String, [u64; 3]> {
     let mut sums = BTreeMap::new();
     for event in events() {
         let name = event.get(key).and_then(Value::as_str).unwrap_or("(none)").to_owned();
-        let is_error = u64::from(event["status"] == "error");
+        let is_error = u64::from(event.get("status").is_some_and(|status| status == "error"));
         let rows = event.get("db.response.returned_rows").and_then(Value::as_u64).unwrap_or(0);
         for name in [name, "all".into()] {
             let sum: &mut [u64; 3] = sums.entry(name).or_default();
