@@ -209,6 +209,24 @@ fn groups_sum_up_what_the_events_say() {
     assert_eq!(told(&plain(&shown)), sums("client.address"), "{shown}");
 }
 
+/// A pipe that stays open after the last frame: the table is there before the end, then goes away for the last one.
+#[test]
+fn a_table_is_shown_in_its_place_while_it_grows() {
+    let line = format!(
+        "stty cols 100 rows 24; (cat '{}'; sleep 2) | '{PROGRAM}' --read - -q --group-by client mysql",
+        capture()
+    );
+    let Ok(output) = command("script").args(["-qec", &line, "/dev/null"]).output() else {
+        return println!("skipped: script(1) is missing");
+    };
+    let out = String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n");
+    let tables: Vec<_> = out.split("\x1b[3A\r\x1b[J").collect();
+    assert!(tables.len() >= 2, "{out}");
+    for table in tables {
+        assert_eq!(told(&plain(table)), sums("client.address"), "{out}");
+    }
+}
+
 #[test]
 fn events_that_are_counted_are_in_the_summary() {
     let output = command(PROGRAM).args(["--read", &capture(), "--group-by", "db", "mysql"]).output().unwrap();

@@ -201,6 +201,7 @@ impl OutputQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::groups::{GroupBy, GroupOptions};
     use std::sync::Mutex;
 
     #[derive(Clone, Default)]
@@ -244,17 +245,57 @@ mod tests {
         assert_eq!(queue.counts(), (0, 20));
     }
 
+    fn counting(count: Option<u64>) -> OutputQueue {
+        let options = GroupOptions { by: GroupBy::Protocol, color: false, terminal: None };
+        OutputQueue::new(true, Some(Tally::new(options, count)))
+    }
+
+    /// Workers are told how many of their events still count; the writer stops the intake once those were the last.
+    #[test]
+    fn a_table_counts_so_many_events_and_stops_the_intake() {
+        let (queue, out, control) = (counting(Some(5)), Shared::default(), Control::default());
+        let mut groups = Groups::new(GroupBy::Protocol);
+        for (asked, granted) in [(3, 3), (3, 2), (3, 0)] {
+            assert_eq!(queue.claim(asked), granted);
+            queue.tally(&mut groups, granted);
+        }
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| queue.write_to(Box::new(out.clone()), Some(5), &control));
+            while !control.stop.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            queue.close();
+            writer.join().unwrap().unwrap();
+        });
+        assert_eq!(queue.counts(), (5, 0));
+        let table = out.0.lock().unwrap().clone();
+        assert!(table.starts_with(b"protocol  events"), "{}", String::from_utf8_lossy(&table));
+    }
+
+    #[test]
+    fn a_table_that_can_not_be_written_loses_what_it_counted() {
+        let queue = counting(None);
+        assert_eq!(queue.claim(7), 7);
+        queue.tally(&mut Groups::new(GroupBy::Protocol), 7);
+        queue.close();
+        let full = queue.write_to(Box::new(Failing(io::ErrorKind::StorageFull)), None, &Control::default());
+        assert!(full.is_err());
+        assert_eq!(queue.counts(), (0, 7));
+    }
+
+    struct Failing(io::ErrorKind);
+
+    impl Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[test]
     fn a_closed_pipe_is_no_error_but_a_full_disk_is() {
-        struct Failing(io::ErrorKind);
-        impl Write for Failing {
-            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-                Err(self.0.into())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
         for (kind, fine) in [(io::ErrorKind::BrokenPipe, true), (io::ErrorKind::StorageFull, false)] {
             // Neither what was under way nor what comes later goes uncounted, whether the input waits or not.
             for blocking in [true, false] {
