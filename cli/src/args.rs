@@ -6,6 +6,8 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, value_parser};
 use clap_complete::Shell;
 use sniff_x_engine::config::Limits;
+use sniff_x_engine::sink::groups::GroupBy;
+use sniff_x_engine::sink::text::Column;
 
 use crate::values::{positive, seconds, show_size, size, threads};
 
@@ -18,6 +20,7 @@ Examples:
   sniff-x --iface eth0 mysql                     statements on eth0
   sniff-x --iface eth0 mysql -p 3307             on another port
   sniff-x --read dump.pcapng --format json tcp   connections in a file, as JSON Lines
+  sniff-x --iface eth0 --group-by client mysql   who asks how much, and how long it takes
   sniff-x --iface eth0 auto                      whatever is understood, on any port
   sniff-x --iface any --write all.pcapng         capture only
 
@@ -123,6 +126,31 @@ fn output() -> Vec<Arg> {
         value("color", "WHEN", "Colours in text; auto: on a terminal, unless NO_COLOR is set")
             .value_parser(PossibleValuesParser::new(["auto", "always", "never"]))
             .default_value("auto"),
+        value(
+            "columns",
+            "LIST",
+            "Show these columns of text, in this order, separated by commas [default: time,client,server,protocol,duration,text,result,\
+             details; on a terminal with less than 120 columns without server]",
+        )
+        .value_delimiter(',')
+        .action(ArgAction::Append)
+        .value_parser(PossibleValuesParser::new(Column::ALL.map(Column::name))),
+        value(
+            "time",
+            "STYLE",
+            "Times in text: of the day in UTC (absolute), with the date (date), in seconds since the first event (relative) or since the one \
+             before (delta)",
+        )
+        .value_parser(PossibleValuesParser::new(["absolute", "date", "relative", "delta"]))
+        .default_value("absolute"),
+        switch("wide", "Wrap lines that are too long for the terminal; else they are cut. Where there is no terminal neither is done"),
+        value(
+            "group-by",
+            "KEY",
+            "In place of lines a table: events, errors, rows and durations by client, server, …; on a terminal as they come, and at the end",
+        )
+        .value_parser(PossibleValuesParser::new(GroupBy::ALL.map(GroupBy::name)))
+        .conflicts_with_all(["columns", "wide"]),
         switch(
             "redact",
             "Hide what users put in: literals of statements, parameters, values, bodies (docs/privacy.md); passwords and tokens are hidden always",

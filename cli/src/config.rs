@@ -10,7 +10,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::ArgMatches;
+use clap::parser::ValueSource;
 use sniff_x_engine::config::{Backend, Limits, Output};
+use sniff_x_engine::sink::groups::{GroupBy, GroupOptions};
+use sniff_x_engine::sink::terminal::{Size, Terminal};
+use sniff_x_engine::sink::text::{Column, Origin, TextOptions, TimeStyle};
 use sniff_x_engine::{Chosen, Config, Format, Input};
 use sniff_x_flow::LinkType;
 use sniff_x_flow::packet::ParseOptions;
@@ -223,14 +227,61 @@ fn source_as_given(input: &Input) -> String {
 }
 
 fn output(matches: &ArgMatches) -> Result<Output, Failure> {
-    let format = match matches.get_one::<String>("format").map(String::as_str) {
-        Some("json") => Format::Json,
-        _ => Format::Text { color: color(matches) },
-    };
+    let format = format(matches)?;
     // A file of our own: the standard library's handle looks for line ends in everything and flushes at each.
     let to = io::stdout().as_fd().try_clone_to_owned().context("standard output")?;
     let count = matches.get_one::<usize>("count").and_then(|n| u64::try_from(*n).ok());
     Ok(Output { format, to: Box::new(File::from(to)), count })
+}
+
+/// `--format`, and the options of text.
+fn format(matches: &ArgMatches) -> Result<Format, Failure> {
+    let given =
+        |id: &&str| matches.value_source(id).is_some_and(|source| source != ValueSource::DefaultValue);
+    if matches.get_one::<String>("format").is_some_and(|format| format == "json") {
+        return match ["columns", "time", "wide", "group-by"].iter().find(|id| given(id)) {
+            Some(id) => Err(Failure::Usage(format!(
+                "--{id} is for text: not with --format json, whose lines have everything"
+            ))),
+            None => Ok(Format::Json),
+        };
+    }
+    let (color, terminal) = (color(matches), terminal());
+    if let Some(key) = matches.get_one::<String>("group-by") {
+        if given(&"time") {
+            return Err(Failure::Usage("--time is for lines: a table of --group-by has none".into()));
+        }
+        let by = GroupBy::ALL.into_iter().find(|by| by.name() == key).unwrap_or(GroupBy::Client);
+        return Ok(Format::Groups(GroupOptions { by, color, terminal }));
+    }
+    let columns = matches.get_many::<String>("columns").map(|names| {
+        let column = |name: &String| Column::ALL.into_iter().find(|column| column.name() == name);
+        names.filter_map(column).collect()
+    });
+    Ok(Format::Text(TextOptions {
+        color,
+        columns,
+        time: match matches.get_one::<String>("time").map(String::as_str) {
+            Some("date") => TimeStyle::Date,
+            Some("relative") => TimeStyle::Relative,
+            Some("delta") => TimeStyle::Delta,
+            _ => TimeStyle::Absolute,
+        },
+        wide: matches.get_flag("wide"),
+        terminal,
+        origin: Origin::default(),
+    }))
+}
+
+/// The terminal that standard output is, if it understands more than lines.
+fn terminal() -> Option<Terminal> {
+    if !io::stdout().is_terminal() || env::var_os("TERM").is_some_and(|term| term == "dumb") {
+        return None;
+    }
+    Some(Terminal::new(|| {
+        let (columns, rows) = terminal_size::terminal_size_of(io::stdout())?;
+        Some(Size { columns: columns.0.into(), rows: rows.0.into() })
+    }))
 }
 
 /// <https://no-color.org>: NO_COLOR counts when it is not empty.

@@ -244,7 +244,11 @@ fn options_from_a_file() {
     // The command line wins.
     let said = sniff_x(&["--config", file, "--format", "text", "tcp"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
-    assert!(!said.out.is_empty() && said.out.lines().all(|l| l.contains(" tcp summary")), "{}", said.out);
+    assert!(
+        !said.out.is_empty() && said.out.lines().all(|l| l.contains(" tcp ") && l.contains("  summary ")),
+        "{}",
+        said.out
+    );
 
     std::fs::write(folder.path().join("wrong.toml"), "fromat = 'json'").unwrap();
     let wrong_file = folder.path().join("wrong.toml");

@@ -13,6 +13,8 @@ use sniff_x_proto::Plugin;
 use sniff_x_proto::event::KeyTable;
 
 use crate::pipeline::Switch;
+use crate::sink::groups::GroupOptions;
+use crate::sink::text::TextOptions;
 
 /// Where frames come from.
 pub enum Input {
@@ -53,15 +55,14 @@ pub enum Backend {
 }
 
 /// How events are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Format {
-    /// A line for people.
-    Text {
-        /// With ANSI colours.
-        color: bool,
-    },
+    /// Lines for people.
+    Text(TextOptions),
     /// JSON Lines.
     Json,
+    /// No lines: a table of sums.
+    Groups(GroupOptions),
 }
 
 /// Where events go.

@@ -15,6 +15,7 @@ mod reader;
 mod readers;
 mod setup;
 mod summary;
+mod tally;
 mod worker;
 mod writer;
 
@@ -37,7 +38,7 @@ pub use setup::{Change, Switch};
 pub use summary::Summary;
 pub use worker::WorkerCounters;
 
-use crate::config::{Backend, Config, Control, Input};
+use crate::config::{Backend, Config, Control, Format, Input};
 use crate::sink::dump;
 use crate::sink::pcapng::PcapngWriter;
 use batch::{BatchReceiver, WorkerQueue, worker_queue};
@@ -45,6 +46,7 @@ use clock::Stopwatch;
 use fragments::Fragments;
 use reader::{Reader, Workers};
 use setup::{InForce, Setup, Watch};
+use tally::Tally;
 use worker::WorkerPlan;
 use writer::OutputQueue;
 
@@ -123,7 +125,11 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
         dump: config.dump,
         workers: threads,
     };
-    let output = Arc::new(OutputQueue::new(!live));
+    let tally = match &plan.format {
+        Format::Groups(options) => Some(Tally::new(options.clone(), config.output.count)),
+        Format::Text(_) | Format::Json => None,
+    };
+    let output = Arc::new(OutputQueue::new(!live, tally));
     let published: Vec<_> = (0..threads).map(|_| Mutex::new(WorkerCounters::default())).collect();
 
     let share = |total: usize| total.div_ceil(sources.len().max(1));

@@ -71,6 +71,13 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Waits a short while for the queue to be closed; for who does other things meanwhile.
+    pub(crate) fn wait_for_close(&self) -> bool {
+        let mut spins = SPINS;
+        self.consumer.wait(&mut spins, || self.is_closed());
+        self.is_closed()
+    }
+
     /// No more is to come, or nobody takes it any more.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);

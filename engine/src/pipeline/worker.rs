@@ -13,8 +13,8 @@ use super::batch::{Header, Queued};
 use super::setup::Watch;
 use super::writer::{BUFFER, Lines, OutputQueue};
 use crate::config::{Format, Limits};
+use crate::sink::Sink;
 use crate::sink::dump::Dump;
-use crate::sink::{json, text};
 
 /// What one worker counted.
 #[derive(Clone, Debug, Default)]
@@ -78,7 +78,7 @@ impl WorkerPlan {
             host: Host::new(setup.plugins.clone(), arena, self.limits.max_message)
                 .with_max_kept(share(self.limits.max_kept)),
             keys: setup.keys.clone(),
-            format: self.format,
+            sink: Sink::new(&self.format),
             dump: self.dump.clone().map(Dump::new),
             lines: Lines::empty(),
             output,
@@ -109,7 +109,7 @@ pub(crate) struct Worker {
     most_memory: usize,
     host: Host,
     keys: KeyTable,
-    format: Format,
+    sink: Sink,
     dump: Option<Dump>,
     lines: Lines,
     output: Arc<OutputQueue>,
@@ -217,14 +217,22 @@ impl Worker {
         if arena.is_empty() {
             return;
         }
-        for event in arena.events() {
-            match self.format {
-                Format::Json => json::write(arena, event, &self.keys, &mut self.lines.bytes),
-                Format::Text { color } => text::write(arena, event, &self.keys, &mut self.lines.bytes, color),
+        match &mut self.sink {
+            Sink::Groups(groups) => {
+                let claimed = self.output.claim(arena.events().count() as u64);
+                let events = usize::try_from(claimed).unwrap_or(usize::MAX);
+                arena.events().take(events).for_each(|event| groups.count(arena, event));
+                self.output.tally(groups, claimed);
             }
-            self.lines.events += 1;
-            if self.lines.bytes.len() >= BUFFER {
-                self.output.hand_on(&mut self.lines);
+            Sink::Lines(sink) => {
+                sink.begin();
+                for event in arena.events() {
+                    sink.write(arena, event, &self.keys, &mut self.lines.bytes);
+                    self.lines.end_event();
+                    if self.lines.bytes.len() >= BUFFER {
+                        self.output.hand_on(&mut self.lines);
+                    }
+                }
             }
         }
         if let Some(dump) = &mut self.dump {

@@ -1,4 +1,6 @@
 //! Stage: formatted events → output. One thread owns the output, so that a slow one never stops a worker of a live capture.
+//!
+//! Where events are counted by group it shows the table of `tally.rs` instead, and no lines come.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -6,8 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 
+use super::clock::Stopwatch;
 use super::queue::Queue;
+use super::tally::{INTERVAL, Tally};
 use crate::config::Control;
+use crate::sink::groups::Groups;
 
 /// Buffers on their way to the output; with [`BUFFER`] bytes each about 16 MiB.
 const QUEUED: usize = 256;
@@ -18,14 +23,32 @@ pub(crate) const BUFFER: usize = 64 << 10;
 pub(crate) struct Lines {
     /// The text.
     pub(crate) bytes: Vec<u8>,
-    /// How many lines.
-    pub(crate) events: u64,
+    /// Where each event ends: one may have several lines.
+    ends: Vec<usize>,
 }
+
+/// Events of a buffer, about: no more than that many fit unless they are very short.
+const EVENTS: usize = BUFFER / 64;
 
 impl Lines {
     /// An empty buffer with room for all that it is handed on with: it does not grow, unless an event is very long.
     pub(crate) fn empty() -> Self {
-        Self { bytes: Vec::with_capacity(BUFFER + (4 << 10)), events: 0 }
+        Self { bytes: Vec::with_capacity(BUFFER + (4 << 10)), ends: Vec::with_capacity(EVENTS) }
+    }
+
+    /// An event was appended.
+    pub(crate) fn end_event(&mut self) {
+        self.ends.push(self.bytes.len());
+    }
+
+    fn events(&self) -> u64 {
+        self.ends.len() as u64
+    }
+
+    /// Leaves the first `n` events.
+    fn truncate(&mut self, n: u64) {
+        self.ends.truncate(usize::try_from(n).unwrap_or(usize::MAX));
+        self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
     }
 }
 
@@ -39,11 +62,13 @@ pub(crate) struct OutputQueue {
     enough: AtomicBool,
     /// Files block, live captures drop.
     blocking: bool,
+    /// Counts events in place of writing them.
+    tally: Option<Tally>,
 }
 
 impl OutputQueue {
     /// A queue; `blocking` when the input waits for the output (files).
-    pub(crate) fn new(blocking: bool) -> Self {
+    pub(crate) fn new(blocking: bool, tally: Option<Tally>) -> Self {
         Self {
             lines: Queue::new(QUEUED),
             spare: ArrayQueue::new(QUEUED),
@@ -51,12 +76,31 @@ impl OutputQueue {
             dropped: AtomicU64::new(0),
             enough: AtomicBool::new(false),
             blocking,
+            tally,
+        }
+    }
+
+    /// How many of `events` events a worker may count into its groups.
+    pub(crate) fn claim(&self, events: u64) -> u64 {
+        let Some(tally) = &self.tally else { return events };
+        let (claimed, was_last) = tally.claim(events);
+        if was_last {
+            self.enough.store(true, Ordering::Relaxed);
+        }
+        claimed
+    }
+
+    /// Takes over `events` events that a worker counted.
+    pub(crate) fn tally(&self, groups: &mut Groups, events: u64) {
+        if let Some(tally) = &self.tally {
+            tally.take(groups);
+            self.written.fetch_add(events, Ordering::Relaxed);
         }
     }
 
     /// Hands lines on and leaves an empty buffer in their place.
     pub(crate) fn hand_on(&self, lines: &mut Lines) {
-        if lines.events == 0 {
+        if lines.ends.is_empty() {
             return;
         }
         let full = core::mem::replace(lines, self.spare.pop().unwrap_or_else(Lines::empty));
@@ -80,14 +124,14 @@ impl OutputQueue {
 
     fn drop_counted(&self, lines: &Lines) {
         if !self.enough.load(Ordering::Relaxed) {
-            self.dropped.fetch_add(lines.events, Ordering::Relaxed);
+            self.dropped.fetch_add(lines.events(), Ordering::Relaxed);
         }
     }
 
     fn recycle(&self, mut lines: Lines) {
         if lines.bytes.capacity() <= 4 * BUFFER {
             lines.bytes.clear();
-            lines.events = 0;
+            lines.ends.clear();
             // Full means that there are enough spare ones.
             let _ = self.spare.push(lines);
         }
@@ -103,12 +147,14 @@ impl OutputQueue {
         count: Option<u64>,
         control: &Control,
     ) -> io::Result<()> {
+        if let Some(tally) = &self.tally {
+            return self.show(tally, to.as_mut(), control);
+        }
         let mut left = count.unwrap_or(u64::MAX);
         let mut result = Ok(());
         while let Some(mut lines) = self.lines.pop() {
-            if left < lines.events {
-                lines.bytes.truncate(end_of_line(&lines.bytes, left));
-                lines.events = left;
+            if left < lines.events() {
+                lines.truncate(left);
             }
             if let Err(error) = to.write_all(&lines.bytes).and_then(|()| to.flush()) {
                 self.drop_counted(&lines);
@@ -117,8 +163,8 @@ impl OutputQueue {
                 }
                 break;
             }
-            left -= lines.events;
-            self.written.fetch_add(lines.events, Ordering::Relaxed);
+            left -= lines.events();
+            self.written.fetch_add(lines.events(), Ordering::Relaxed);
             self.recycle(lines);
             if left == 0 {
                 self.enough.store(true, Ordering::Relaxed);
@@ -133,17 +179,29 @@ impl OutputQueue {
         }
         result
     }
-}
 
-/// Where the first `n` lines end.
-fn end_of_line(bytes: &[u8], n: u64) -> usize {
-    let Some(last) = usize::try_from(n).unwrap_or(usize::MAX).checked_sub(1) else { return 0 };
-    memchr::memchr_iter(b'\n', bytes).nth(last).map_or(bytes.len(), |i| i + 1)
+    /// The writer thread where events are counted: shows the table until the queue, through which nothing comes, is closed.
+    fn show(&self, tally: &Tally, to: &mut dyn Write, control: &Control) -> io::Result<()> {
+        let (mut shown, mut since) = (Ok(0), Stopwatch::start());
+        while !self.lines.wait_for_close() {
+            if tally.is_live() && since.elapsed() >= INTERVAL {
+                since = Stopwatch::start();
+                shown = shown.and_then(|lines| tally.show(to, lines, false));
+            }
+            if shown.is_err() || self.enough.load(Ordering::Relaxed) {
+                control.stop.store(true, Ordering::Relaxed);
+            }
+        }
+        let Err(error) = shown.and_then(|lines| tally.show(to, lines, true)) else { return Ok(()) };
+        self.dropped.fetch_add(self.written.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::groups::{GroupBy, GroupOptions};
     use std::sync::Mutex;
 
     #[derive(Clone, Default)]
@@ -160,12 +218,13 @@ mod tests {
     }
 
     fn lines(text: &str) -> Lines {
-        Lines { bytes: text.as_bytes().to_vec(), events: text.lines().count() as u64 }
+        let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|i| i + 1).collect();
+        Lines { bytes: text.as_bytes().to_vec(), ends }
     }
 
     #[test]
     fn count_cuts_between_events_and_stops_the_intake() {
-        let (queue, out, control) = (OutputQueue::new(true), Shared::default(), Control::default());
+        let (queue, out, control) = (OutputQueue::new(true, None), Shared::default(), Control::default());
         queue.hand_on(&mut lines("a\nb\n"));
         queue.hand_on(&mut lines("c\nd\n"));
         queue.write_to(Box::new(out.clone()), Some(3), &control).unwrap();
@@ -179,28 +238,68 @@ mod tests {
 
     #[test]
     fn a_live_queue_drops_and_counts_when_the_output_is_slow() {
-        let queue = OutputQueue::new(false);
+        let queue = OutputQueue::new(false, None);
         for _ in 0..QUEUED + 10 {
             queue.hand_on(&mut lines("a\nb\n"));
         }
         assert_eq!(queue.counts(), (0, 20));
     }
 
+    fn counting(count: Option<u64>) -> OutputQueue {
+        let options = GroupOptions { by: GroupBy::Protocol, color: false, terminal: None };
+        OutputQueue::new(true, Some(Tally::new(options, count)))
+    }
+
+    /// Workers are told how many of their events still count; the writer stops the intake once those were the last.
+    #[test]
+    fn a_table_counts_so_many_events_and_stops_the_intake() {
+        let (queue, out, control) = (counting(Some(5)), Shared::default(), Control::default());
+        let mut groups = Groups::new(GroupBy::Protocol);
+        for (asked, granted) in [(3, 3), (3, 2), (3, 0)] {
+            assert_eq!(queue.claim(asked), granted);
+            queue.tally(&mut groups, granted);
+        }
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| queue.write_to(Box::new(out.clone()), Some(5), &control));
+            while !control.stop.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            queue.close();
+            writer.join().unwrap().unwrap();
+        });
+        assert_eq!(queue.counts(), (5, 0));
+        let table = out.0.lock().unwrap().clone();
+        assert!(table.starts_with(b"protocol  events"), "{}", String::from_utf8_lossy(&table));
+    }
+
+    #[test]
+    fn a_table_that_can_not_be_written_loses_what_it_counted() {
+        let queue = counting(None);
+        assert_eq!(queue.claim(7), 7);
+        queue.tally(&mut Groups::new(GroupBy::Protocol), 7);
+        queue.close();
+        let full = queue.write_to(Box::new(Failing(io::ErrorKind::StorageFull)), None, &Control::default());
+        assert!(full.is_err());
+        assert_eq!(queue.counts(), (0, 7));
+    }
+
+    struct Failing(io::ErrorKind);
+
+    impl Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[test]
     fn a_closed_pipe_is_no_error_but_a_full_disk_is() {
-        struct Failing(io::ErrorKind);
-        impl Write for Failing {
-            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-                Err(self.0.into())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
         for (kind, fine) in [(io::ErrorKind::BrokenPipe, true), (io::ErrorKind::StorageFull, false)] {
             // Neither what was under way nor what comes later goes uncounted, whether the input waits or not.
             for blocking in [true, false] {
-                let queue = OutputQueue::new(blocking);
+                let queue = OutputQueue::new(blocking, None);
                 queue.hand_on(&mut lines("a\n"));
                 queue.hand_on(&mut lines("b\nc\n"));
                 let result = queue.write_to(Box::new(Failing(kind)), None, &Control::default());

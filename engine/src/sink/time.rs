@@ -22,6 +22,16 @@ pub fn write_rfc3339(time: Nanos, out: &mut Vec<u8>) {
     ]);
 }
 
+/// Appends date and time of day in UTC with microseconds, 26 bytes: `2026-03-01 10:00:00.000123`.
+pub fn write_date(time: Nanos, out: &mut Vec<u8>) {
+    let start = out.len();
+    write_rfc3339(time, out);
+    out.truncate(start + 26);
+    if let Some(between) = out.get_mut(start + 10) {
+        *between = b' ';
+    }
+}
+
 /// Appends the time of day in UTC with microseconds, 15 bytes: `10:00:00.000123`.
 pub fn write_time_of_day(time: Nanos, out: &mut Vec<u8>) {
     out.extend_from_slice(&clock(time.0 / Nanos::SECOND));
@@ -127,5 +137,8 @@ mod tests {
         let mut out = Vec::new();
         write_time_of_day(Nanos(1_772_359_200_000_123_456), &mut out);
         assert_eq!(out, b"10:00:00.000123");
+        out.clear();
+        write_date(Nanos(1_772_359_200_000_123_456), &mut out);
+        assert_eq!(out, b"2026-03-01 10:00:00.000123");
     }
 }

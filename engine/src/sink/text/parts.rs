@@ -3,7 +3,8 @@
 use sniff_x_proto::event::{Arena, Event, Key, Suffix, ValueRef};
 
 use super::super::address::write_number;
-use super::human::write_clean;
+use super::super::human::write_clean;
+use super::columns::{Column, Shown};
 
 /// The fields that have a place of their own.
 pub(super) struct Parts<'a> {
@@ -11,6 +12,9 @@ pub(super) struct Parts<'a> {
     event: &'a Event,
     pub(super) state: Option<&'a [u8]>,
     operation: Option<&'a [u8]>,
+    pub(super) namespace: Option<&'a [u8]>,
+    pub(super) user: Option<&'a [u8]>,
+    response_size: Option<u64>,
     pub(super) text: Option<&'a [u8]>,
     pub(super) method: Option<&'a [u8]>,
     pub(super) path: Option<&'a [u8]>,
@@ -133,6 +137,9 @@ impl<'a> Parts<'a> {
             event,
             state: text(Key::SESSION_STATE),
             operation: text(Key::DB_OPERATION_NAME).or_else(|| text(Key::TCP_DIRECTION)),
+            namespace: text(Key::DB_NAMESPACE),
+            user: text(Key::DB_USER),
+            response_size: number(Key::DB_RESPONSE_SIZE).or_else(|| number(Key::HTTP_RESPONSE_BODY_SIZE)),
             text: text(Key::DB_QUERY_TEXT).or_else(|| text(Key::TCP_CONTENT)),
             method: text(Key::HTTP_METHOD),
             path: text(Key::URL_PATH),
@@ -151,6 +158,16 @@ impl<'a> Parts<'a> {
             to_server,
             to_client,
         }
+    }
+
+    /// The operation or method, or what a session came to.
+    pub(super) fn operation(&self) -> Option<&'a [u8]> {
+        self.method.or(self.operation).or(self.state).or(self.end)
+    }
+
+    /// Bytes of the response; of a summary those to the client.
+    pub(super) fn size(&self) -> Option<u64> {
+        self.response_size.or(self.to_client.bytes)
     }
 
     /// The operation, unless the text begins with it: `PREPARE` before `SELECT ?`, nothing before `select 1` of a SELECT.
@@ -197,6 +214,17 @@ pub(super) fn is_labelled(field: &(Key, Suffix<'_>, ValueRef<'_>), protocol: &st
         _ => true,
     };
     tells && !PLACED.contains(&key) && !LEFT_OUT.contains(&key)
+}
+
+/// Whether one of the columns that are shown says it.
+pub(super) fn has_column(field: &(Key, Suffix<'_>, ValueRef<'_>), shown: Shown) -> bool {
+    let column = match field.0 {
+        Key::DB_NAMESPACE => Column::Db,
+        Key::DB_USER => Column::User,
+        Key::HTTP_RESPONSE_BODY_SIZE => Column::Size,
+        _ => return false,
+    };
+    shown.has(column)
 }
 
 /// A key's name without the prefixes that all have.

@@ -1,6 +1,6 @@
 //! Text, sizes and times for people.
 
-use super::super::address::{hex_digit, write_number};
+use super::address::{hex_digit, write_number};
 
 /// Appends text from the wire so that it can't control a terminal, on one line: white space with a line break in it becomes one space.
 pub(super) fn write_clean(text: &[u8], out: &mut Vec<u8>) {
