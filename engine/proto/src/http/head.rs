@@ -134,7 +134,7 @@ impl<'a> Request<'a> {
     fn read_lines(bytes: &'a [u8], is_cut: bool) -> Read<Self> {
         let Some((first, at, mut odd)) = first_line(bytes) else { return Read::More };
         let line = request_line(first);
-        let (fields, len) = if line.is_some_and(|(_, _, _, odd)| odd == Oddities::NO_VERSION) {
+        let (fields, len) = if line.is_some_and(|(_, _, _, odd)| odd == Oddities::NO_VERSION) && !ends_in_version(first) {
             // A line is all.
             (Fields::default(), 0)
         } else {
@@ -267,15 +267,21 @@ pub(super) fn is_token_byte(byte: u8) -> bool {
     TOKEN.get(usize::from(byte)).is_some_and(|is| *is)
 }
 
+/// Whether a version stands at the end, also where the space before it was forgotten: then fields follow.
+fn ends_in_version(line: &[u8]) -> bool {
+    line.last_chunk().is_some_and(|version: &[u8; 8]| version.starts_with(b"HTTP/1."))
+}
+
 /// The length of a request as it was before HTTP/1.0, if one is here: a line without a version.
 pub(super) fn simple_request(bytes: &[u8]) -> Option<usize> {
     let end = memchr::memchr(b'\n', bytes)?;
     let line = bytes.get(..end)?;
+    let line = line.trim_ascii_end();
     // The usual request is known by its last bytes.
-    if line.trim_ascii_end().last_chunk().is_some_and(|version: &[u8; 8]| version.starts_with(b"HTTP/1.")) {
+    if ends_in_version(line) {
         return None;
     }
-    let (_, _, _, odd) = request_line(line.trim_ascii_end())?;
+    let (_, _, _, odd) = request_line(line)?;
     (odd == Oddities::NO_VERSION).then_some(end + 1)
 }
 
