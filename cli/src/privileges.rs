@@ -3,7 +3,7 @@
 use std::io;
 
 use caps::{CapSet, Capability, CapsHashSet};
-use log::{debug, warn};
+use log::warn;
 
 /// The capabilities that live capture needs, as `setcap` takes them.
 pub(crate) const NEEDED: &str = "cap_net_raw,cap_bpf=ep";
@@ -11,7 +11,9 @@ pub(crate) const NEEDED: &str = "cap_net_raw,cap_bpf=ep";
 /// Gives up all capabilities of the calling thread but those of `keep` that it has, for good. What is open stays open.
 ///
 /// A thread that starts later inherits what its parent has by then; threads that run already must each call it.
-pub(crate) fn drop_capabilities(keep: &[Capability]) {
+///
+/// What it has left is told; none where that went wrong, which is warned of.
+pub(crate) fn drop_capabilities(keep: &[Capability]) -> Option<CapsHashSet> {
     let has = |capability| caps::has_cap(None, CapSet::Permitted, capability).unwrap_or(false);
     let kept: CapsHashSet = keep.iter().copied().filter(|capability| has(*capability)).collect();
     // The ambient set can only hold what is permitted and inheritable; permitted last, since it bounds the others.
@@ -22,10 +24,10 @@ pub(crate) fn drop_capabilities(keep: &[Capability]) {
         };
         if let Err(error) = result {
             warn!("could not give up capabilities ({set:?}): {error}");
-            return;
+            return None;
         }
     }
-    debug!("capabilities given up, but for {kept:?}");
+    Some(kept)
 }
 
 /// How to let this very program capture without root.

@@ -73,19 +73,28 @@ impl Reload {
         Ok(Arc::new(Self { handle, state }))
     }
 
-    /// The sources are open: starts the thread. Whoever calls this has not given up its capabilities yet.
+    /// The sources are open: starts the thread, which has given up what it does not keep when this returns. Whoever calls it has not given up its
+    /// own capabilities yet.
     pub(crate) fn start(&self, mut switch: Switch) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State::Waiting(waiting) = std::mem::replace(&mut *state, State::Over) else { return };
         let (mut signals, mut renewal) = *waiting;
+        // Nothing is sent: it closes when the thread has given up what it does not keep.
+        let (given_up, wait) = std::sync::mpsc::channel::<()>();
         let work = move || {
-            privileges::drop_capabilities(if renewal.has_file { &KEPT } else { &[] });
+            if let Some(left) = privileges::drop_capabilities(if renewal.has_file { &KEPT } else { &[] }) {
+                log::debug!("the thread that reads --config again keeps {left:?}");
+            }
+            drop(given_up);
             for _ in signals.forever() {
                 renewal.hang_up(&mut switch);
             }
         };
         match Builder::new().name("control".to_owned()).spawn(work) {
-            Ok(thread) => *state = State::Running(thread),
+            Ok(thread) => {
+                let _ = wait.recv();
+                *state = State::Running(thread);
+            }
             Err(error) => log::warn!("SIGHUP will be ignored: starting a thread: {error}"),
         }
     }

@@ -56,7 +56,10 @@ fn run(config: Config, renewal: Renewal, stats_file: Option<PathBuf>, quiet: boo
         let reload = Arc::clone(&reload);
         move |switch| {
             reload.start(switch);
-            privileges::drop_capabilities(kept);
+            // By now the other thread has done so.
+            if let Some(left) = privileges::drop_capabilities(kept) {
+                log::debug!("capabilities given up, but for {left:?}");
+            }
         }
     };
     let control = Control { on_open: Some(Arc::new(on_open)), ..Control::default() };
