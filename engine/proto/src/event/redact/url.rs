@@ -1,5 +1,7 @@
 //! Paths, queries, and whole URLs in other texts. Source: RFC 3986.
 
+use std::borrow::Cow;
+
 use super::names::is_secret_name;
 use super::{LITERAL, SECRET};
 
@@ -31,8 +33,11 @@ fn parameter(pair: &[u8], redacts: bool, out: &mut Vec<u8>) {
     });
 }
 
-/// A name with its percent signs resolved.
-fn decoded(name: &[u8]) -> Vec<u8> {
+/// A name with its percent signs resolved; most have none.
+fn decoded(name: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'%', name).is_none() {
+        return Cow::Borrowed(name);
+    }
     let mut plain = Vec::with_capacity(name.len());
     let mut rest = name;
     while let Some((&first, after)) = rest.split_first() {
@@ -41,7 +46,7 @@ fn decoded(name: &[u8]) -> Vec<u8> {
         plain.push(byte.unwrap_or(first));
         rest = if byte.is_some() { after.get(2..).unwrap_or_default() } else { after };
     }
-    plain
+    Cow::Owned(plain)
 }
 
 /// Appends a request's target without its query.
