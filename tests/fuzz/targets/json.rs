@@ -7,7 +7,9 @@ use std::collections::{HashMap, HashSet};
 use std::mem::discriminant;
 
 use serde_json::Value;
-use sniff_x_engine::sink::{json, text};
+use sniff_x_engine::sink::json;
+use sniff_x_engine::sink::terminal::{Size, Terminal};
+use sniff_x_engine::sink::text::{Text, TextOptions};
 use sniff_x_flow::assembler::Totals;
 use sniff_x_flow::{Endpoint, FlowInfo, FlowKey, Nanos, OrientedBy, Place, Transport};
 use sniff_x_proto::event::{Arena, IncompleteReason, Key, KeyTable, Kind, Status, Suffix, ValueRef};
@@ -169,14 +171,20 @@ pub(crate) fn run(data: &[u8], signal: &mut Signal) {
         }
     }
 
-    for colour in [false, true] {
+    for (color, columns, wide) in
+        [(false, None, false), (true, None, false), (false, Some(60), false), (false, Some(60), true)]
+    {
+        let terminal = columns.map(|columns| Terminal::new(move || Some(Size { columns, rows: 24 })));
         let mut line = Vec::new();
-        text::write(&arena, &event, &keys, &mut line, colour);
-        let shown = one_line(&line);
-        if !colour {
-            assert!(!shown.chars().any(char::is_control), "control characters: {shown:?}");
+        Text::new(TextOptions { color, wide, terminal, ..TextOptions::default() })
+            .write(&arena, &event, &keys, &mut line);
+        let lines = std::str::from_utf8(&line).unwrap();
+        assert!(lines.ends_with('\n'), "a line that does not end: {lines:?}");
+        assert!(wide || lines.lines().count() == 1, "several lines: {lines:?}");
+        if !color {
+            assert!(!lines.chars().any(|c| c.is_control() && c != '\n'), "control characters: {lines:?}");
         }
-        signal.count("text", shown.len() as u64);
+        signal.count("text", lines.len() as u64);
     }
 }
 

@@ -9,7 +9,8 @@ use clap::Args;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use sniff_x_capture::generator::Recorded;
-use sniff_x_engine::sink::{json, text};
+use sniff_x_engine::sink::json;
+use sniff_x_engine::sink::text::{Text, TextOptions};
 use sniff_x_engine::{Config, Control, Input};
 use sniff_x_flow::assembler::{Assembler, AssemblerOptions, StreamFactory};
 use sniff_x_flow::packet::{self, FlowHasher, Parsed, Segment};
@@ -72,10 +73,8 @@ const PARTS: &[(&str, Prepare)] = &[
     ("assembler and redis", || plugin(Load::Redis)),
     ("assembler and http", || plugin(Load::Http)),
     ("sink: JSON, mysql", || sink(json::write)),
-    ("sink: text, mysql", || sink(|arena, event, keys, out| text::write(arena, event, keys, out, false))),
-    ("sink: text with colours, mysql", || {
-        sink(|arena, event, keys, out| text::write(arena, event, keys, out, true))
-    }),
+    ("sink: text, mysql", || text(false)),
+    ("sink: text with colours, mysql", || text(true)),
     ("sink: pcapng, with reader and packet", pcapng),
     ("sink: dump, with the whole engine", dump),
 ];
@@ -268,7 +267,12 @@ fn flow_table() -> Result<Part> {
 }
 
 /// Events of a load's beginning, formatted.
-fn sink(write: fn(&Arena, &Event, &KeyTable, &mut Vec<u8>)) -> Result<Part> {
+fn text(color: bool) -> Result<Part> {
+    let mut text = Text::new(TextOptions { color, ..TextOptions::default() });
+    sink(move |arena, event, keys, out| text.write(arena, event, keys, out))
+}
+
+fn sink(mut write: impl FnMut(&Arena, &Event, &KeyTable, &mut Vec<u8>) + 'static) -> Result<Part> {
     let (mut assembler, mut host) = (Assembler::new(AssemblerOptions::default()), host("mysql")?);
     for (segment, payload) in segments(Load::Mysql)? {
         assembler.assemble(&mut host, &segment, payload);

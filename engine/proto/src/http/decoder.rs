@@ -134,8 +134,7 @@ impl HttpDecoder {
                     let (request, end) = match read {
                         Read::Whole(request, end) => (request, end),
                         Read::More
-                            if rest.len() < MAX_HEAD
-                                && (!self.is_new || head::may_begin_request(rest)) =>
+                            if rest.len() < MAX_HEAD && (!self.is_new || head::may_begin_request(rest)) =>
                         {
                             self.searched[0] = rest.len();
                             return Next::More { used: at, need: 0 };

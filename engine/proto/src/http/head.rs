@@ -134,14 +134,15 @@ impl<'a> Request<'a> {
     fn read_lines(bytes: &'a [u8], is_cut: bool) -> Read<Self> {
         let Some((first, at, mut odd)) = first_line(bytes) else { return Read::More };
         let line = request_line(first);
-        let (fields, len) = if line.is_some_and(|(_, _, _, odd)| odd == Oddities::NO_VERSION) && !ends_in_version(first) {
-            // A line is all.
-            (Fields::default(), 0)
-        } else {
-            let read = Fields::read(bytes.get(at..).unwrap_or_default(), is_cut);
-            let Some(read) = read else { return Read::More };
-            read
-        };
+        let (fields, len) =
+            if line.is_some_and(|(_, _, _, odd)| odd == Oddities::NO_VERSION) && !ends_in_version(first) {
+                // A line is all.
+                (Fields::default(), 0)
+            } else {
+                let read = Fields::read(bytes.get(at..).unwrap_or_default(), is_cut);
+                let Some(read) = read else { return Read::More };
+                read
+            };
         let Some((method, target, version, odd_line)) = line else { return Read::Malformed };
         odd.add(odd_line | fields.odd.0);
         Read::Whole(Self { method, target, version, fields, odd }, at + len)

@@ -202,8 +202,7 @@ impl RedisDecoder {
             if self.intake.plain {
                 return at + self.plain_arguments(rest, out);
             }
-            let Some((argument, used)) =
-                rest.starts_with(b"$").then(|| resp::short_bulk(rest)).flatten()
+            let Some((argument, used)) = rest.starts_with(b"$").then(|| resp::short_bulk(rest)).flatten()
             else {
                 break;
             };

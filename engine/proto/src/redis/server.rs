@@ -283,7 +283,6 @@ impl RedisDecoder {
     fn set_user(&mut self, user: &[u8]) {
         self.session.set_user(if self.doubtful { b"" } else { user });
     }
-
 }
 
 /// Whether a reply may be that to a command that does this; confirmations of subscriptions are looked at before.

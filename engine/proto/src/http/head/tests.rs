@@ -30,8 +30,7 @@ fn the_end_of_a_head() {
 
 #[test]
 fn requests() {
-    let request =
-        whole_request(b"POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n").unwrap();
+    let request = whole_request(b"POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n").unwrap();
     assert_eq!(
         (request.method, request.target, request.version),
         (&b"POST"[..], &b"/a?b=c"[..], &b"1.1"[..])
@@ -41,12 +40,9 @@ fn requests() {
     assert!(request.odd.is_empty());
     let spaces = whole_request(b"GET /a b HTTP/1.0\r\n\r\n").unwrap();
     assert_eq!(spaces.target, b"/a b");
-    for head in [
-        &b"GET key\r\n\r\n"[..],
-        b"G@T / HTTP/1.1\r\n\r\n",
-        b"\r\n\r\n",
-        b"SSH-2.0-OpenSSH_9.2 x\r\n\r\n",
-    ] {
+    for head in
+        [&b"GET key\r\n\r\n"[..], b"G@T / HTTP/1.1\r\n\r\n", b"\r\n\r\n", b"SSH-2.0-OpenSSH_9.2 x\r\n\r\n"]
+    {
         assert!(whole_request(head).is_none(), "{}", head.escape_ascii());
     }
 }
