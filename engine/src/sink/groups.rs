@@ -1,8 +1,8 @@
 //! Events counted by group in place of lines: `--group-by client`.
 //!
-//! Each worker counts into [`Groups`] of its own and hands them on at the end of a batch; the writer shows the sum as a table. At most
-//! [`MAX_GROUPS`] are kept apart: when there are more, those with the fewest events become "others", with their number. The names of groups
-//! come from the wire: they are clean, and cut at [`MAX_NAME`] bytes.
+//! Each worker counts into `Groups` of its own and hands them on at the end of a batch; the writer shows the sum as a table. At most
+//! `MAX_GROUPS` are kept apart: when there are more, those with the fewest events become "others", with their number. The names of groups
+//! come from the wire: they are clean, and cut at `MAX_NAME` bytes.
 
 use std::collections::HashMap;
 
