@@ -134,6 +134,15 @@ fn a_reset_throws_away_what_was_sent_ahead() {
     // Used up by the execution.
     steps.extend([execute(&[0, 0, 1, b'x']), ok()]);
     assert_eq!(parameters(play(&[], &steps).last().unwrap()), ["x"]);
+
+    // Also where the response to the reset was not seen.
+    let mut steps = prepared("select ?", 1);
+    let Step::Data(direction, unseen) = ok() else { unreachable!() };
+    let unseen = Step::Gap(direction, unseen.len() as u64);
+    steps.extend([part(b"old"), command(0x1a, &[7, 0, 0, 0]), unseen]);
+    steps.extend([execute(&[0, 1, 0xfc, 0, 4, b'k', b'e', b'p', b't']), ok()]);
+    let lines = play(&[], &steps);
+    assert_eq!(parameters(lines.last().unwrap()), ["kept"], "{lines:#?}");
 }
 
 /// MariaDB: several rows in one execution, each value with an indicator.

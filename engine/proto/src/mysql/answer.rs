@@ -363,11 +363,6 @@ impl MysqlDecoder {
                 self.statements.clear();
             }
             Command::RESET_CONNECTION => self.statements.clear(),
-            Command::STMT_RESET => {
-                if let Some(id) = front.statement {
-                    self.statements.clear_long_data(self.statements.resolve(id));
-                }
-            }
             Command::QUERY if ok.schema.is_none() => {
                 let at = self.response.statement_at;
                 let rest = text.get(at..).unwrap_or_default();

@@ -6,7 +6,7 @@ use sniff_x_flow::{Direction, End, Nanos};
 
 use super::command::{Command, Shape};
 use super::compression::Compression;
-use super::exchange::Queue;
+use super::exchange::{Exchange, Queue};
 use super::execution::Execution;
 use super::parameters::Types;
 use super::report::{NAME, Outcome, Sources};
@@ -227,10 +227,11 @@ impl MysqlDecoder {
 
     /// Forgets the oldest request and what was seen of its response.
     pub(super) fn pop(&mut self) {
-        if let Some(front) = self.queue.front().filter(|f| f.command.has_values())
+        let uses_long_data = |f: &&Exchange| f.command.has_values() || f.command == Command::STMT_RESET;
+        if let Some(front) = self.queue.front().filter(uses_long_data)
             && let Some(id) = front.statement
         {
-            // The server does so too, whatever the outcome.
+            // The server throws it away too, whatever the outcome and whether that was seen or not.
             self.statements.clear_long_data(self.statements.resolve(id));
         }
         self.queue.pop();
