@@ -14,7 +14,7 @@ use http_support::Generator;
 use sniff_x_flow::{Direction, End};
 use sniff_x_proto::http::Http;
 use sniff_x_proto::replay::{Replay, Step};
-use support::{Generated, Random, head, only_truth, seeds};
+use support::{Generated, Random, head, joined_late, lossy, only_truth, seeds};
 
 fn play(midstream: bool, steps: &[Step]) -> Vec<String> {
     let mut replay = Replay::new(Box::new(Http::default()), 80, midstream);
@@ -47,33 +47,6 @@ fn sent_ahead(generated: &mut Generated, most: usize, together: bool, random: &m
         }
     }
     shown.unwrap_or(generated.steps.len())
-}
-
-/// Segments of at most `mss` bytes, of which each behind the first `whole` steps is lost with a probability of `per_mille`. A loss is told before what comes behind it in either
-/// direction, as the assembler does: what acknowledges missing bytes waits for them.
-fn lossy(steps: &[Step], whole: usize, mss: usize, per_mille: usize, random: &mut Random) -> Vec<Step> {
-    let mut out = Vec::new();
-    for (index, step) in steps.iter().enumerate() {
-        let Step::Data(direction, bytes) = step else { continue };
-        for segment in bytes.chunks(mss) {
-            out.push(if index >= whole && random.below(1000) < per_mille {
-                Step::Gap(*direction, segment.len() as u64)
-            } else {
-                Step::Data(*direction, segment.to_vec())
-            });
-        }
-    }
-    out
-}
-
-/// Without what comes before a byte somewhere in the middle.
-fn joined_late(steps: &[Step], random: &mut Random) -> Vec<Step> {
-    let index = random.below(steps.len());
-    let mut steps = steps[index..].to_vec();
-    if let Step::Data(_, bytes) = &mut steps[0] {
-        bytes.drain(..random.below(bytes.len()));
-    }
-    steps
 }
 
 /// Tries many conversations. `late`: a third of them are joined in the middle. `prepare` gives the number of steps of which nothing is lost.

@@ -11,12 +11,14 @@
 )]
 
 mod mysql_support;
+mod support;
 
 use mysql_support::generate::{Generated, Generator};
+use mysql_support::play;
 use mysql_support::truth::{only_truth, seeds};
-use mysql_support::{Random, play};
 use sniff_x_flow::Direction;
 use sniff_x_proto::replay::Step;
+use support::{Random, joined_late, lossy};
 
 /// The same conversation of a client that sends up to `most` requests before it reads the responses: where each side speaks once in an exchange.
 fn sent_ahead(generated: &mut Generated, most: usize, random: &mut Random) {
@@ -53,33 +55,6 @@ fn is_client(step: &Step) -> bool {
     matches!(step, Step::Data(Direction::ToServer, _))
 }
 
-/// Segments of at most `mss` bytes, of which each is lost with a probability of `per_mille`. A loss is told before what comes behind it in either
-/// direction, as the assembler does: what acknowledges missing bytes waits for them.
-fn lossy(steps: &[Step], mss: usize, per_mille: usize, random: &mut Random) -> Vec<Step> {
-    let mut out = Vec::new();
-    for step in steps {
-        let Step::Data(direction, bytes) = step else { continue };
-        for segment in bytes.chunks(mss) {
-            out.push(if random.below(1000) < per_mille {
-                Step::Gap(*direction, segment.len() as u64)
-            } else {
-                Step::Data(*direction, segment.to_vec())
-            });
-        }
-    }
-    out
-}
-
-/// Without what comes before a byte somewhere in the middle.
-fn joined_late(steps: &[Step], random: &mut Random) -> Vec<Step> {
-    let index = random.below(steps.len());
-    let mut steps = steps[index..].to_vec();
-    if let Step::Data(_, bytes) = &mut steps[0] {
-        bytes.drain(..random.below(bytes.len()));
-    }
-    steps
-}
-
 /// Tries many conversations. `late`: a third of them are joined in the middle.
 fn tried(late: bool, prepare: impl Fn(&mut Generated, &mut Random)) {
     for seed in seeds(400) {
@@ -91,7 +66,7 @@ fn tried(late: bool, prepare: impl Fn(&mut Generated, &mut Random)) {
             let late = late && random.below(3) == 0;
             let steps =
                 if late { joined_late(&generated.steps, &mut random) } else { generated.steps.clone() };
-            let lines = play(late, &lossy(&steps, mss, per_mille, &mut random));
+            let lines = play(late, &lossy(&steps, 0, mss, per_mille, &mut random));
             let what = format!("seed {seed}, {per_mille} per mille, {mss} bytes, late {late}");
             only_truth(&generated, &lines, &what);
         }

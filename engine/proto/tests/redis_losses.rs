@@ -17,7 +17,7 @@ use redis_support::Generator;
 use sniff_x_flow::{Direction, End};
 use sniff_x_proto::redis::Redis;
 use sniff_x_proto::replay::{Replay, Step};
-use support::{Random, only_truth, seeds};
+use support::{Random, joined_late, lossy, only_truth, seeds};
 
 fn play(midstream: bool, steps: &[Step]) -> Vec<String> {
     let mut replay = Replay::new(Box::<Redis>::default(), 6379, midstream);
@@ -70,33 +70,6 @@ fn sent_on(steps: &[Step], most: usize, random: &mut Random) -> (Vec<Step>, usiz
     }
     out.extend(unanswered);
     (out, seen)
-}
-
-/// Segments of at most `mss` bytes, of which each behind the step `from` is lost with a probability of `per_mille`. A loss is told before what comes behind
-/// it in either direction, as the assembler does: what acknowledges missing bytes waits for them.
-fn lossy(steps: &[Step], from: usize, mss: usize, per_mille: usize, random: &mut Random) -> Vec<Step> {
-    let mut out = Vec::new();
-    for (index, step) in steps.iter().enumerate() {
-        let Step::Data(direction, bytes) = step else { continue };
-        for segment in bytes.chunks(mss) {
-            out.push(if index >= from && random.below(1000) < per_mille {
-                Step::Gap(*direction, segment.len() as u64)
-            } else {
-                Step::Data(*direction, segment.to_vec())
-            });
-        }
-    }
-    out
-}
-
-/// Without what comes before a byte somewhere in the middle.
-fn joined_late(steps: &[Step], random: &mut Random) -> Vec<Step> {
-    let index = random.below(steps.len());
-    let mut steps = steps[index..].to_vec();
-    if let Step::Data(_, bytes) = &mut steps[0] {
-        bytes.drain(..random.below(bytes.len()));
-    }
-    steps
 }
 
 /// Tries many conversations. `late`: a third of them are joined in the middle. `prepare` gives the steps, and that before which nothing is lost.

@@ -282,3 +282,36 @@ pub(crate) fn joined_everywhere(
         }
     }
 }
+
+/// Segments of at most `mss` bytes, of which each from the step `from` on is lost with a probability of `per_mille`. A loss is told before what comes behind
+/// it in either direction, as the assembler does: what acknowledges missing bytes waits for them.
+pub(crate) fn lossy(
+    steps: &[Step],
+    from: usize,
+    mss: usize,
+    per_mille: usize,
+    random: &mut Random,
+) -> Vec<Step> {
+    let mut out = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        let Step::Data(direction, bytes) = step else { continue };
+        for segment in bytes.chunks(mss) {
+            out.push(if index >= from && random.below(1000) < per_mille {
+                Step::Gap(*direction, segment.len() as u64)
+            } else {
+                Step::Data(*direction, segment.to_vec())
+            });
+        }
+    }
+    out
+}
+
+/// Without what comes before a byte somewhere in the middle.
+pub(crate) fn joined_late(steps: &[Step], random: &mut Random) -> Vec<Step> {
+    let index = random.below(steps.len());
+    let mut steps = steps[index..].to_vec();
+    if let Step::Data(_, bytes) = &mut steps[0] {
+        bytes.drain(..random.below(bytes.len()));
+    }
+    steps
+}
