@@ -10,7 +10,7 @@ use super::report::{Outcome, change_user};
 use super::response::{Definitions, Stage};
 use super::server::{Packet, Then};
 use super::sql;
-use super::wire::{Cursor, Header};
+use super::wire::{Cursor, HEADER, Header, MAX_PAYLOAD};
 use crate::event::IncompleteReason;
 use crate::{BypassReason, Out};
 
@@ -310,6 +310,33 @@ impl MysqlDecoder {
         }
         self.response.rows += 1;
         Ok(self.pass(packet))
+    }
+
+    /// Steps over rows of which nothing but the number matters, in `bytes` from `at` on, as far as they are here whole; where the next packet begins.
+    /// Any other packet, and one that is out of sequence, is left to [`MysqlDecoder::response_packet`].
+    pub(super) fn pass_rows(&mut self, bytes: &[u8], mut at: usize) -> usize {
+        let in_rows = self.phase == Phase::Command && self.response.stage == Stage::Rows;
+        if !in_rows || self.response.continues || self.stray_eof.is_some() || self.queue.is_empty() {
+            return at;
+        }
+        let Some(mut expected) = self.response.seq else { return at };
+        let (first_at, mut rows) = (at, 0);
+        while let Some(rest) = bytes.get(at..)
+            && let Some(&[a, b, c, seq, first]) = rest.first_chunk()
+        {
+            let whole = HEADER + Header::len_of([a, b, c]);
+            let is_row = !matches!(first, packet::EOF | packet::ERR) && whole > HEADER;
+            if !is_row || seq != expected || whole >= HEADER + MAX_PAYLOAD || whole > rest.len() {
+                break;
+            }
+            expected = seq.wrapping_add(1);
+            rows += 1;
+            at += whole;
+        }
+        self.response.seq = Some(expected);
+        self.response.rows += rows;
+        self.response.size += (at - first_at) as u64;
+        at
     }
 
     /// A result ended with `ok`: what it changed is noted, and more results may follow.

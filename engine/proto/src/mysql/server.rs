@@ -108,6 +108,7 @@ impl MysqlDecoder {
             }
         }
         loop {
+            at = self.pass_rows(bytes, at);
             let rest = bytes.get(at..).unwrap_or_default();
             let Some(header) = Header::parse(rest) else {
                 return Next::More { used: at, need: HEADER };

@@ -11,26 +11,40 @@ const MAX_BYTES: usize = 1 << 20;
 const MAX_SPARE: usize = 16;
 const MAX_SPARE_CAPACITY: usize = 4 << 10;
 
-/// One prepared statement.
+/// One prepared statement: a cache line, and one run of bytes beside it. With many connections an execution finds its statement in memory that was
+/// last used a while ago, where each further line costs more than all that is read from it.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Statement {
-    text: Vec<u8>,
-    /// Length of the text as it was sent; none when the text was not seen.
-    len: Option<u64>,
+    /// The types that the last execution sent, then the text.
+    bytes: Vec<u8>,
+    /// How many of them are types.
+    types: u32,
+    bound: Option<Bound>,
+    /// Length of the text as it was sent, if `has_text`.
+    len: u64,
+    has_text: bool,
     /// How many parameters it has, as the server said.
     pub(super) parameters: u16,
-    bound: Option<Bound>,
-    types: Vec<u8>,
-    long_data: Vec<LongData>,
+    /// Values that came before their execution.
+    ahead: Option<Box<Ahead>>,
     /// When it was last used, on a clock that counts uses.
     used: u64,
 }
 
+const _: () = assert!(size_of::<Statement>() == 64);
+
 /// Types that the last execution sent.
 #[derive(Clone, Copy, Debug)]
 struct Bound {
-    count: usize,
+    count: u32,
     named: bool,
+}
+
+/// Values that are sent before the execution, of those parameters for which there are any.
+#[derive(Debug, Default)]
+struct Ahead {
+    values: Vec<LongData>,
 }
 
 /// A parameter whose value is sent before the execution, in parts.
@@ -47,26 +61,44 @@ struct LongData {
 impl Statement {
     /// The text and its length before it was cut; none when it was not seen.
     pub(super) fn text(&self) -> Option<(&[u8], u64)> {
-        Some((&self.text, self.len?))
+        let text = self.bytes.get(self.types as usize..)?;
+        self.has_text.then_some((text, self.len))
     }
 
     /// The types that hold for an execution that sends none.
     pub(super) fn types(&self) -> Option<Types<'_>> {
-        self.bound.map(|bound| Types { bytes: &self.types, named: bound.named, count: bound.count })
+        let bytes = self.bytes.get(..self.types as usize)?;
+        self.bound.map(|bound| Types { bytes, named: bound.named, count: bound.count as usize })
+    }
+
+    fn bind(&mut self, types: Option<Types<'_>>) {
+        // More of either than a number of 32 bits holds is nothing that was kept.
+        let fits = types.and_then(|types| {
+            let bound = Bound { count: u32::try_from(types.count).ok()?, named: types.named };
+            Some((bound, types.bytes, u32::try_from(types.bytes.len()).ok()?))
+        });
+        let (bytes, len) = fits.map_or((&[][..], 0), |(_, bytes, len)| (bytes, len));
+        self.bytes.splice(..self.types as usize, bytes.iter().copied());
+        self.types = len;
+        self.bound = fits.map(|(bound, ..)| bound);
     }
 
     /// What was sent ahead of a parameter's value and how long it is; no bytes where some of it were not seen.
     pub(super) fn long_data(&self, parameter: usize) -> Option<(Option<&[u8]>, u64)> {
-        let data = self.long_data.iter().find(|d| usize::from(d.parameter) == parameter)?;
+        let values = &self.ahead.as_ref()?.values;
+        let data = values.iter().find(|d| usize::from(d.parameter) == parameter)?;
         Some(((!data.lost).then_some(&data.kept), data.len))
     }
 
     fn held(&self) -> usize {
-        let data: usize = self.long_data.iter().map(|d| d.kept.capacity()).sum();
-        self.text.capacity()
-            + self.types.capacity()
-            + self.long_data.capacity() * size_of::<LongData>()
-            + data
+        self.bytes.capacity() + self.ahead.as_ref().map_or(0, |ahead| ahead.held())
+    }
+}
+
+impl Ahead {
+    fn held(&self) -> usize {
+        let kept: usize = self.values.iter().map(|d| d.kept.capacity()).sum();
+        size_of::<Self>() + self.values.capacity() * size_of::<LongData>() + kept
     }
 }
 
@@ -107,12 +139,13 @@ impl Statements {
         self.clock += 1;
         let at = self.ids.partition_point(|known| *known < id);
         let statement = Statement {
-            text: buffer,
-            len,
-            parameters,
+            bytes: buffer,
+            types: 0,
             bound: None,
-            types: Vec::new(),
-            long_data: Vec::new(),
+            len: len.unwrap_or(0),
+            has_text: len.is_some(),
+            parameters,
+            ahead: None,
             used: self.clock,
         };
         self.ids.insert(at, id);
@@ -136,11 +169,7 @@ impl Statements {
     /// An execution sent these types, which hold for the next ones; none: it sent some, but they were not seen.
     pub(super) fn bind(&mut self, id: u32, types: Option<Types<'_>>) {
         let fits = types.filter(|types| self.make_room(types.bytes.len(), id));
-        self.change(id, |statement| {
-            statement.bound = fits.map(|types| Bound { count: types.count, named: types.named });
-            statement.types.clear();
-            statement.types.extend_from_slice(fits.map_or(&[], |types| types.bytes));
-        });
+        self.change(id, |statement| statement.bind(fits));
     }
 
     /// A part of a parameter's value comes ahead: `len` bytes, of which `part` was kept; `lost`: others were not seen. Of the whole value at most
@@ -160,12 +189,13 @@ impl Statements {
                 // The server refuses it when the statement is executed.
                 return;
             }
-            let known = statement.long_data.iter().position(|d| d.parameter == parameter);
-            let at = known.unwrap_or(statement.long_data.len());
+            let values = &mut statement.ahead.get_or_insert_default().values;
+            let known = values.iter().position(|d| d.parameter == parameter);
+            let at = known.unwrap_or(values.len());
             if known.is_none() {
-                statement.long_data.push(LongData { parameter, kept: Vec::new(), len: 0, lost: false });
+                values.push(LongData { parameter, kept: Vec::new(), len: 0, lost: false });
             }
-            if let Some(data) = statement.long_data.get_mut(at) {
+            if let Some(data) = values.get_mut(at) {
                 let whole_so_far = data.kept.len() as u64 == data.len;
                 let room = if whole_so_far && fits { max.saturating_sub(data.kept.len()) } else { 0 };
                 data.kept.extend_from_slice(part.get(..room).unwrap_or(part));
@@ -177,7 +207,9 @@ impl Statements {
 
     /// The data that was sent ahead is used up, or thrown away.
     pub(super) fn clear_long_data(&mut self, id: u32) {
-        self.change(id, |statement| statement.long_data = Vec::new());
+        if self.get_mut(id).is_some_and(|statement| statement.ahead.is_some()) {
+            self.change(id, |statement| statement.ahead = None);
+        }
     }
 
     /// Forgets a statement.
@@ -234,7 +266,7 @@ impl Statements {
         self.ids.remove(at);
         let statement = self.list.remove(at);
         self.held -= statement.held();
-        let mut buffer = statement.text;
+        let mut buffer = statement.bytes;
         if self.spare.len() < MAX_SPARE && (1..=MAX_SPARE_CAPACITY).contains(&buffer.capacity()) {
             buffer.clear();
             self.held += buffer.capacity();

@@ -21,7 +21,12 @@ impl Header {
     /// The header at the start of `bytes`; none when fewer than four are there.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let &[a, b, c, seq] = bytes.first_chunk()?;
-        Some(Self { len: u32::from_le_bytes([a, b, c, 0]) as usize, seq })
+        Some(Self { len: Self::len_of([a, b, c]), seq })
+    }
+
+    /// The length of the payload, from the header's first bytes.
+    pub(super) const fn len_of([a, b, c]: [u8; 3]) -> usize {
+        u32::from_le_bytes([a, b, c, 0]) as usize
     }
 
     /// Whether the logical packet goes on in the next one.
