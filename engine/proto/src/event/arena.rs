@@ -1,6 +1,7 @@
 //! The worker's arena: event records and their bytes, reused batch after batch.
 
 use core::fmt;
+use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use std::io::Write;
 
@@ -117,6 +118,22 @@ pub struct Head {
     pub duration: Option<u64>,
     /// How it went, where that can be said.
     pub status: Option<Status>,
+}
+
+impl Head {
+    /// That of no event.
+    const NONE: Self = {
+        let nobody = Endpoint::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        Self {
+            timestamp: Nanos(0),
+            protocol: "",
+            kind: Kind::Notice,
+            client: nobody,
+            server: nobody,
+            duration: None,
+            status: None,
+        }
+    };
 }
 
 /// What stands behind the name of a key that is a family.
@@ -242,6 +259,8 @@ pub struct Arena {
     fields: Vec<Field>,
     bytes: Vec<u8>,
     content: Vec<ContentSpan>,
+    /// The head of the event in the making.
+    pub(super) opened: Head,
     max_text: usize,
     exchange_timeout: Duration,
     redacts: bool,
@@ -276,6 +295,7 @@ impl Arena {
             fields: Vec::new(),
             bytes: Vec::new(),
             content: Vec::new(),
+            opened: Head::NONE,
             max_text,
             exchange_timeout: EXCHANGE_TIMEOUT,
             redacts: false,
@@ -420,17 +440,18 @@ impl Arena {
     }
 
     /// Opens an event; fields are put until [`Arena::close`] ends it.
-    pub(super) fn open(&self) -> u32 {
+    pub(super) fn open(&mut self, head: Head) -> u32 {
+        self.opened = head;
         index(self.fields.len())
     }
 
-    pub(super) fn close(&mut self, head: Head, start: u32) {
+    pub(super) fn close(&mut self, start: u32) {
         if self.bytes.len() > MAX_BYTES {
             self.fields.truncate(start as usize);
             self.refused += 1;
             return;
         }
-        self.events.push(Event { head, start, end: index(self.fields.len()) });
+        self.events.push(Event { head: self.opened, start, end: index(self.fields.len()) });
     }
 
     pub(super) fn withhold(&mut self) {
@@ -484,7 +505,8 @@ impl Arena {
         self.content.push(ContentSpan { flow, direction, piece });
     }
 
-    fn copy(&mut self, bytes: &[u8]) -> Span {
+    /// Copies `bytes` as they are.
+    pub(super) fn copy(&mut self, bytes: &[u8]) -> Span {
         let start = index(self.bytes.len());
         if self.bytes.len() <= MAX_BYTES {
             self.bytes.extend_from_slice(bytes);

@@ -6,7 +6,7 @@ use core::time::Duration;
 use sniff_x_flow::assembler::Totals;
 use sniff_x_flow::{Direction, FlowInfo, Nanos};
 
-use super::arena::{Member, Value};
+use super::arena::{Member, Span, Value};
 use super::redact::{self, Sensitivity};
 use super::{Arena, Head, Key, Kind, Piece, Status, Suffix};
 use crate::ProxiedClient;
@@ -91,9 +91,9 @@ impl<'a> Out<'a> {
         if self.reversed {
             core::mem::swap(&mut client, &mut server);
         }
-        let start = self.arena.open();
         let head = Head { timestamp, protocol, kind, client, server, duration: None, status: None };
-        let event = EventBuilder { arena: self.arena, head, start, cut: 0 };
+        let start = self.arena.open(head);
+        let event = EventBuilder { arena: self.arena, start, cut: 0 };
         event.maybe(self.proxied, EventBuilder::proxied)
     }
 
@@ -126,12 +126,11 @@ impl Keeper for Out<'_> {
     fn passed_over(&mut self, _: u64) {}
 }
 
-/// An event in the making.
+/// An event in the making. It is handed from call to call, so that it is small: its head waits in the arena.
 #[derive(Debug)]
 #[must_use = "an event that is not emitted is lost"]
 pub struct EventBuilder<'a> {
     arena: &'a mut Arena,
-    head: Head,
     start: u32,
     /// Length of the longest text that was cut.
     cut: u64,
@@ -145,14 +144,15 @@ impl EventBuilder<'_> {
     }
 
     /// How it went.
-    pub fn status(mut self, status: Status) -> Self {
-        self.head.status = Some(status);
+    pub fn status(self, status: Status) -> Self {
+        self.arena.opened.status = Some(status);
         self
     }
 
     /// How long it took: from the event's timestamp to `end`.
-    pub fn until(mut self, end: Nanos) -> Self {
-        self.head.duration = Some(end.since(self.head.timestamp));
+    pub fn until(self, end: Nanos) -> Self {
+        let head = &mut self.arena.opened;
+        head.duration = Some(end.since(head.timestamp));
         self
     }
 
@@ -227,11 +227,19 @@ impl EventBuilder<'_> {
 
     fn put_text(&mut self, key: Key, member: Member, text: &[u8], full_len: u64, sensitivity: Sensitivity) {
         let is_cut = full_len > text.len().min(self.arena.max_text()) as u64;
-        let value = Value::Text(self.arena.shown(text, is_cut, sensitivity));
+        let span = if !is_cut && redact::is_plain(sensitivity, self.arena.redacts()) {
+            self.arena.copy(text)
+        } else {
+            self.shown(text, full_len, is_cut, sensitivity)
+        };
+        self.arena.put(key, member, Value::Text(span));
+    }
+
+    fn shown(&mut self, text: &[u8], full_len: u64, is_cut: bool, sensitivity: Sensitivity) -> Span {
         if is_cut && !redact::hides_all(sensitivity, self.arena.redacts()) {
             self.cut = self.cut.max(full_len);
         }
-        self.arena.put(key, member, value);
+        self.arena.shown(text, is_cut, sensitivity)
     }
 
     fn put_written(&mut self, key: Key, member: Member, value: impl fmt::Display, sensitivity: Sensitivity) {
@@ -277,6 +285,6 @@ impl EventBuilder<'_> {
         if self.cut > 0 {
             self.arena.put(Key::TEXT_LENGTH, Member::None, Value::U64(self.cut));
         }
-        self.arena.close(self.head, self.start);
+        self.arena.close(self.start);
     }
 }

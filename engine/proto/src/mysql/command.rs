@@ -155,6 +155,11 @@ impl Command {
         matches!(self, Self::STMT_EXECUTE | Self::STMT_BULK_EXECUTE)
     }
 
+    /// Whether it is about a prepared statement whose text its event tells.
+    pub(super) fn uses_statement(self) -> bool {
+        self.has_values() || matches!(self, Self::STMT_FETCH | Self::STMT_RESET)
+    }
+
     /// Where the flags of an execution stand behind the command byte.
     pub(super) fn flags(self) -> Option<core::ops::Range<usize>> {
         match self {

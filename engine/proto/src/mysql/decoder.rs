@@ -7,14 +7,13 @@ use sniff_x_flow::{Direction, End, Nanos};
 use super::command::{Command, Shape};
 use super::compression::Compression;
 use super::exchange::{Exchange, Queue};
-use super::execution::Execution;
+use super::execution::{Execution, Values};
 use super::parameters::Types;
 use super::report::{NAME, Outcome, Sources};
 use super::response::Response;
 use super::session::{LoginEnd, Session};
 use super::settings::Settings;
 use super::statements::Statements;
-use super::wire::Cursor;
 use crate::event::{IncompleteReason, Key, Kind};
 use crate::{Decode, Lost, Next, Out, ProxiedClient, Sensitivity, Window};
 
@@ -132,23 +131,36 @@ impl MysqlDecoder {
         true
     }
 
-    /// Writes the event of a result of the oldest request.
+    /// Writes the event of a result of the oldest request, and notes the types that it binds, which hold for the next execution.
     pub(super) fn report(&mut self, outcome: Outcome<'_>, end: Nanos, out: &mut Out<'_>) {
-        if self.settings.parameters {
-            self.bind();
-        }
         let Some(exchange) = self.queue.front() else { return };
-        if exchange.reported {
-            return;
+        let command = exchange.command;
+        let id = exchange.statement.map(|id| self.statements.resolve(id));
+        let statement = id.filter(|_| command.uses_statement()).and_then(|id| self.statements.get(id));
+        let values = (self.settings.parameters && command.has_values()).then(|| {
+            let execution = Execution { exchange, statement, named: self.session.names_parameters() };
+            Values::read(execution, self.queue.parameters(exchange))
+        });
+        if !exchange.reported {
+            let sources = Sources {
+                settings: &self.settings,
+                session: &self.session,
+                queue: &self.queue,
+                id,
+                statement,
+                values: values.as_ref(),
+                response: &self.response,
+            };
+            sources.report(exchange, outcome, end, out);
         }
-        let sources = Sources {
-            settings: &self.settings,
-            session: &self.session,
-            queue: &self.queue,
-            statements: &mut self.statements,
-            response: &self.response,
-        };
-        sources.report(exchange, outcome, end, out);
+        if let Some(id) = id
+            && let Some(bound) = values.and_then(|values| values.rebinds())
+        {
+            // Seldom: most executions bind what the last one did.
+            let bytes = bound.map_or(Vec::new(), |types| types.bytes.to_vec());
+            let bound = bound.map(|types| Types { bytes: &bytes, ..types });
+            self.statements.bind(id, bound);
+        }
     }
 
     /// When either side was last seen.
@@ -200,29 +212,6 @@ impl MysqlDecoder {
         let id = self.statements.resolve(id);
         let (part, lost) = (self.queue.parameters(front), front.loss.is_some());
         self.statements.add_long_data(id, parameter, part, front.text_len, max, lost);
-    }
-
-    /// Notes the types that the oldest request, an execution, binds.
-    fn bind(&mut self) {
-        let Some(exchange) = self.queue.front().filter(|f| f.command.has_values()) else { return };
-        let Some(id) = exchange.statement.map(|id| self.statements.resolve(id)) else { return };
-        let named = self.session.names_parameters();
-        let Some(statement) = self.statements.get(id) else { return };
-        let execution = Execution { exchange, statement: Some(statement), named };
-        let bound = match execution.layout(&mut Cursor::new(self.queue.parameters(exchange))) {
-            Ok(layout) => match layout.bound() {
-                None => return,
-                bound => bound,
-            },
-            Err(_) => None,
-        };
-        if statement.types() == bound {
-            return;
-        }
-        // Seldom: most executions bind what the last one did.
-        let bytes = bound.map_or(Vec::new(), |types| types.bytes.to_vec());
-        let bound = bound.map(|types| Types { bytes: &bytes, named: types.named, count: types.count });
-        self.statements.bind(id, bound);
     }
 
     /// Forgets the oldest request and what was seen of its response.

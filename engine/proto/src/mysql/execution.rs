@@ -106,39 +106,6 @@ impl<'a> Execution<'a> {
         self.statement.is_some_and(|s| s.long_data(index).is_some())
     }
 
-    /// Puts the parameters into an event; `kept` is what was kept of them.
-    pub(super) fn put<'e>(
-        &self,
-        mut event: EventBuilder<'e>,
-        kept: &'a [u8],
-        hides: bool,
-    ) -> EventBuilder<'e> {
-        let mut c = Cursor::new(kept);
-        let form = self.exchange.form;
-        match self.layout(&mut c) {
-            Ok(Layout::Values(head)) => {
-                for parameter in parameters::values(&mut c, head, form, |i| self.is_sent_ahead(i)) {
-                    event = self.parameter(event, parameter, hides);
-                }
-                event
-            }
-            Ok(Layout::Rows { types, .. }) => {
-                let (mut whole, mut count) = (kept.len() as u64 >= self.exchange.text_len, 0_usize);
-                for parameter in parameters::rows(c, types, form) {
-                    let Ok(parameter) = parameter else {
-                        whole = false;
-                        break;
-                    };
-                    count += 1;
-                    event = self.parameter(event, parameter, hides);
-                }
-                let rows = count.checked_div(types.count).filter(|_| whole).map(|rows| rows as u64);
-                event.maybe(self.exchange.rows.or(rows), |e, n| e.number(Key::DB_BATCH_SIZE, n))
-            }
-            Err(_) => event,
-        }
-    }
-
     fn parameter<'e>(
         &self,
         event: EventBuilder<'e>,
@@ -159,6 +126,64 @@ impl<'a> Execution<'a> {
             Some(value) if hides && value != Value::Null => hidden(event, key, suffix),
             Some(value) => put(event, key, suffix, value),
             None => event,
+        }
+    }
+}
+
+/// An execution whose bytes were read up to its values.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Values<'a> {
+    execution: Execution<'a>,
+    layout: Result<Layout<'a>, Unread>,
+    /// What was kept of the values.
+    rest: Cursor<'a>,
+    /// All that was sent behind the execution's head was kept.
+    whole: bool,
+}
+
+impl<'a> Values<'a> {
+    /// Reads `kept`, which is what was kept of the parameters.
+    pub(super) fn read(execution: Execution<'a>, kept: &'a [u8]) -> Self {
+        let mut rest = Cursor::new(kept);
+        let layout = execution.layout(&mut rest);
+        Self { execution, layout, rest, whole: kept.len() as u64 >= execution.exchange.text_len }
+    }
+
+    /// The types that hold from now on, if they are others than before: none where nobody can tell which.
+    pub(super) fn rebinds(&self) -> Option<Option<Types<'a>>> {
+        let bound = match &self.layout {
+            Ok(layout) => Some(layout.bound()?),
+            Err(_) => None,
+        };
+        let statement = self.execution.statement?;
+        (statement.types() != bound).then_some(bound)
+    }
+
+    /// Puts the parameters into an event; `hides`: they are secrets.
+    pub(super) fn put<'e>(&self, mut event: EventBuilder<'e>, hides: bool) -> EventBuilder<'e> {
+        let Self { execution, layout, mut rest, mut whole } = *self;
+        let form = execution.exchange.form;
+        match layout {
+            Ok(Layout::Values(head)) => {
+                for parameter in parameters::values(&mut rest, head, form, |i| execution.is_sent_ahead(i)) {
+                    event = execution.parameter(event, parameter, hides);
+                }
+                event
+            }
+            Ok(Layout::Rows { types, .. }) => {
+                let mut count = 0_usize;
+                for parameter in parameters::rows(rest, types, form) {
+                    let Ok(parameter) = parameter else {
+                        whole = false;
+                        break;
+                    };
+                    count += 1;
+                    event = execution.parameter(event, parameter, hides);
+                }
+                let rows = count.checked_div(types.count).filter(|_| whole).map(|rows| rows as u64);
+                event.maybe(execution.exchange.rows.or(rows), |e, n| e.number(Key::DB_BATCH_SIZE, n))
+            }
+            Err(_) => event,
         }
     }
 }
@@ -191,6 +216,19 @@ fn put<'e>(event: EventBuilder<'e>, key: Key, suffix: Suffix<'_>, value: Value<'
     match value {
         Value::Null => event.member_null(key, suffix),
         Value::Bytes { kept, len } => event.member_text(key, suffix, kept, len, Sensitivity::Literal),
+        Value::Signed(number) => put_digits(event, key, suffix, number),
+        Value::Unsigned(number) => put_digits(event, key, suffix, number),
         value => event.member_written(key, suffix, value, Sensitivity::Literal),
     }
+}
+
+fn put_digits<'e>(
+    event: EventBuilder<'e>,
+    key: Key,
+    suffix: Suffix<'_>,
+    number: impl itoa::Integer,
+) -> EventBuilder<'e> {
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(number).as_bytes();
+    event.member_text(key, suffix, digits, digits.len() as u64, Sensitivity::Literal)
 }

@@ -4,14 +4,14 @@ use sniff_x_flow::Nanos;
 
 use super::command::{Command, Shape};
 use super::exchange::{Exchange, Queue};
-use super::execution::{self, Execution};
+use super::execution::{self, Values};
 use super::packet::{Failure, Okay};
 use super::response::Response;
 use super::secret;
 use super::session::Session;
 use super::settings::{Facts, Settings};
 use super::sql;
-use super::statements::{Statement, Statements};
+use super::statements::Statement;
 use crate::event::{IncompleteReason, Key, Kind, Status};
 use crate::{Dialect, EventBuilder, Language, Out, Sensitivity, Sql};
 
@@ -43,26 +43,10 @@ pub(super) fn failure<'e>(
     error: &Failure<'_>,
     statement: &[u8],
 ) -> EventBuilder<'e> {
-    let mut digits = [0; 5];
     event
-        .text(Key::DB_STATUS_CODE, decimal(error.code, &mut digits), Sensitivity::Public)
+        .text(Key::DB_STATUS_CODE, itoa::Buffer::new().format(error.code).as_bytes(), Sensitivity::Public)
         .maybe(error.sqlstate, |e, s| e.text(Key::DB_SQLSTATE, s, Sensitivity::Public))
         .text(Key::ERROR_MESSAGE, error.message, error.sensitivity(statement))
-}
-
-/// The digits of `value`, without an allocation.
-fn decimal(mut value: u16, digits: &mut [u8; 5]) -> &[u8] {
-    let mut at = digits.len();
-    while let Some(digit) = at.checked_sub(1).and_then(|i| digits.get_mut(i)) {
-        // A remainder of ten is one digit.
-        *digit = b'0' + u8::try_from(value % 10).unwrap_or(0);
-        at -= 1;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    digits.get(at..).unwrap_or_default()
 }
 
 /// The parts of a decoder that an event is made from.
@@ -70,23 +54,20 @@ pub(super) struct Sources<'a> {
     pub(super) settings: &'a Settings,
     pub(super) session: &'a Session,
     pub(super) queue: &'a Queue,
-    pub(super) statements: &'a mut Statements,
+    /// The id of the statement that the exchange is about, the statement where it is executed, and the values it is executed with.
+    pub(super) id: Option<u32>,
+    pub(super) statement: Option<&'a Statement>,
+    pub(super) values: Option<&'a Values<'a>>,
     pub(super) response: &'a Response,
 }
 
 impl Sources<'_> {
     /// Tells of one result of `exchange`, which ended at `end`.
     pub(super) fn report(self, exchange: &Exchange, outcome: Outcome<'_>, end: Nanos, out: &mut Out<'_>) {
-        let Self { settings, session, queue, statements, response } = self;
+        let Self { settings, session, queue, id, statement, values, response } = self;
         let command = exchange.command;
         let public = Sensitivity::Public;
         let own = queue.text(exchange);
-        let id = exchange.statement.map(|id| statements.resolve(id));
-        let uses = matches!(
-            command,
-            Command::STMT_EXECUTE | Command::STMT_BULK_EXECUTE | Command::STMT_FETCH | Command::STMT_RESET
-        );
-        let statement = id.filter(|_| uses).and_then(|id| statements.get(id));
         let text = if command.has_statement() {
             exchange.has_text.then_some((own, exchange.text_len))
         } else {
@@ -142,16 +123,10 @@ impl Sources<'_> {
             let sql = Sql { dialect: Dialect::MySql { backslash }, broken };
             event = event.cut_text(Key::DB_QUERY_TEXT, shown, len, Sensitivity::Within(Language::Sql(sql)));
         }
-        let kept = queue.parameters(exchange);
-        if command.has_values() && settings.parameters {
-            let named = session.names_parameters();
-            event = Execution { exchange, statement, named }.put(
-                event,
-                kept,
-                hidden.as_ref().is_some_and(|h| h.in_parameters),
-            );
-        } else if command == Command::QUERY && !kept.is_empty() {
-            event = execution::put_attributes(event, kept);
+        if let Some(values) = values {
+            event = values.put(event, hidden.as_ref().is_some_and(|h| h.in_parameters));
+        } else if command == Command::QUERY {
+            event = execution::put_attributes(event, queue.parameters(exchange));
         }
         if command == Command::STMT_SEND_LONG_DATA && exchange.loss.is_none() {
             event = event.number(Key::MYSQL_LONG_DATA_SIZE, exchange.text_len);
@@ -263,16 +238,4 @@ fn result<'e>(
 
 fn warnings(event: EventBuilder<'_>, count: u16) -> EventBuilder<'_> {
     if count == 0 { event } else { event.number(Key::DB_WARNINGS, u64::from(count)) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digits() {
-        for value in [0, 7, 10, 1064, u16::MAX] {
-            assert_eq!(decimal(value, &mut [0; 5]), value.to_string().as_bytes());
-        }
-    }
 }
