@@ -1,8 +1,8 @@
 //! HTTP/1.0 and HTTP/1.1 over TCP, and WebSocket behind an upgrade.
 //!
-//! Stage: bytes in order → exchanges. `begins` recognises messages, `head` reads first lines and `fields` what follows them, `body` follows bodies without keeping them, `decoder` pairs responses with
-//! the requests that wait (`exchange`), `upgraded` and `websocket` follow what comes behind an upgrade, `content` decompresses what is shown of a body, `report`
-//! writes the events. Source: RFC 9110, RFC 9112, RFC 6455.
+//! Stage: bytes in order → exchanges. `begins` recognises messages, `head` reads first lines and `fields` what follows them, `body` follows bodies without
+//! keeping them. `client` reads requests (`exchange`), `server` pairs responses with those that wait, `upgraded` and `websocket` follow what comes behind an
+//! upgrade, `decoder` knows what was lost. `content` decompresses what is shown of a body, `report` writes the events. Source: RFC 9110, RFC 9112, RFC 6455.
 //!
 //! # Events
 //!
@@ -19,6 +19,7 @@
 
 mod begins;
 mod body;
+mod client;
 mod content;
 mod decoder;
 mod exchange;
@@ -26,6 +27,7 @@ mod fields;
 mod head;
 mod probe;
 mod report;
+mod server;
 mod upgraded;
 mod websocket;
 

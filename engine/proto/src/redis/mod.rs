@@ -1,9 +1,9 @@
 //! Redis: RESP2 and RESP3 over TCP; also Valkey, KeyDB and whatever else speaks it.
 //!
-//! Stage: bytes in order → exchanges. `client` cuts commands into arguments as they come, `reply` walks through the server's values without keeping
+//! Stage: bytes in order → exchanges. `begins` recognises messages, `client` cuts commands into arguments as they come, `reply` walks through the server's values without keeping
 //! them, `server` pairs replies with the commands that wait (`request`), `replica` follows
 //! a replication stream, `report` writes the events. `secret` says which arguments are never kept,
-//! `arguments` which are values, `probe` tells the protocol from others.
+//! `arguments` which are values, `probe` tells the protocol from others (by `commands`).
 //! Source: <https://redis.io/docs/latest/develop/reference/protocol-spec/> and <https://redis.io/docs/latest/develop/pubsub/>.
 //!
 //! # Events
@@ -21,7 +21,9 @@
 //! A reply that can't be that to its command (a confirmation is the only one to SUBSCRIBE, a status the only one to MULTI) means that the pairs are wrong.
 
 mod arguments;
+mod begins;
 mod client;
+mod commands;
 mod decoder;
 mod inline;
 mod probe;
