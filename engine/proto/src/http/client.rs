@@ -193,6 +193,7 @@ impl HttpDecoder {
                 }
             }
         } else if !self.server.in_step && turn {
+            self.ahead.blind_turn(self.queue.len());
             self.give_up(self.reason, out);
         } else if self.queue.len() >= MAX_PENDING {
             self.give_up(IncompleteReason::Limit, out);

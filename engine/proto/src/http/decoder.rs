@@ -64,7 +64,7 @@ impl HttpDecoder {
             answer: Answer::default(),
             fields: Vec::new(),
             searched: [0; 2],
-            ahead: Ahead::default(),
+            ahead: Ahead::new(midstream),
             turn: false,
             doubtful: midstream,
             reason: IncompleteReason::Midstream,
@@ -113,6 +113,7 @@ impl HttpDecoder {
     pub(super) fn lose_server(&mut self, reason: IncompleteReason, bytes: u64, out: &mut Out<'_>) {
         let at = out.now();
         self.reason = reason;
+        self.ahead.lose();
         match self.queue.front_mut() {
             Some(front) => front.lose(reason, bytes),
             None if bytes > 0 => report::notice("bytes of the server are missing", at, Some(bytes), out),
@@ -132,6 +133,7 @@ impl HttpDecoder {
             self.ahead.turn(false);
         }
         self.client.lose();
+        self.ahead.lose();
         self.kept[0] = Kept::default();
         self.request_body = Body::Over;
         self.searched[0] = 0;

@@ -15,7 +15,8 @@
 //! # Out of step
 //!
 //! A gap inside a body whose length is known leaves the exchange `incomplete` and costs nothing else. After another loss each direction passes over its bytes
-//! until a request or response begins where the other side had spoken in between.
+//! until a request or response begins where the other side had spoken in between. Responses are paired again with requests that were all sent since the server
+//! last spoke: at once with a client that is known to wait for them, else after sixteen turns or a second of silence (`crate::turns`, which also says what can't be told).
 
 mod begins;
 mod body;

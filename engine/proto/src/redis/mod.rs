@@ -17,7 +17,8 @@
 //! # Out of step
 //!
 //! After a loss each direction passes over its bytes until it may begin a message again: where the other side had spoken in between. Replies are paired again
-//! with commands that were all sent since the server last spoke; with a client that sends ahead of the replies only after a silence of one second.
+//! with commands that were all sent since the server last spoke: at once with a client that is known to wait for them, else after sixteen turns or a second of
+//! silence (`crate::turns`, which also says what can't be told).
 //! A reply that can't be that to its command (a confirmation is the only one to SUBSCRIBE, a status the only one to MULTI) means that the pairs are wrong.
 
 mod arguments;
