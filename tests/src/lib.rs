@@ -14,6 +14,7 @@
 
 pub mod binary;
 pub mod clients;
+pub mod external;
 pub mod fragments;
 pub mod frames;
 pub mod general_log;
