@@ -26,6 +26,7 @@ pub mod oracle;
 pub mod recording;
 pub mod redis;
 pub mod requests;
+pub mod tshark;
 
 use std::path::PathBuf;
 
