@@ -117,17 +117,51 @@ fn a_request_is_lost_before_the_client_is_known() {
     assert_eq!(answered(&lines)[1..], [("/4".to_owned(), "204".to_owned())]);
 }
 
-/// After four turns it is one that waits, and is followed again at its next request; after a loss before that, at its sixteenth.
+/// After four turns it is one that waits, and is followed again at its next request; after a loss before that, when sixteen were alone.
 #[test]
 fn clients_that_wait_are_followed_again() {
-    for (turns, unknown) in [(4u16, 0), (0, 15)] {
+    for (turns, unknown) in [(5u16, 0), (0, 16)] {
         let turn = |n: u16| [request(&n.to_string()), response(200 + n)];
         let mut steps: Vec<Step> = (0..turns).flat_map(turn).collect();
-        // A response is lost.
-        steps.extend([request("lost"), Step::Gap(Direction::ToClient, 44)]);
+        // A request is lost.
+        steps.extend([Step::Gap(Direction::ToServer, 33), response(299)]);
         steps.extend((turns..turns + unknown + 3).flat_map(turn));
         let numbers: Vec<u16> = (0..turns).chain(turns + unknown..turns + unknown + 3).collect();
         let expected: Vec<_> = numbers.iter().map(|n| (format!("/{n}"), (200 + n).to_string())).collect();
         assert_eq!(answered(&play(false, &steps)), expected, "{turns} turns before");
     }
+}
+
+/// All requests were seen, and but one waited: whatever is lost of its response, the next one has its own.
+#[test]
+fn the_next_request_has_its_response_after_a_loss_of_the_server() {
+    for lost in [1, 20, 43, 44] {
+        let Step::Data(direction, bytes) = response(201) else { unreachable!() };
+        let whole = bytes.len();
+        for from in 0..=whole - lost.min(whole) {
+            let (front, back) = (bytes[..from].to_vec(), bytes[(from + lost).min(whole)..].to_vec());
+            let steps = [
+                request("1"),
+                Step::Data(direction, front),
+                Step::Gap(direction, lost as u64),
+                Step::Data(direction, back),
+                request("2"),
+                response(202),
+            ];
+            let told = answered(&play(false, &steps));
+            assert_eq!(told, [("/2".to_owned(), "202".to_owned())], "{lost} bytes from {from}");
+        }
+    }
+}
+
+/// A gap that is just the rest of a body, with the next response right behind it.
+#[test]
+fn a_gap_ends_with_the_body() {
+    let Step::Data(direction, mut bytes) = response(201) else { unreachable!() };
+    bytes.truncate(bytes.len() - 2);
+    let steps =
+        [request("1"), request("2"), Step::Data(direction, bytes), Step::Gap(direction, 2), response(202)];
+    let lines = play(false, &steps);
+    assert_eq!(head(&lines[0]), ("exchange", "incomplete:gap"), "{lines:#?}");
+    assert_eq!(answered(&lines), [("/2".to_owned(), "202".to_owned())]);
 }

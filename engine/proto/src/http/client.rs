@@ -168,7 +168,7 @@ impl HttpDecoder {
         }
     }
 
-    fn request_ends(&mut self) {
+    pub(super) fn request_ends(&mut self) {
         let Some(newest) = self.queue.back_mut().filter(|n| !n.complete) else { return };
         newest.complete = true;
         if newest.reported && self.queue.len() == 1 {
@@ -194,6 +194,8 @@ impl HttpDecoder {
             }
         } else if !self.server.in_step && turn {
             self.ahead.blind_turn(self.queue.len());
+            // Only the first turn behind the loss.
+            self.alone &= self.queue.is_empty();
             self.give_up(self.reason, out);
         } else if self.queue.len() >= MAX_PENDING {
             self.give_up(IncompleteReason::Limit, out);

@@ -48,6 +48,8 @@ pub struct HttpDecoder {
     /// Requests were lost, or none was seen before, that may have responses.
     pub(super) doubtful: bool,
     pub(super) reason: IncompleteReason,
+    /// Of the server alone something is missing, and only one request waited for it: what it says in its next turn answers the next request.
+    pub(super) alone: bool,
 }
 
 impl HttpDecoder {
@@ -68,6 +70,7 @@ impl HttpDecoder {
             turn: false,
             doubtful: midstream,
             reason: IncompleteReason::Midstream,
+            alone: false,
         }
     }
 
@@ -119,6 +122,7 @@ impl HttpDecoder {
             None if bytes > 0 => report::notice("bytes of the server are missing", at, Some(bytes), out),
             None => {}
         }
+        self.alone = self.client.in_step && !self.doubtful && self.queue.len() == 1;
         // A request that is still being sent may be answered yet.
         if self.queue.back().is_none_or(|n| n.complete) {
             self.give_up(reason, out);
@@ -134,6 +138,7 @@ impl HttpDecoder {
         }
         self.client.lose();
         self.ahead.lose();
+        self.alone = false;
         self.kept[0] = Kept::default();
         self.request_body = Body::Over;
         self.searched[0] = 0;
@@ -212,12 +217,16 @@ impl Decode for HttpDecoder {
         match direction {
             Direction::ToServer if self.client.in_step => {
                 let known = self.request_body.known();
-                if bytes < known {
+                if bytes < known || self.request_body == Body::Length(bytes) {
                     // The end of a body whose length is known is not lost with its bytes.
                     self.request_body.pass(bytes);
                     if let Some(newest) = self.queue.back_mut() {
                         newest.lose(reason, bytes);
                         newest.body_size += bytes;
+                    }
+                    if self.request_body == Body::Length(0) {
+                        self.request_body = Body::Over;
+                        self.request_ends();
                     }
                 } else {
                     self.cut_request(tail, out);
@@ -232,11 +241,17 @@ impl Decode for HttpDecoder {
                 // It spoke, whatever it said.
                 self.client.fresh = true;
                 self.server.last = out.now();
-                if self.server.in_step && self.answer.open && bytes < self.answer.body.known() {
+                let body = self.answer.body;
+                let is_inside = bytes < body.known() || body == Body::Length(bytes);
+                if self.server.in_step && self.answer.open && is_inside {
                     self.answer.body.pass(bytes);
                     self.answer.body_size += bytes;
                     if let Some(front) = self.queue.front_mut() {
                         front.lose(reason, bytes);
+                    }
+                    if self.answer.body == Body::Length(0) {
+                        self.answer.body = Body::Over;
+                        self.answered(self.server.last, out);
                     }
                 } else if self.server.in_step {
                     self.cut_response(tail);

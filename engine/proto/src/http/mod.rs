@@ -16,7 +16,9 @@
 //!
 //! A gap inside a body whose length is known leaves the exchange `incomplete` and costs nothing else. After another loss each direction passes over its bytes
 //! until a request or response begins where the other side had spoken in between. Responses are paired again with requests that were all sent since the server
-//! last spoke: at once with a client that is known to wait for them, else after sixteen turns or a second of silence (`crate::turns`, which also says what can't be told).
+//! last spoke: at once where only bytes of the server were lost while one request waited, and with a client that is known to wait for its responses; else after
+//! sixteen turns or a second of silence (`crate::turns`, which also says what can't be told). What can't be told here besides: the end of a response that goes on
+//! behind the next request and begins its segment like another response.
 
 mod begins;
 mod body;

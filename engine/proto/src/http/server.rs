@@ -205,6 +205,8 @@ impl HttpDecoder {
 
     fn is_turn(&self, fresh: bool, before: Nanos) -> bool {
         let Some(front) = self.queue.front() else { return false };
-        fresh && !self.doubtful && self.ahead.answers(front.start, before)
+        // It came behind the loss, whatever the times are: what waited for lost bytes is older than their loss.
+        let answers = self.alone && self.queue.len() == 1;
+        fresh && !self.doubtful && (answers || self.ahead.answers(front.start, before))
     }
 }
