@@ -157,7 +157,7 @@ fn count(path: &Path, format: Format, names: &[&str], end: impl FnOnce(&Summary)
         limits: Limits::default(),
     };
     let before = ALLOCATIONS.load(Ordering::Relaxed);
-    run(config, &Control::default(), |summary| end(&summary)).unwrap();
+    run(config, &Control::default(), end).unwrap();
     ALLOCATIONS.load(Ordering::Relaxed) - before
 }
 
