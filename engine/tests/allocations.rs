@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sniff_x_engine::sink::groups::{GroupBy, GroupOptions};
 use sniff_x_engine::sink::terminal::{Size, Terminal};
 use sniff_x_engine::sink::text::{TextOptions, TimeStyle};
-use sniff_x_engine::{Config, Control, Format, Input, Limits, Output, run};
+use sniff_x_engine::{Chosen, Config, Control, Format, Input, Limits, Output, Summary, run};
 use sniff_x_proto::event::KeyTable;
 use sniff_x_proto::{Options, builtin};
 
@@ -48,51 +48,102 @@ const CONNECTIONS: u16 = 1_000;
 const QUERY: &[u8] = b"\x19\0\0\0\x03UPDATE t SET a=1 WHERE b";
 const OKAY: &[u8] = b"\x07\0\0\x01\0\x01\0\x02\0\0\0";
 
+/// A pcap file in the making.
+struct Capture {
+    out: std::io::BufWriter<std::fs::File>,
+    micros: u32,
+}
+
+impl Capture {
+    fn new(path: &Path) -> Self {
+        let mut out = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
+        out.write_all(&0xa1b2_c3d4_u32.to_le_bytes()).unwrap();
+        out.write_all(&[2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0]).unwrap();
+        Self { out, micros: 0 }
+    }
+
+    /// A segment from the client's port to the server's or back.
+    fn segment(&mut self, client: bool, ports: [u16; 2], flags: u8, [seq, ack]: [u32; 2], payload: &[u8]) {
+        let (from, to, [source, target]) = if client { (1, 2, ports) } else { (2, 1, [ports[1], ports[0]]) };
+        let mut frame = vec![0; 12];
+        frame.extend([8, 0, 0x45, 0]);
+        frame.extend(u16::try_from(40 + payload.len()).unwrap().to_be_bytes());
+        frame.extend([0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, from, 10, 0, 0, to]);
+        frame.extend(source.to_be_bytes());
+        frame.extend(target.to_be_bytes());
+        frame.extend(seq.to_be_bytes());
+        frame.extend(ack.to_be_bytes());
+        frame.extend([0x50, flags, 1, 0, 0, 0, 0, 0]);
+        frame.extend(payload);
+        self.micros += 2;
+        let length = u32::try_from(frame.len()).unwrap().to_le_bytes();
+        self.out.write_all(&(self.micros / 1_000_000).to_le_bytes()).unwrap();
+        self.out.write_all(&(self.micros % 1_000_000).to_le_bytes()).unwrap();
+        self.out.write_all(&length).unwrap();
+        self.out.write_all(&length).unwrap();
+        self.out.write_all(&frame).unwrap();
+    }
+}
+
+const SYN: u8 = 0x02;
+const SYN_ACK: u8 = 0x12;
+const FIN: u8 = 0x11;
+const ACK: u8 = 0x18;
+
 /// A pcap file in which every connection, joined in the middle, asks and is answered `rounds` times.
 fn capture(path: &Path, rounds: u32) {
-    let mut out = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
-    out.write_all(&0xa1b2_c3d4_u32.to_le_bytes()).unwrap();
-    out.write_all(&[2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0]).unwrap();
-    let mut micros = 0_u32;
+    let mut capture = Capture::new(path);
     let (query, okay) = (u32::try_from(QUERY.len()).unwrap(), u32::try_from(OKAY.len()).unwrap());
     for round in 0..rounds {
         for connection in 0..CONNECTIONS {
             let (asked, answered) = (round * query, round * okay);
-            let port = 10_000 + connection;
-            for (ports, seq, ack, payload) in
-                [((port, 3306), asked, answered, QUERY), ((3306, port), answered, asked + query, OKAY)]
-            {
-                let (from, to) = if ports.1 == 3306 { (1, 2) } else { (2, 1) };
-                let mut frame = vec![0; 12];
-                frame.extend([8, 0, 0x45, 0]);
-                frame.extend(u16::try_from(40 + payload.len()).unwrap().to_be_bytes());
-                frame.extend([0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, from, 10, 0, 0, to]);
-                frame.extend(ports.0.to_be_bytes());
-                frame.extend(ports.1.to_be_bytes());
-                frame.extend(seq.to_be_bytes());
-                frame.extend(ack.to_be_bytes());
-                frame.extend([0x50, 0x18, 1, 0, 0, 0, 0, 0]);
-                frame.extend(payload);
-                micros += 2;
-                let length = u32::try_from(frame.len()).unwrap().to_le_bytes();
-                out.write_all(&(micros / 1_000_000).to_le_bytes()).unwrap();
-                out.write_all(&(micros % 1_000_000).to_le_bytes()).unwrap();
-                out.write_all(&length).unwrap();
-                out.write_all(&length).unwrap();
-                out.write_all(&frame).unwrap();
-            }
+            let ports = [10_000 + connection, 3306];
+            capture.segment(true, ports, ACK, [asked, answered], QUERY);
+            capture.segment(false, ports, ACK, [answered, asked + query], OKAY);
         }
     }
-    out.flush().unwrap();
+}
+
+/// A pcap file of connections on ports that say nothing, 100 at once: what each says begins like a request and goes on for so many segments without an end.
+fn undecided(path: &Path, connections: u16, segments: u32) {
+    const AT_ONCE: u16 = 100;
+    let mut capture = Capture::new(path);
+    for batch in 0..connections / AT_ONCE {
+        let ports = |n: u16| [10_000 + batch * AT_ONCE + n, 9_999];
+        for n in 0..AT_ONCE {
+            capture.segment(true, ports(n), SYN, [0, 0], b"");
+            capture.segment(false, ports(n), SYN_ACK, [0, 1], b"");
+        }
+        for segment in 0..segments {
+            let bytes = if segment == 0 { b"GET /aaa" } else { b"aaaaaaaa" };
+            (0..AT_ONCE).for_each(|n| capture.segment(true, ports(n), ACK, [1 + segment * 8, 1], bytes));
+        }
+        for n in 0..AT_ONCE {
+            capture.segment(true, ports(n), FIN, [1 + segments * 8, 1], b"");
+            capture.segment(false, ports(n), FIN, [1, 2 + segments * 8], b"");
+            capture.segment(true, ports(n), ACK, [2 + segments * 8, 2], b"");
+        }
+    }
 }
 
 /// Runs the engine over the file: how many events it wrote, and with how many allocations.
 fn decode(path: &Path, format: Format) -> (u64, u64) {
-    let mut plugin = builtin("mysql").unwrap();
-    plugin.configure(&Options::default()).unwrap();
+    let mut events = 0;
+    let allocations = count(path, format, &["mysql"], |summary| events = summary.events_written);
+    (events, allocations)
+}
+
+/// Runs the engine over the file; how many allocations that took. Several plugins are chosen by their probes.
+fn count(path: &Path, format: Format, names: &[&str], end: impl FnOnce(&Summary)) -> u64 {
+    let by_probe = names.len() > 1;
+    let choose = |name: &&str| {
+        let mut plugin = builtin(name).unwrap();
+        plugin.configure(&Options::default()).unwrap();
+        Chosen { plugin, by_rule: !by_probe, by_probe }
+    };
     let config = Config {
         input: Input::File(path.to_owned()),
-        plugins: vec![plugin.into()],
+        plugins: names.iter().map(choose).collect(),
         keys: KeyTable::default(),
         filter: None,
         redact: false,
@@ -105,13 +156,41 @@ fn decode(path: &Path, format: Format) -> (u64, u64) {
         stats_interval: None,
         limits: Limits::default(),
     };
-    let mut events = 0;
     let before = ALLOCATIONS.load(Ordering::Relaxed);
-    run(config, &Control::default(), |summary| events = summary.events_written).unwrap();
-    (events, ALLOCATIONS.load(Ordering::Relaxed) - before)
+    run(config, &Control::default(), end).unwrap();
+    ALLOCATIONS.load(Ordering::Relaxed) - before
 }
 
+/// The allocator counts for all: one test after the other.
 #[test]
+fn segments_cost_no_allocation() {
+    segments_in_order_cost_no_allocation();
+    probing_costs_no_allocation();
+}
+
+/// While nobody knows whose a connection is: what is kept of it lies in memory that is used again.
+fn probing_costs_no_allocation() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("undecided.pcap");
+    let run = |connections: u16, segments: u32| {
+        undecided(&path, connections, segments);
+        let mut left_alone = 0;
+        let allocations = count(&path, Format::Json, &["mysql", "redis", "http"], |summary| {
+            let counters = summary.counters();
+            left_alone = counters.iter().find(|(name, _)| *name == "decoder.unrecognised").map_or(0, |c| c.1);
+        });
+        assert_eq!(left_alone, u64::from(connections), "nobody's in the end");
+        allocations
+    };
+    // A connection is one allocation; the buffers of the first 100 grow, further ones use them.
+    let connections = [run(1_000, 20), run(11_000, 20)];
+    let more = connections[1].saturating_sub(connections[0]);
+    assert!(more < 10_100, "{more} more for 10,000 connections with 200,000 segments");
+    let longer = run(11_000, 60);
+    let more = longer.saturating_sub(connections[1]);
+    assert!(more < 700, "{more} more for 440,000 more segments of the same connections");
+}
+
 fn segments_in_order_cost_no_allocation() {
     let folder = tempfile::tempdir().unwrap();
     let [short, long] = ["short.pcap", "long.pcap"].map(|name| folder.path().join(name));

@@ -14,6 +14,7 @@
 
 pub mod binary;
 pub mod clients;
+pub mod external;
 pub mod fragments;
 pub mod frames;
 pub mod general_log;
@@ -25,6 +26,7 @@ pub mod oracle;
 pub mod recording;
 pub mod redis;
 pub mod requests;
+pub mod tshark;
 
 use std::path::PathBuf;
 

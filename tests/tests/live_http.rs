@@ -13,13 +13,15 @@ use sniff_x_tests::clients::python_with;
 use sniff_x_tests::netns::{IFACE, Net, SERVER};
 use sniff_x_tests::nginx::Nginx;
 use sniff_x_tests::oracle::text;
+use sniff_x_tests::recording::Recording;
+use sniff_x_tests::tshark;
 use sniff_x_tests::{has_program, is_root, live, root};
 
 /// Bytes of a large body.
 const LARGE: usize = 5_000_000;
 
 fn can_run() -> Option<PathBuf> {
-    let programs = [("ip", "iproute2"), ("nginx", "nginx-light"), ("curl", "curl")];
+    let programs = [("ip", "iproute2"), ("nginx", "nginx-light"), ("curl", "curl"), ("tcpdump", "tcpdump")];
     if is_root() && programs.iter().all(|(name, package)| has_program(name, package)) {
         python_with("requests, websockets")
     } else {
@@ -51,6 +53,7 @@ fn every_exchange_is_seen_once_as_the_server_logs_it() {
     let net = Net::new();
     let server = Nginx::start(&net, LARGE);
     let options = ["--header", "x-number", "--header", "authorization", "--header", "cookie", "--body", "40"];
+    let recording = Recording::start(&net);
     let capture = capture(&net, &options);
     let script = root().join("tests/scripts/http_client.py");
     let output = net.on_client(python).arg(script).args([SERVER, &LARGE.to_string()]).output().unwrap();
@@ -136,7 +139,47 @@ fn every_exchange_is_seen_once_as_the_server_logs_it() {
         );
     }
     assert_eq!(of("7")["sniffx.http.response.body"], shown);
-    eprintln!("{} exchanges, {} said by requests, {} lines of the log", events.len(), said.len(), log.len());
+    let dissected = check_recording(recording.stop().path(), &events);
+    eprintln!(
+        "{} exchanges, {} said by requests, {} lines of the log, {dissected} dissected by tshark",
+        events.len(),
+        said.len(),
+        log.len()
+    );
+}
+
+/// Of a connection: requests and codes, in order.
+type Said = (Vec<[String; 2]>, Vec<String>);
+
+/// What tshark dissects in a recording of the same traffic: requests and codes of each connection, in order. How many exchanges these are.
+fn check_recording(recording: &Path, events: &[Value]) -> usize {
+    let fields =
+        ["tcp.srcport", "tcp.dstport", "http.request.method", "http.request.uri", "http.response.code"];
+    let Some(frames) = tshark::fields(recording, "http", &fields) else { return 0 };
+    let mut dissected: BTreeMap<String, Said> = BTreeMap::new();
+    for frame in &frames {
+        let [source, destination, methods, uris, codes] = &frame[..] else { unreachable!() };
+        let of = |port: &[String]| port[0].clone();
+        // Several requests of a pipeline are in one frame.
+        let requests = methods.iter().zip(uris).map(|(method, uri)| [method.clone(), uri.clone()]);
+        dissected.entry(of(source)).or_default().0.extend(requests);
+        // Interim responses are no exchange's.
+        let codes = codes.iter().filter(|code| *code != "100").cloned();
+        dissected.entry(of(destination)).or_default().1.extend(codes);
+    }
+    let mut told: BTreeMap<String, Said> = BTreeMap::new();
+    for event in events {
+        let query = event["url.query"].as_str().map(|q| format!("?{q}")).unwrap_or_default();
+        let uri = format!("{}{query}", text(event, "url.path"));
+        let of = told.entry(event["client.port"].to_string()).or_default();
+        // tshark does not know that method.
+        let method = text(event, "http.request.method");
+        of.0.extend((method != "BREW").then(|| [method.to_owned(), uri]));
+        of.1.push(event["http.response.status_code"].to_string());
+    }
+    dissected.remove("80");
+    assert_eq!(told, dissected);
+    told.values().map(|(_, codes)| codes.len()).sum()
 }
 
 #[test]

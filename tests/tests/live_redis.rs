@@ -20,6 +20,7 @@ use sniff_x_tests::netns::{IFACE, Net, SERVER};
 use sniff_x_tests::oracle::text;
 use sniff_x_tests::recording::Recording;
 use sniff_x_tests::redis::{Count, PASSWORD, Redis};
+use sniff_x_tests::tshark;
 use sniff_x_tests::{has_program, is_root, live, root};
 
 fn can_run() -> Option<PathBuf> {
@@ -216,6 +217,7 @@ fn every_command_is_seen_once_with_its_outcome() {
     check_details(&events);
     let recording = recording.stop();
     check_recording(recording.path(), &events);
+    check_dissected(recording.path(), &events);
     let failed: u64 = counted.values().map(|c| c.errors).sum();
     eprintln!(
         "{} events; {commands} commands of {connections} connections of redis-py; {} calls of {} commands counted by the server, {failed} failed",
@@ -274,6 +276,58 @@ fn check_recording(recording: &Path, events: &[Value]) {
         assert_eq!(again, event);
     }
     assert_eq!(again.len(), events.len());
+}
+
+/// tshark dissects the same commands in the recording, connection by connection; of RESP2 the same errors too (it does not know RESP3).
+fn check_dissected(recording: &Path, events: &[Value]) {
+    let fields = [
+        "tcp.srcport",
+        "tcp.dstport",
+        "resp.array.length",
+        "resp.bulk_string.length",
+        "resp.bulk_string.value",
+        "resp.error",
+    ];
+    let Some(frames) = tshark::fields(recording, "resp", &fields) else { return };
+    let (mut names, mut errors): (BTreeMap<String, Vec<String>>, BTreeMap<String, Vec<String>>) =
+        Default::default();
+    for frame in &frames {
+        let [source, destination, arrays, lengths, values, failed] = &frame[..] else { unreachable!() };
+        if destination[0] != "6379" {
+            errors.entry(destination[0].clone()).or_default().extend(failed.iter().cloned());
+            continue;
+        }
+        let (mut lengths, mut values) = (lengths.iter(), values.iter());
+        for count in arrays {
+            let mut words = (0..count.parse::<u64>().unwrap()).map(|_| {
+                // An empty word has no value.
+                if lengths.next().unwrap() == "0" { "" } else { values.next().unwrap() }
+            });
+            let hex = words.next().unwrap();
+            let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+            let name: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+            words.for_each(drop);
+            let name = String::from_utf8(name).unwrap().to_ascii_uppercase();
+            names.entry(source[0].clone()).or_default().push(name);
+        }
+    }
+    let mut commands = 0;
+    for (port, told) in by_port(events, "client.port") {
+        let mut told: Vec<_> = told.into_iter().filter(|e| is_command(e)).collect();
+        told.sort_by_key(|e| sniff_x_tests::oracle::event_time(e));
+        let port = port.to_string();
+        let of_events: Vec<_> = told.iter().map(|e| text(e, "db.operation.name").to_owned()).collect();
+        assert_eq!(of_events, names.remove(&port).unwrap_or_default(), "commands of {port}");
+        commands += of_events.len();
+        let resp3 = told.iter().any(|e| text(e, "db.query.text").to_ascii_uppercase().starts_with("HELLO 3"));
+        if !resp3 {
+            let failed = told.iter().filter(|e| e["status"] == "error");
+            let failed: Vec<_> = failed.map(|e| text(e, "error.message").to_owned()).collect();
+            assert_eq!(failed, errors.remove(&port).unwrap_or_default(), "errors of {port}");
+        }
+    }
+    assert!(names.is_empty(), "told by nobody: {names:?}");
+    eprintln!("{commands} commands, as tshark dissects them");
 }
 
 /// A replica's stream is told as what it amounts to, with the copy in both of its forms.

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use sniff_x_flow::assembler::{Chunks, Reassembly, Stream, StreamFactory, Totals};
+use sniff_x_flow::datagrams::{DatagramStream, Received};
 use sniff_x_flow::{Direction, End, Endpoint, FlowInfo, FlowKey, Nanos, OrientedBy, Place, Side, Transport};
 
 use crate::Plugin;
@@ -109,6 +110,14 @@ impl Replay {
         let chunk = Reassembly { direction, bytes, skip, start: false, end: false, seen: self.now };
         self.connection.reassembled(&mut self.host, &self.flow, &self.totals, Chunks::from_slice(&[chunk]));
         self.collect(look);
+    }
+
+    /// A datagram comes, for plugins that want UDP.
+    pub fn datagram(&mut self, direction: Direction, bytes: &[u8]) {
+        self.now = self.now + std::time::Duration::from_nanos(STEP);
+        let received = Received { direction, bytes, missing: 0, seen: self.now };
+        self.connection.datagram(&mut self.host, &self.flow, &self.totals, received);
+        self.collect(|_, _| {});
     }
 
     /// What the host counted so far.

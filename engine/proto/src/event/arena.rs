@@ -412,9 +412,13 @@ impl Arena {
         self.withheld > mark.withheld
     }
 
-    /// Takes back all that was told since `mark`.
-    pub(crate) fn retract(&mut self, mark: Mark) {
-        self.events.truncate(mark.events);
+    /// Takes back what was told since `mark`, but for the first `kept` events.
+    pub(crate) fn retract(&mut self, mark: Mark, kept: usize) {
+        self.events.truncate(mark.events + kept);
+        if kept > 0 {
+            // What belonged to the others goes with the batch.
+            return;
+        }
         self.fields.truncate(mark.fields);
         self.bytes.truncate(mark.bytes);
         self.content.truncate(mark.content);

@@ -278,8 +278,11 @@ impl Connection {
     /// The decoder's word that nothing more matters. One on trial that says that it is not its protocol loses the connection to others.
     fn bypass(&mut self, call: &mut Call<'_>, reason: BypassReason) {
         let is_wrong = matches!(reason, BypassReason::NotThisProtocol | BypassReason::Undecodable);
-        if is_wrong && matches!(self.state, State::Decoding(_)) && !self.is_sure(call) {
-            return self.withdraw(call);
+        if is_wrong
+            && matches!(self.state, State::Decoding(_))
+            && let Some(before) = self.doubted(call)
+        {
+            return self.withdraw(call, before);
         }
         let counters = &mut call.host.counters;
         match reason {

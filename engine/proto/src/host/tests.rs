@@ -1,10 +1,12 @@
 //! The host with a toy protocol: a length byte, then so many bytes; length 0xff says "pass over 1000 bytes", 0xfe bypasses.
 
+mod probing;
 mod renewal;
+mod trial;
 
 use std::sync::{Arc, Mutex};
 
-use sniff_x_flow::{Direction, End, FlowInfo, Nanos};
+use sniff_x_flow::{Direction, End, Endpoint, FlowInfo, FlowKey, Nanos, OrientedBy, Place, Transport};
 
 use crate::replay::{Replay, Step};
 use crate::{
@@ -106,6 +108,22 @@ fn play(steps: &[Step]) -> Vec<String> {
     let _ = replay.finish(End::Fin);
     let log = log.lock().unwrap();
     log.clone()
+}
+
+/// A connection whose client has the port 1000.
+fn flow(oriented_by: OrientedBy, midstream: bool) -> FlowInfo {
+    let ends = [Endpoint::v4([1, 1, 1, 1], 1000), Endpoint::v4([2, 2, 2, 2], 2000)];
+    let (key, client_side) = FlowKey::new(ends[0], ends[1], Transport::Tcp, Place::default());
+    FlowInfo {
+        key,
+        client_side,
+        oriented_by,
+        first_seen: Nanos(1),
+        last_seen: Nanos(1),
+        interface: 0,
+        midstream,
+        serial: 0,
+    }
 }
 
 fn data(bytes: &[u8]) -> Step {
@@ -235,371 +253,5 @@ fn a_message_beyond_the_limit_is_passed_over_and_the_next_one_is_right() {
         let first = log[0].as_str();
         assert!(first.starts_with("Limit(200004) tail ") || first == "message of 200000", "{first}");
         assert_eq!(&log[1..], ["message of 2"], "cut into {size}");
-    }
-}
-
-mod probing {
-    use super::*;
-    use crate::event::Arena;
-    use crate::host::{ActivePlugin, Connection, Host, Slot};
-    use sniff_x_flow::assembler::{Chunks, Reassembly, Stream, StreamFactory, Totals};
-    use sniff_x_flow::{Endpoint, FlowKey, OrientedBy, Place, Transport};
-
-    struct Two {
-        host: Host,
-        connection: Slot,
-        flow: FlowInfo,
-        logs: [Log; 2],
-    }
-
-    /// Two plugins whose rules match: the first wants `\x02AA`, the second `\x02BB`.
-    fn two() -> Two {
-        let logs = [Log::default(), Log::default()];
-        let plugin =
-            |log: &Log, greeting| ActivePlugin::by_rule(Box::new(Toy(log.clone(), Some(greeting))), |_| true);
-        let plugins = [plugin(&logs[0], b"\x02AA"), plugin(&logs[1], b"\x02BB")];
-        let mut host = Host::new(Arc::new(plugins), Arena::new(1000), 1000);
-        let (key, client_side) = FlowKey::new(
-            Endpoint::v4([1, 1, 1, 1], 1000),
-            Endpoint::v4([2, 2, 2, 2], 2000),
-            Transport::Tcp,
-            Place::default(),
-        );
-        let mut flow = FlowInfo {
-            key,
-            client_side,
-            oriented_by: OrientedBy::LowerPort,
-            first_seen: Nanos(1),
-            last_seen: Nanos(1),
-            interface: 0,
-            midstream: true,
-            serial: 0,
-        };
-        let connection = host.new_stream(&mut flow);
-        Two { host, connection, flow, logs }
-    }
-
-    impl Two {
-        fn data(&mut self, direction: Direction, bytes: &[u8], skip: i64) {
-            let chunk = Reassembly { direction, bytes, skip, start: false, end: false, seen: Nanos(5) };
-            let totals = [Totals::default(); 2];
-            self.connection.reassembled(&mut self.host, &self.flow, &totals, Chunks::from_slice(&[chunk]));
-        }
-
-        fn end(&mut self) {
-            let totals = [Totals::default(); 2];
-            self.connection.reassembly_complete(&mut self.host, &self.flow, &totals, End::Fin);
-        }
-
-        fn log(&self, plugin: usize) -> Vec<String> {
-            self.logs[plugin].lock().unwrap().clone()
-        }
-    }
-
-    #[test]
-    fn the_plugin_that_knows_the_bytes_gets_them_all() {
-        let mut two = two();
-        two.data(Direction::ToServer, b"\x02", -1);
-        two.data(Direction::ToServer, b"BB\x01c", 0);
-        assert_eq!(two.log(0), [] as [&str; 0]);
-        assert_eq!(two.log(1), ["0 gap Unknown tail ", "0 BB", "0 c"]);
-        assert_eq!(two.host.counters.decoded, 1);
-    }
-
-    #[test]
-    fn a_probe_can_turn_client_and_server_round() {
-        let mut two = two();
-        two.data(Direction::ToClient, b"\x02AA\x01x", -1);
-        two.data(Direction::ToServer, b"\x01y", 0);
-        assert_eq!(two.log(0), ["0 gap Unknown tail ", "0 AA", "0 x", "1 y"]);
-    }
-
-    #[test]
-    fn bytes_that_nobody_knows_are_bypassed_and_counted() {
-        let mut two = two();
-        two.flow.midstream = false;
-        two.data(Direction::ToServer, b"GET /", 0);
-        two.data(Direction::ToClient, b"HTTP", 0);
-        two.data(Direction::ToServer, b"more", 0);
-        assert_eq!(two.host.counters.unrecognised, 1);
-        assert_eq!(two.host.counters.bypassed_bytes, 4);
-    }
-
-    /// Joined in the middle of something, the connection is known by what begins when the other side has spoken.
-    #[test]
-    fn a_later_turn_may_be_recognised() {
-        let mut two = two();
-        two.data(Direction::ToServer, b"\x04", -1);
-        two.data(Direction::ToClient, b"HTTP", -1);
-        two.data(Direction::ToServer, b"\x02BB", 0);
-        assert_eq!(two.log(1), ["0 gap Unknown tail ", "1 gap Unknown tail ", "0 \\x02BB"][..2]);
-        assert_eq!(two.host.counters.decoded, 1);
-    }
-
-    #[test]
-    fn the_end_ends_the_probing() {
-        let mut undecided = two();
-        undecided.data(Direction::ToServer, b"\x02", -1);
-        undecided.end();
-        assert_eq!(undecided.log(0), ["0 gap Unknown tail ", "end Fin \\x02 "]);
-        // Without payload neither of the two would have been opened alone.
-        let mut silent = two();
-        silent.end();
-        assert_eq!((silent.log(0), silent.log(1)), (Vec::new(), Vec::new()));
-        assert_eq!(silent.host.counters.decoded, 0);
-    }
-
-    /// A plugin that reports on every connection does so, too, when another one might have wanted it.
-    #[test]
-    fn a_connection_without_payload_is_reported() {
-        let plugins =
-            ["mysql", "tcp"].map(|name| ActivePlugin::by_rule(crate::builtin(name).unwrap(), |_| true));
-        let mut silent = two();
-        silent.host = Host::new(Arc::new(plugins), Arena::new(1000), 1000);
-        silent.connection = silent.host.new_stream(&mut silent.flow);
-        silent.end();
-        let protocols: Vec<_> = silent.host.arena.events().map(|event| event.head.protocol).collect();
-        assert_eq!(protocols, ["tcp"]);
-    }
-
-    /// Greedy connections together can't keep more than the limit; a small message is kept beside them, and nobody is out of step.
-    #[test]
-    fn all_connections_together_keep_no_more_than_the_limit() {
-        let totals = [Totals::default(); 2];
-        let log = Log::default();
-        let plugin = LongPlugin(Toy(log.clone(), None));
-        let plugins = [ActivePlugin::by_rule(Box::new(plugin), |_| true)];
-        let mut host = Host::new(Arc::new(plugins), Arena::new(1000), 128 << 10).with_max_kept(100_000);
-        let mut flow = two().flow;
-        let mut connections: Vec<_> = (0..10).map(|_| host.new_stream(&mut flow)).collect();
-        let play = |connection: &mut Slot, host: &mut Host, bytes: &[u8]| {
-            let direction = Direction::ToServer;
-            let chunk = Reassembly { direction, bytes, skip: 0, start: false, end: false, seen: Nanos(5) };
-            connection.reassembled(host, &flow, &totals, Chunks::from_slice(&[chunk]));
-        };
-        let mut half = 40_000_u32.to_be_bytes().to_vec();
-        half.resize(20_000, b'x');
-        for connection in &mut connections {
-            play(connection, &mut host, &half);
-            assert!(host.kept <= 100_000, "{}", host.kept);
-        }
-        assert_eq!(host.counters.crowded_out_messages, 5);
-        // Behind the rest of the message that was given up comes one that is whole again.
-        let mut rest = vec![b'x'; 20_004];
-        rest.extend([0, 0, 0, 2, b'h', b'i']);
-        log.lock().unwrap().clear();
-        play(&mut connections[9], &mut host, &rest);
-        assert_eq!(*log.lock().unwrap(), ["message of 2"]);
-        for connection in &mut connections {
-            connection.reassembly_complete(&mut host, &flow, &totals, End::Fin);
-        }
-        assert_eq!(host.kept, 0);
-    }
-
-    /// What decoders hold counts as well: whoever wants much more is told that it is over, and its connection is given up.
-    #[test]
-    fn what_decoders_hold_is_bounded() {
-        /// Keeps all that it is given.
-        struct Hoarder(Log, usize);
-        impl Decode for Hoarder {
-            fn data(&mut self, _: Direction, w: Window<'_>, _: &mut Out<'_>) -> Next {
-                self.1 += w.bytes.len();
-                Next::More { used: w.bytes.len(), need: 0 }
-            }
-            fn gap(&mut self, _: Direction, _: Window<'_>, _: Lost, _: &mut Out<'_>) -> Next {
-                Next::More { used: 0, need: 0 }
-            }
-            fn datagram(&mut self, _: Direction, _: Window<'_>, _: &mut Out<'_>) -> Next {
-                Next::More { used: 0, need: 0 }
-            }
-            fn tick(&mut self, _: Nanos, _: &mut Out<'_>) -> bool {
-                true
-            }
-            fn end(&mut self, why: End, _: [Window<'_>; 2], _: &mut Out<'_>) {
-                self.0.lock().unwrap().push(format!("{why:?}"));
-            }
-            fn retained(&self) -> usize {
-                self.1
-            }
-        }
-        let log = Log::default();
-        let mut two = two();
-        two.host.max_kept = 100_000;
-        let totals = [Totals::default(); 2];
-        let play = |host: &mut Host, bytes: &[u8]| {
-            let mut connection = Connection::decoding(Decoder::External(Box::new(Hoarder(log.clone(), 0))));
-            let direction = Direction::ToServer;
-            let chunk = Reassembly { direction, bytes, skip: 0, start: false, end: false, seen: Nanos(5) };
-            connection.reassembled(host, &two.flow, &totals, Chunks::from_slice(&[chunk]));
-            assert!(host.kept <= 100_000, "{}", host.kept);
-            connection
-        };
-        let mut connections: Vec<_> = (0..10).map(|_| play(&mut two.host, &[0; 20_000])).collect();
-        assert_eq!(two.host.counters.bypassed_limit, 5);
-        assert_eq!(*log.lock().unwrap(), ["Evicted"; 5]);
-        connections.push(play(&mut two.host, b"small"));
-        assert_eq!(two.host.counters.bypassed_limit, 5);
-        for connection in &mut connections {
-            connection.reassembly_complete(&mut two.host, &two.flow, &totals, End::Fin);
-        }
-        assert_eq!(two.host.kept, 0);
-        assert_eq!(log.lock().unwrap().len(), 11);
-    }
-
-    /// What is told does not depend on when the plugin was chosen: gaps, turns and times are those of the wire.
-    #[test]
-    fn a_gap_is_told_in_its_place() {
-        let mut two = two();
-        two.data(Direction::ToServer, b"\x02", -1);
-        two.data(Direction::ToServer, b"\x01z", 3);
-        assert_eq!(two.log(0), [] as [&str; 0]);
-        two.data(Direction::ToClient, b"\x02AA", 0);
-        assert_eq!(
-            two.log(0),
-            ["1 gap Unknown tail ", "1 gap Bytes(3) tail \\x02", "1 z", "0 AA"],
-            "the probe turned client and server round"
-        );
-    }
-}
-
-/// Claims that are wrong: a plugin whose probe takes anything, and one that knows better.
-mod trials {
-    use super::*;
-    use crate::event::{Key, Kind, Status};
-    use crate::host::ActivePlugin;
-    use crate::{EventBuilder, Sensitivity};
-
-    /// Lines; `!` begins one that it does not understand, `?` shows that it is none of it.
-    struct Lines {
-        name: &'static str,
-        knows: &'static [u8],
-    }
-    struct LinesDecoder(&'static str);
-
-    impl Plugin for Lines {
-        fn about(&self) -> &About {
-            match self.name {
-                "rash" => &RASH,
-                _ => &WISE,
-            }
-        }
-        fn configure(&mut self, _: &Options) -> Result<(), OptionError> {
-            Ok(())
-        }
-        fn rule(&self) -> String {
-            "tcp".into()
-        }
-        fn is_server_port(&self, _: u16) -> bool {
-            false
-        }
-        fn probe(&self, to_server: &[u8], _: &[u8]) -> Probe {
-            if to_server.starts_with(self.knows) {
-                Probe::Yes { reversed: false }
-            } else if self.knows.starts_with(to_server) {
-                Probe::More
-            } else {
-                Probe::No
-            }
-        }
-        fn open(&self, _: &FlowInfo) -> Decoder {
-            Decoder::External(Box::new(LinesDecoder(self.name)))
-        }
-    }
-
-    const RASH: About = About {
-        name: "rash",
-        version: "1",
-        summary: "",
-        options: &[],
-        keys: &[],
-        opens_at: OpensAt::FirstPayload,
-    };
-    const WISE: About = About { name: "wise", ..RASH };
-
-    impl Decode for LinesDecoder {
-        fn data(&mut self, _: Direction, w: Window<'_>, out: &mut Out<'_>) -> Next {
-            let Some(end) = w.bytes.iter().position(|b| *b == b'\n') else {
-                return Next::More { used: 0, need: 0 };
-            };
-            let line = &w.bytes[..end];
-            let now = out.now();
-            let text = |event: EventBuilder<'_>| event.text(Key::NOTICE, line, Sensitivity::Public).emit();
-            match line.first() {
-                Some(b'?') => {
-                    text(out.event(self.0, Kind::Notice, now));
-                    return Next::Bypass(BypassReason::NotThisProtocol);
-                }
-                Some(b'!') if self.0 == "rash" => text(out.event(self.0, Kind::Notice, now)),
-                _ => text(out.event(self.0, Kind::Message, now).status(Status::Ok)),
-            }
-            Next::Skip { used: end + 1, then: 0 }
-        }
-        fn gap(&mut self, _: Direction, _: Window<'_>, _: Lost, _: &mut Out<'_>) -> Next {
-            Next::More { used: 0, need: 0 }
-        }
-        fn datagram(&mut self, d: Direction, w: Window<'_>, out: &mut Out<'_>) -> Next {
-            self.data(d, w, out)
-        }
-        fn tick(&mut self, _: Nanos, _: &mut Out<'_>) -> bool {
-            false
-        }
-        fn end(&mut self, _: End, _: [Window<'_>; 2], _: &mut Out<'_>) {}
-        fn retained(&self) -> usize {
-            0
-        }
-    }
-
-    /// The events, and the counters `decoded`, `withdrawn`, `unrecognised`, `bypassed_other_protocol`.
-    fn play(steps: &[&[u8]], wise: &'static [u8]) -> (Vec<String>, [u64; 4]) {
-        let plugins = [("rash", &b""[..]), ("wise", wise)]
-            .map(|(name, knows)| ActivePlugin::by_probe(Box::new(Lines { name, knows }), |_| true));
-        let mut replay = Replay::of_several(plugins.into(), 7, false);
-        steps.iter().for_each(|bytes| replay.step(&data(bytes)));
-        let c = replay.counters();
-        (replay.finish(End::Fin), [c.decoded, c.withdrawn, c.unrecognised, c.bypassed_other_protocol])
-    }
-
-    const WITHDRAWN: &str = "notice sniffx.notice='this is not rash: the connection was taken for it'";
-
-    #[test]
-    fn who_says_that_it_is_not_its_protocol_loses_the_connection() {
-        let (lines, counters) = play(&[b"?w", b"ise\nmore\n"], b"?wise");
-        // The other one fails with the same line.
-        assert_eq!(
-            lines,
-            [WITHDRAWN, "notice sniffx.notice='this is not wise: the connection was taken for it'"]
-        );
-        assert_eq!(counters, [0, 2, 1, 0]);
-        let (lines, counters) = play(&[b"?wise\n"], b"never");
-        assert_eq!(lines, [WITHDRAWN]);
-        assert_eq!(counters, [0, 1, 1, 0]);
-    }
-
-    #[test]
-    fn the_next_one_gets_all_that_came() {
-        let (lines, counters) = play(&[b"!a\n!b\n", b"!c\n", b"d\n", b"e\n"], b"!a\n!b\n!c\nd\n");
-        let told = |mark: &str| format!("message ok sniffx.notice='{mark}'");
-        assert_eq!(lines[..2], ["notice sniffx.notice='!a'", "notice sniffx.notice='!b'"]);
-        assert_eq!(lines[2], WITHDRAWN);
-        assert_eq!(lines[3..], ["!a", "!b", "!c", "d", "e"].map(told));
-        assert_eq!(counters, [1, 1, 0, 0]);
-    }
-
-    #[test]
-    fn something_sure_ends_the_trial() {
-        let (lines, counters) = play(&[b"sure\n", b"!a\n", b"!b\n", b"!c\n", b"!d\n"], b"never");
-        assert_eq!(lines.len(), 5, "{lines:#?}");
-        assert_eq!(counters, [1, 0, 0, 0]);
-        // And whoever then says that it is not its protocol says that of what follows.
-        let (lines, counters) = play(&[b"sure\n", b"?\n"], b"sure");
-        assert_eq!(lines.len(), 2, "{lines:#?}");
-        assert_eq!(counters, [1, 0, 0, 1]);
-    }
-
-    #[test]
-    fn without_its_beginning_a_connection_is_given_up() {
-        let (lines, counters) = play(&[&[b'!'; 5000], b"\n", b"!\n", b"!\n", b"y\n"], b"!!!");
-        assert_eq!(lines.last().map(String::as_str), Some(WITHDRAWN), "{lines:?}");
-        assert_eq!(counters, [0, 1, 0, 1]);
     }
 }

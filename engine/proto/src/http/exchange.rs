@@ -266,7 +266,7 @@ pub(super) fn collect(fields: &Fields<'_>, settings: &Settings, to: &mut Vec<u8>
         to.extend_from_slice(wanted.as_bytes());
         let head = to.len();
         to.extend_from_slice(&[0; 5]);
-        if is_secret(wanted) {
+        if is_secret(wanted, value) {
             to.extend_from_slice(SECRET);
         } else {
             // A fold means a space.
@@ -298,8 +298,8 @@ pub(super) fn kept_fields(mut kept: &[u8]) -> impl Iterator<Item = (&[u8], &[u8]
 }
 
 /// Fields whose values are secrets; names in lower case.
-fn is_secret(name: &str) -> bool {
-    name.starts_with("x-auth") || is_secret_name(name.as_bytes(), b"")
+fn is_secret(name: &str, value: &[u8]) -> bool {
+    name.starts_with("x-auth") || is_secret_name(name.as_bytes(), value)
 }
 
 fn version(version: &[u8]) -> u8 {

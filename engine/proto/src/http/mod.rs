@@ -1,8 +1,8 @@
 //! HTTP/1.0 and HTTP/1.1 over TCP, and WebSocket behind an upgrade.
 //!
-//! Stage: bytes in order → exchanges. `begins` recognises messages, `head` reads first lines and `fields` what follows them, `body` follows bodies without keeping them, `decoder` pairs responses with
-//! the requests that wait (`exchange`), `upgraded` and `websocket` follow what comes behind an upgrade, `content` decompresses what is shown of a body, `report`
-//! writes the events. Source: RFC 9110, RFC 9112, RFC 6455.
+//! Stage: bytes in order → exchanges. `begins` recognises messages, `head` reads first lines and `fields` what follows them, `body` follows bodies without
+//! keeping them. `client` reads requests (`exchange`), `server` pairs responses with those that wait, `upgraded` and `websocket` follow what comes behind an
+//! upgrade, `decoder` knows what was lost. `content` decompresses what is shown of a body, `report` writes the events. Source: RFC 9110, RFC 9112, RFC 6455.
 //!
 //! # Events
 //!
@@ -15,10 +15,14 @@
 //! # Out of step
 //!
 //! A gap inside a body whose length is known leaves the exchange `incomplete` and costs nothing else. After another loss each direction passes over its bytes
-//! until a request or response begins where the other side had spoken in between.
+//! until a request or response begins where the other side had spoken in between. Responses are paired again with requests that were all sent since the server
+//! last spoke: at once where only bytes of the server were lost while one request waited, and with a client that is known to wait for its responses; else after
+//! sixteen turns or a second of silence (`crate::turns`, which also says what can't be told). What can't be told here besides: the end of a response that goes on
+//! behind the next request and begins its segment like another response.
 
 mod begins;
 mod body;
+mod client;
 mod content;
 mod decoder;
 mod exchange;
@@ -26,6 +30,7 @@ mod fields;
 mod head;
 mod probe;
 mod report;
+mod server;
 mod upgraded;
 mod websocket;
 

@@ -26,7 +26,25 @@ pub(super) fn probe(to_server: &[u8], to_client: &[u8]) -> Probe {
 fn says(bytes: &[u8]) -> Begins {
     match begins(bytes) {
         Begins::Nothing => any_request(bytes.get(..MAX_LINE).unwrap_or(bytes)),
+        Begins::Response => response(bytes),
         begins => begins,
+    }
+}
+
+/// Whether a version is followed by a code: what follows neither is HTTP to nobody but who asked for its port.
+fn response(bytes: &[u8]) -> Begins {
+    let rest = bytes.get(b"HTTP/1.".len()..).unwrap_or_default();
+    let is_code = |b: &u8| b.is_ascii_digit();
+    match rest {
+        [] | [b'0'..=b'9'] | [b'0'..=b'9', b' '] => Begins::Maybe,
+        [b'0'..=b'9', b' ', code @ ..] if code.iter().take(3).all(is_code) => {
+            if code.len() < 3 {
+                Begins::Maybe
+            } else {
+                Begins::Response
+            }
+        }
+        _ => Begins::Nothing,
     }
 }
 
@@ -66,7 +84,11 @@ mod tests {
                 assert_eq!(probe(&line.as_bytes()[..cut], b""), Probe::More, "{line} to {cut}");
             }
         }
-        assert_eq!(probe(b"", b"HTTP/1.1 200 OK"), Probe::Yes { reversed: false });
+        let line = b"HTTP/1.1 200 OK";
+        for cut in 0..=line.len() {
+            let expected = if cut < 12 { Probe::More } else { Probe::Yes { reversed: false } };
+            assert_eq!(probe(b"", &line[..cut]), expected, "{cut}");
+        }
     }
 
     #[test]
@@ -85,5 +107,7 @@ mod tests {
         }
         assert_eq!(probe(&[b'X'; 5000], b""), Probe::No);
         assert_eq!(probe(b"", b"220 mail\r\n"), Probe::No);
+        assert_eq!(probe(b"", b"HTTP/1.2 pas glop"), Probe::No);
+        assert_eq!(probe(b"", b"HTTP/1.1\x10101 Switching"), Probe::No);
     }
 }

@@ -131,9 +131,12 @@ impl Sources<'_> {
         if command == Command::STMT_SEND_LONG_DATA && exchange.loss.is_none() {
             event = event.number(Key::MYSQL_LONG_DATA_SIZE, exchange.text_len);
         }
+        // What was not seen of a statement may be a secret.
+        let whole = exchange.loss.is_none() && text.is_some_and(|(text, len)| len == text.len() as u64);
+        let quotes_secrets = hidden.is_some() || command.has_statement() && !whole;
         let outcome = match outcome {
             // The server quotes what it stumbled over.
-            Outcome::Failed(error) if hidden.is_some() => Outcome::Failed(error.without_quote()),
+            Outcome::Failed(error) if quotes_secrets => Outcome::Failed(error.without_quote()),
             outcome => outcome,
         };
 

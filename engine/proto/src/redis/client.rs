@@ -2,6 +2,7 @@
 
 use sniff_x_flow::Nanos;
 
+use super::begins::begins_request;
 use super::decoder::RedisDecoder;
 use super::inline::{is_printable, words};
 use super::report;
@@ -70,7 +71,7 @@ enum Head {
 }
 
 /// The most arguments of a command, as servers have it.
-const MAX_ARGUMENTS: u64 = 1 << 20;
+pub(super) const MAX_ARGUMENTS: u64 = 1 << 20;
 
 impl RedisDecoder {
     pub(super) fn client_data(&mut self, window: Window<'_>, out: &mut Out<'_>) -> Next {
@@ -386,63 +387,5 @@ impl RedisDecoder {
             self.client.fresh = fresh;
         }
         found
-    }
-}
-
-/// Whether bytes begin a command: an array whose first argument is a word. None when more of them are needed.
-pub(super) fn begins_request(bytes: &[u8]) -> Option<bool> {
-    let head = bytes.get(..80).unwrap_or(bytes);
-    if head.first().is_some_and(|b| *b != b'*') {
-        return Some(false);
-    }
-    let (count, used) = match line(head, false) {
-        Line::Whole(text, used) => (text, used),
-        Line::More if head.len() < 16 => return None,
-        _ => return Some(false),
-    };
-    let count = announced(count.get(1..).unwrap_or_default(), MAX_ARGUMENTS).flatten();
-    if count.is_none_or(|n| n == 0) {
-        return Some(false);
-    }
-    let rest = head.get(used..).unwrap_or_default();
-    let (length, used) = match line(rest, false) {
-        Line::Whole(text, used) => (text, used),
-        Line::More if rest.len() < 8 && (rest.is_empty() || rest.starts_with(b"$")) => return None,
-        _ => return Some(false),
-    };
-    let length = length.strip_prefix(b"$").and_then(|t| announced(t, 32)).flatten();
-    let Some(length) = length.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0) else {
-        return Some(false);
-    };
-    let word = rest.get(used..).unwrap_or_default();
-    let Some(word) = word.get(..length) else {
-        return if word.iter().all(|b| is_name_byte(*b)) { None } else { Some(false) };
-    };
-    Some(word.iter().all(|b| is_name_byte(*b)))
-}
-
-fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'|')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_beginning_of_a_command() {
-        assert_eq!(begins_request(b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"), Some(true));
-        assert_eq!(begins_request(b"*2\r\n$3\r\nGE"), None);
-        assert_eq!(begins_request(b"*2\r\n"), None);
-        for bytes in [
-            &b"*2\r\n$3\r\nG\r\n"[..],
-            b"*x\r\n",
-            b"$3\r\nGET",
-            b"*0\r\n",
-            b"*2\r\n:3\r\n",
-            b"*1\r\n$0\r\n\r\n",
-        ] {
-            assert_eq!(begins_request(bytes), Some(false), "{bytes:?}");
-        }
     }
 }

@@ -100,7 +100,7 @@ impl RedisDecoder {
             pushes: false,
             replies: Replies::On,
             skip_next: false,
-            ahead: Ahead::default(),
+            ahead: Ahead::new(midstream),
             // Of a connection that is joined in the middle: other commands may wait for their replies.
             doubtful: midstream,
             reason: IncompleteReason::Midstream,
@@ -162,6 +162,7 @@ impl RedisDecoder {
                 }
             }
         } else if !self.server.in_step && turn {
+            self.ahead.blind_turn(self.queue.len());
             self.give_up(self.reason, out);
         } else if self.queue.len() >= MAX_PENDING {
             self.give_up(IncompleteReason::Limit, out);
@@ -253,6 +254,7 @@ impl RedisDecoder {
     pub(super) fn lose_server(&mut self, reason: IncompleteReason, bytes: u64, out: &mut Out<'_>) {
         let at = out.now();
         self.reason = reason;
+        self.ahead.lose();
         self.lose_replies();
         match self.queue.front_mut() {
             Some(front) => front.lose(reason, bytes),
@@ -272,6 +274,7 @@ impl RedisDecoder {
     /// The client's stream can't be followed any more.
     pub(super) fn lose_client(&mut self, reason: IncompleteReason, bytes: u64, out: &mut Out<'_>) {
         self.client.lose();
+        self.ahead.lose();
         self.intake = Intake::default();
         self.reason = reason;
         let at = out.now();

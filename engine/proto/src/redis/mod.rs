@@ -1,9 +1,9 @@
 //! Redis: RESP2 and RESP3 over TCP; also Valkey, KeyDB and whatever else speaks it.
 //!
-//! Stage: bytes in order → exchanges. `client` cuts commands into arguments as they come, `reply` walks through the server's values without keeping
+//! Stage: bytes in order → exchanges. `begins` recognises messages, `client` cuts commands into arguments as they come, `reply` walks through the server's values without keeping
 //! them, `server` pairs replies with the commands that wait (`request`), `replica` follows
 //! a replication stream, `report` writes the events. `secret` says which arguments are never kept,
-//! `arguments` which are values, `probe` tells the protocol from others.
+//! `arguments` which are values, `probe` tells the protocol from others (by `commands`).
 //! Source: <https://redis.io/docs/latest/develop/reference/protocol-spec/> and <https://redis.io/docs/latest/develop/pubsub/>.
 //!
 //! # Events
@@ -17,11 +17,14 @@
 //! # Out of step
 //!
 //! After a loss each direction passes over its bytes until it may begin a message again: where the other side had spoken in between. Replies are paired again
-//! with commands that were all sent since the server last spoke; with a client that sends ahead of the replies only after a silence of one second.
+//! with commands that were all sent since the server last spoke: at once with a client that is known to wait for them, else after sixteen turns or a second of
+//! silence (`crate::turns`, which also says what can't be told).
 //! A reply that can't be that to its command (a confirmation is the only one to SUBSCRIBE, a status the only one to MULTI) means that the pairs are wrong.
 
 mod arguments;
+mod begins;
 mod client;
+mod commands;
 mod decoder;
 mod inline;
 mod probe;

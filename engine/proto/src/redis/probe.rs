@@ -3,257 +3,10 @@
 //! An array of texts may be a command, or the reply to one; a line of words may be a command of many protocols. So each counts alone only where its first
 //! word is one that Redis knows (an array), and else together with what the other side says.
 
-use super::client::begins_request;
+use super::begins::begins_request;
+use super::commands::{LONGEST, is_command, may_be_command};
 use super::resp::{Form, Kind, Line, announced, integer, line};
 use crate::Probe;
-
-/// The first words of commands, sorted.
-const COMMANDS: &[&[u8]] = &[
-    b"ACL",
-    b"APPEND",
-    b"ASKING",
-    b"AUTH",
-    b"BGREWRITEAOF",
-    b"BGSAVE",
-    b"BITCOUNT",
-    b"BITFIELD",
-    b"BITFIELD_RO",
-    b"BITOP",
-    b"BITPOS",
-    b"BLMOVE",
-    b"BLMPOP",
-    b"BLPOP",
-    b"BRPOP",
-    b"BRPOPLPUSH",
-    b"BZMPOP",
-    b"BZPOPMAX",
-    b"BZPOPMIN",
-    b"CLIENT",
-    b"CLUSTER",
-    b"COMMAND",
-    b"CONFIG",
-    b"COPY",
-    b"DBSIZE",
-    b"DEBUG",
-    b"DECR",
-    b"DECRBY",
-    b"DEL",
-    b"DISCARD",
-    b"DUMP",
-    b"ECHO",
-    b"EVAL",
-    b"EVALSHA",
-    b"EVALSHA_RO",
-    b"EVAL_RO",
-    b"EXEC",
-    b"EXISTS",
-    b"EXPIRE",
-    b"EXPIREAT",
-    b"EXPIRETIME",
-    b"FAILOVER",
-    b"FCALL",
-    b"FCALL_RO",
-    b"FLUSHALL",
-    b"FLUSHDB",
-    b"FUNCTION",
-    b"GEOADD",
-    b"GEODIST",
-    b"GEOHASH",
-    b"GEOPOS",
-    b"GEORADIUS",
-    b"GEORADIUSBYMEMBER",
-    b"GEOSEARCH",
-    b"GEOSEARCHSTORE",
-    b"GET",
-    b"GETBIT",
-    b"GETDEL",
-    b"GETEX",
-    b"GETRANGE",
-    b"GETSET",
-    b"HDEL",
-    b"HELLO",
-    b"HEXISTS",
-    b"HEXPIRE",
-    b"HGET",
-    b"HGETALL",
-    b"HGETDEL",
-    b"HGETEX",
-    b"HINCRBY",
-    b"HINCRBYFLOAT",
-    b"HKEYS",
-    b"HLEN",
-    b"HMGET",
-    b"HMSET",
-    b"HPERSIST",
-    b"HPEXPIRE",
-    b"HPTTL",
-    b"HRANDFIELD",
-    b"HSCAN",
-    b"HSET",
-    b"HSETEX",
-    b"HSETNX",
-    b"HSTRLEN",
-    b"HTTL",
-    b"HVALS",
-    b"INCR",
-    b"INCRBY",
-    b"INCRBYFLOAT",
-    b"INFO",
-    b"KEYS",
-    b"LASTSAVE",
-    b"LATENCY",
-    b"LCS",
-    b"LINDEX",
-    b"LINSERT",
-    b"LLEN",
-    b"LMOVE",
-    b"LMPOP",
-    b"LOLWUT",
-    b"LPOP",
-    b"LPOS",
-    b"LPUSH",
-    b"LPUSHX",
-    b"LRANGE",
-    b"LREM",
-    b"LSET",
-    b"LTRIM",
-    b"MEMORY",
-    b"MGET",
-    b"MIGRATE",
-    b"MODULE",
-    b"MONITOR",
-    b"MOVE",
-    b"MSET",
-    b"MSETNX",
-    b"MULTI",
-    b"OBJECT",
-    b"PERSIST",
-    b"PEXPIRE",
-    b"PEXPIREAT",
-    b"PEXPIRETIME",
-    b"PFADD",
-    b"PFCOUNT",
-    b"PFMERGE",
-    b"PING",
-    b"PSETEX",
-    b"PSUBSCRIBE",
-    b"PSYNC",
-    b"PTTL",
-    b"PUBLISH",
-    b"PUBSUB",
-    b"PUNSUBSCRIBE",
-    b"QUIT",
-    b"RANDOMKEY",
-    b"READONLY",
-    b"READWRITE",
-    b"RENAME",
-    b"RENAMENX",
-    b"REPLCONF",
-    b"REPLICAOF",
-    b"RESET",
-    b"RESTORE",
-    b"ROLE",
-    b"RPOP",
-    b"RPOPLPUSH",
-    b"RPUSH",
-    b"RPUSHX",
-    b"SADD",
-    b"SAVE",
-    b"SCAN",
-    b"SCARD",
-    b"SCRIPT",
-    b"SDIFF",
-    b"SDIFFSTORE",
-    b"SELECT",
-    b"SENTINEL",
-    b"SET",
-    b"SETBIT",
-    b"SETEX",
-    b"SETNX",
-    b"SETRANGE",
-    b"SHUTDOWN",
-    b"SINTER",
-    b"SINTERCARD",
-    b"SINTERSTORE",
-    b"SISMEMBER",
-    b"SLAVEOF",
-    b"SLOWLOG",
-    b"SMEMBERS",
-    b"SMISMEMBER",
-    b"SMOVE",
-    b"SORT",
-    b"SORT_RO",
-    b"SPOP",
-    b"SPUBLISH",
-    b"SRANDMEMBER",
-    b"SREM",
-    b"SSCAN",
-    b"SSUBSCRIBE",
-    b"STRLEN",
-    b"SUBSCRIBE",
-    b"SUBSTR",
-    b"SUNION",
-    b"SUNIONSTORE",
-    b"SUNSUBSCRIBE",
-    b"SWAPDB",
-    b"SYNC",
-    b"TIME",
-    b"TOUCH",
-    b"TTL",
-    b"TYPE",
-    b"UNLINK",
-    b"UNSUBSCRIBE",
-    b"UNWATCH",
-    b"WAIT",
-    b"WAITAOF",
-    b"WATCH",
-    b"XACK",
-    b"XADD",
-    b"XAUTOCLAIM",
-    b"XCLAIM",
-    b"XDEL",
-    b"XGROUP",
-    b"XINFO",
-    b"XLEN",
-    b"XPENDING",
-    b"XRANGE",
-    b"XREAD",
-    b"XREADGROUP",
-    b"XREVRANGE",
-    b"XTRIM",
-    b"ZADD",
-    b"ZCARD",
-    b"ZCOUNT",
-    b"ZDIFF",
-    b"ZDIFFSTORE",
-    b"ZINCRBY",
-    b"ZINTER",
-    b"ZINTERCARD",
-    b"ZINTERSTORE",
-    b"ZLEXCOUNT",
-    b"ZMPOP",
-    b"ZMSCORE",
-    b"ZPOPMAX",
-    b"ZPOPMIN",
-    b"ZRANDMEMBER",
-    b"ZRANGE",
-    b"ZRANGEBYLEX",
-    b"ZRANGEBYSCORE",
-    b"ZRANGESTORE",
-    b"ZRANK",
-    b"ZREM",
-    b"ZREMRANGEBYLEX",
-    b"ZREMRANGEBYRANK",
-    b"ZREMRANGEBYSCORE",
-    b"ZREVRANGE",
-    b"ZREVRANGEBYLEX",
-    b"ZREVRANGEBYSCORE",
-    b"ZREVRANK",
-    b"ZSCAN",
-    b"ZSCORE",
-    b"ZUNION",
-    b"ZUNIONSTORE",
-];
 
 /// With what servers begin what they send to subscribers, always in small letters.
 const PUSHED: [&[u8]; 9] = [
@@ -270,9 +23,6 @@ const PUSHED: [&[u8]; 9] = [
 
 /// What a server says to clients that it does not want.
 const REFUSALS: [&[u8]; 2] = [b"-DENIED Redis ", b"-ERR max number of clients reached\r\n"];
-
-/// The longest command.
-const LONGEST: usize = 20;
 
 /// What one side says first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,14 +50,6 @@ enum Answer {
     Sure,
     /// `+OK`, which others say too.
     Okay,
-}
-
-fn is_command(word: &[u8]) -> bool {
-    let mut upper = [0; LONGEST];
-    let Some(upper) = upper.get_mut(..word.len()) else { return false };
-    upper.copy_from_slice(word);
-    upper.make_ascii_uppercase();
-    COMMANDS.binary_search(&&*upper).is_ok()
 }
 
 fn says(bytes: &[u8]) -> Says {
@@ -353,10 +95,7 @@ fn command_line(bytes: &[u8]) -> Says {
         [b"AUTH", b"QUIT", b"RESET", b"TYPE", b"HELLO", b"PING", b"INFO", b"SUBSCRIBE"];
     let end = bytes.iter().take(LONGEST + 1).position(|b| !b.is_ascii_alphanumeric() && *b != b'_');
     let Some(end) = end else {
-        let may_be = COMMANDS
-            .iter()
-            .any(|command| command.get(..bytes.len()).is_some_and(|start| start.eq_ignore_ascii_case(bytes)));
-        return if may_be { Says::Little } else { Says::Other };
+        return if may_be_command(bytes) { Says::Little } else { Says::Other };
     };
     let (word, rest) = bytes.split_at(end);
     if !is_command(word) || !matches!(rest.first(), Some(b' ' | b'\r' | b'\n')) {
@@ -451,12 +190,6 @@ mod tests {
 
     const CLIENT: Probe = Probe::Yes { reversed: false };
     const SERVER: Probe = Probe::Yes { reversed: true };
-
-    #[test]
-    fn commands_are_sorted() {
-        assert!(COMMANDS.is_sorted());
-        assert!(COMMANDS.iter().all(|c| c.len() <= LONGEST && is_command(&c.to_ascii_lowercase())));
-    }
 
     /// Whoever asks is the client, whichever side that was taken for.
     #[test]

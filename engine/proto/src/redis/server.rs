@@ -2,12 +2,13 @@
 
 use sniff_x_flow::Nanos;
 
+use super::begins::begins_reply;
 use super::decoder::RedisDecoder;
 use super::replica::{Copy, Replica, Stage};
 use super::reply::{Step, Summary};
 use super::report::{self, Outcome};
 use super::request::{Request, Role};
-use super::resp::{self, Form, Kind, Line, announced, integer, line};
+use super::resp::{self, Kind};
 use crate::event::IncompleteReason;
 use crate::{BypassReason, Next, Out, Window};
 
@@ -312,24 +313,6 @@ fn is_confirmation(word: &[u8]) -> bool {
         word,
         b"subscribe" | b"psubscribe" | b"ssubscribe" | b"unsubscribe" | b"punsubscribe" | b"sunsubscribe"
     )
-}
-
-/// Whether a reply begins here. None when more bytes are needed to tell.
-fn begins_reply(bytes: &[u8]) -> Option<bool> {
-    let &first = bytes.first()?;
-    let Some((kind, form)) = Kind::of(first) else { return Some(false) };
-    let (text, _) = match line(bytes, false) {
-        Line::Whole(text, used) => (text.get(1..).unwrap_or_default(), used),
-        Line::More if bytes.len() < 128 => return None,
-        _ => return Some(false),
-    };
-    Some(match (form, kind) {
-        (Form::Line, Kind::Integer) => integer(text).is_some(),
-        (Form::Line, Kind::Nil) => text.is_empty(),
-        (Form::Line, _) => !text.is_empty() && text.iter().all(|b| (0x20..0x7f).contains(b)),
-        (Form::Bulk, _) => announced(text, resp::MAX_BULK).is_some(),
-        (Form::Aggregate, _) => announced(text, resp::MAX_COUNT).is_some(),
-    })
 }
 
 impl Summary {

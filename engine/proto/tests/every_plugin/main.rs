@@ -10,6 +10,7 @@
     reason = "what fails here fails the test; the exemption of tests does not reach functions beside them"
 )]
 
+mod auto;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -96,16 +96,25 @@ impl Connection {
         let (Some(trial), State::Decoding(_)) = (&mut self.trial, &self.state) else { return };
         match trial.said(call.host) {
             Said::Sure => self.acquit(call),
-            Said::Strikes(times) if trial.strike(times) => self.withdraw(call),
+            Said::Enough(before) => self.withdraw(call, before),
             // What is not wanted was decoded all the same.
             Said::Nothing if call.host.arena.withheld_since(trial.mark) => self.acquit(call),
-            Said::Strikes(_) | Said::Nothing => {}
+            Said::Strikes(times) => trial.strike(times),
+            Said::Nothing => {}
         }
     }
 
-    /// Whether the decoder on trial told something sure since the mark.
-    pub(super) fn is_sure(&self, call: &Call<'_>) -> bool {
-        self.trial.as_ref().is_none_or(|trial| matches!(trial.said(call.host), Said::Sure))
+    /// The decoder says that it is not its protocol: how many events it had told before, since the mark; none if it is not on trial, or told something sure.
+    pub(super) fn doubted(&self, call: &Call<'_>) -> Option<usize> {
+        let trial = self.trial.as_ref()?;
+        match trial.said(call.host) {
+            Said::Sure => None,
+            Said::Enough(before) => Some(before),
+            // The last one says so.
+            Said::Strikes(_) | Said::Nothing => {
+                Some(call.host.arena.since(trial.mark).len().saturating_sub(1))
+            }
+        }
     }
 
     /// The plugin keeps the connection.
@@ -115,11 +124,11 @@ impl Connection {
         }
     }
 
-    /// It was not the plugin's protocol: others get what came so far, if it is still there.
-    pub(super) fn withdraw(&mut self, call: &mut Call<'_>) {
+    /// It was not the plugin's protocol: others get what came so far, if it is still there. The first `kept` events since the mark stay.
+    pub(super) fn withdraw(&mut self, call: &mut Call<'_>, kept: usize) {
         let Some(trial) = &mut self.trial else { return };
         // What it did not understand it did not understand because it is none of it.
-        call.host.arena.retract(trial.mark);
+        call.host.arena.retract(trial.mark, kept);
         let whole = trial.log.is_whole();
         trial.rule_out(self.plugin);
         call.host.counters.withdrawn += 1;

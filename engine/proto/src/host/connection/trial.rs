@@ -66,6 +66,8 @@ pub(super) enum Said {
     Sure,
     /// So many times that it does not understand.
     Strikes(u8),
+    /// That it does not understand too often: last with the event behind so many others.
+    Enough(usize),
 }
 
 #[derive(Debug, Default)]
@@ -113,26 +115,28 @@ impl Trial {
         (0..u32::BITS).find(reports)
     }
 
-    /// What the decoder said since the mark.
+    /// What the decoder said since the mark, event by event: several may come of one segment or of many.
     pub(super) fn said(&self, host: &Host) -> Said {
         let mut strikes: u8 = 0;
-        for event in host.arena.since(self.mark) {
+        for (index, event) in host.arena.since(self.mark).iter().enumerate() {
             let is_loss = || host.arena.fields(event).any(|(key, ..)| key == Key::GAP_BYTES);
             match (event.head.kind, event.head.status) {
                 (_, Some(Status::Incomplete(IncompleteReason::Malformed))) => strikes += 1,
                 (_, Some(Status::Incomplete(_))) => {}
                 (Kind::Notice, _) if is_loss() => {}
-                (Kind::Notice, _) => strikes = strikes.saturating_add(1),
+                (Kind::Notice, _) => strikes += 1,
                 _ => return Said::Sure,
+            }
+            if self.strikes.saturating_add(strikes) >= STRIKES {
+                return Said::Enough(index);
             }
         }
         if strikes > 0 { Said::Strikes(strikes) } else { Said::Nothing }
     }
 
-    /// Counts what was not understood; whether that is enough.
-    pub(super) fn strike(&mut self, times: u8) -> bool {
+    /// Counts what was not understood.
+    pub(super) fn strike(&mut self, times: u8) {
         self.strikes = self.strikes.saturating_add(times);
-        self.strikes >= STRIKES
     }
 
     /// The plugin that has the connection is out.

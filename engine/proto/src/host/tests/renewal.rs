@@ -1,7 +1,7 @@
 //! Other rules and options while connections are open.
 
+use sniff_x_flow::OrientedBy;
 use sniff_x_flow::assembler::{Chunks, Reassembly, Stream, StreamFactory, Totals};
-use sniff_x_flow::{Endpoint, FlowKey, OrientedBy, Place, Transport};
 
 use super::*;
 use crate::event::Arena;
@@ -96,22 +96,7 @@ impl Run {
     fn with(first: &Set, make: fn(&Log, &Set) -> Arc<[ActivePlugin]>) -> Self {
         let log = Log::default();
         let mut host = Host::new(make(&log, first), Arena::new(1000), 1000);
-        let (key, client_side) = FlowKey::new(
-            Endpoint::v4([1, 1, 1, 1], 1000),
-            Endpoint::v4([2, 2, 2, 2], 2000),
-            Transport::Tcp,
-            Place::default(),
-        );
-        let mut flow = FlowInfo {
-            key,
-            client_side,
-            oriented_by: OrientedBy::Syn,
-            first_seen: Nanos(1),
-            last_seen: Nanos(1),
-            interface: 0,
-            midstream: false,
-            serial: 0,
-        };
+        let mut flow = flow(OrientedBy::Syn, false);
         let slot = host.new_stream(&mut flow);
         Self { host, slot, flow, log }
     }
