@@ -76,11 +76,13 @@ impl Link {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompileError {
-    /// Longer than a program may be: a jump would be further than an instruction can say.
-    #[error("the rules make a program of {instructions} instructions, {LONGEST} is the most")]
+    /// Longer than a program may be.
+    #[error("the rules make a program of {instructions} instructions, {most} is the most")]
     TooLarge {
         /// The program's length.
         instructions: usize,
+        /// What the kernel takes, or a jump reaches.
+        most: usize,
     },
     /// Unfinished arithmetic finds no place.
     #[error("the filter's arithmetic is nested too deeply for a program")]
@@ -191,13 +193,17 @@ impl RuleSet {
             asm.exit();
         }
         let instructions = asm.len();
-        if instructions > LONGEST { Err(CompileError::TooLarge { instructions }) } else { Ok(asm) }
+        if instructions > LONGEST {
+            Err(CompileError::TooLarge { instructions, most: LONGEST })
+        } else {
+            Ok(asm)
+        }
     }
 }
 
 fn finish(asm: Assembler) -> Result<Vec<u8>, CompileError> {
     let instructions = asm.len();
-    asm.finish().map_err(|asm::TooFar| CompileError::TooLarge { instructions })
+    asm.finish().map_err(|asm::TooFar| CompileError::TooLarge { instructions, most: LONGEST })
 }
 
 /// Adds one to the counter of filtered frames. The array is per CPU, so nothing else writes it at the same time.
