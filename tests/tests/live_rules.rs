@@ -1,6 +1,6 @@
 //! Rules of several plugins and `--filter` together, on the wire: on each level, on interfaces of different kinds, and where the rules are
 //! too long for any program in the kernel. The truth is what is sent; the events are those that the same file gives.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
