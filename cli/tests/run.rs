@@ -145,6 +145,29 @@ fn a_file_cut_short_gives_its_whole_packets_and_a_warning() {
     assert_eq!((code, err.as_str()), (Some(0), ""), "-q says errors only");
 }
 
+/// tcpdump refuses what a file's kind of link can't be asked; here a file can have several kinds, so it is a word, once.
+#[test]
+fn a_filter_that_the_kind_of_link_rules_out_is_told() {
+    let place = Place::new();
+    let mut raw = three();
+    for (place, byte) in raw.iter_mut().skip(20).zip(101_u32.to_le_bytes()) {
+        *place = byte;
+    }
+    fs::write(place.file("raw.pcap"), raw).unwrap();
+    for (file, filter, told) in [
+        ("raw.pcap", "vlan", Some("--filter matches no frame of link type 101: there are no VLAN tags")),
+        ("raw.pcap", "arp", Some("--filter can match no frame of link type 101")),
+        ("raw.pcap", "tcp port 9", None),
+        ("three.pcap", "vlan", None),
+        ("three.pcap", "arp", None),
+    ] {
+        let (code, _, err) = place.sniff_x(&["--read", file, "--filter", filter, "tcp"]);
+        assert!(code == Some(0) && err.contains("3 filtered, 0 passed"), "{err}");
+        assert_eq!(err.matches("link type").count(), usize::from(told.is_some()), "{file} {filter}: {err}");
+        assert!(told.is_none_or(|told| err.contains(told)), "{file} {filter}: {err}");
+    }
+}
+
 #[test]
 fn a_closed_pipe_ends_quietly() {
     let place = Place::new();

@@ -65,6 +65,12 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// What should be the addresses of an IPv4 header, as they lie there.
+    #[inline(always)]
+    pub(crate) const fn addresses(&self) -> [u32; 2] {
+        self.ip_addresses
+    }
+
     /// None where the frame is shorter.
     #[inline(always)]
     pub(crate) fn load(skb: Skb) -> Option<Self> {

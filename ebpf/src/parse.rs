@@ -15,6 +15,8 @@ use crate::load::{self, Head, Origin};
 
 /// The link header of Ethernet, in bytes.
 const ETHERNET: u32 = 14;
+/// The first byte of an IPv4 header without options.
+const PLAIN: u32 = 0x45;
 
 /// What was found in a frame.
 #[derive(Clone, Copy)]
@@ -27,11 +29,13 @@ pub(crate) struct Found {
     transport_at: u32,
     /// The ports.
     pub(crate) ports: u32,
+    /// The addresses of an IPv4 header that was loaded with the link header.
+    addresses: [u32; 2],
 }
 
 impl Found {
     /// No IP in it.
-    const NOTHING: Self = Self { bits: 0, ip_at: 0, transport_at: 0, ports: 0 };
+    const NOTHING: Self = Self { bits: 0, ip_at: 0, transport_at: 0, ports: 0, addresses: [0; 2] };
     /// User space decides.
     const UNDECIDED: Self = Self { bits: found::UNDECIDED, ..Self::NOTHING };
 
@@ -41,6 +45,18 @@ impl Found {
         load::set_cb::<{ cb::FOUND }>(skb, self.bits);
         load::set_cb::<{ cb::OFFSETS }>(skb, self.ip_at & 0xffff | self.transport_at << 16);
         load::set_cb::<{ cb::PORTS }>(skb, self.ports);
+        load::set_cb::<{ cb::SOURCE }>(skb, self.addresses[0]);
+        load::set_cb::<{ cb::DESTINATION }>(skb, self.addresses[1]);
+    }
+
+    /// With what frame mode may take from the head that this was found in.
+    #[inline(always)]
+    fn with_head(self, head: &Head) -> Self {
+        if u32::from_be(head.ip[0]) >> 24 != PLAIN || self.bits & found::FRAGMENT != 0 {
+            return self;
+        }
+        let (ports, addresses) = (u32::from_be(head.ports), head.addresses());
+        Self { ports, addresses, ..self }.with(found::PLAIN)
     }
 
     /// With more bits.
@@ -55,7 +71,7 @@ impl Found {
 pub(crate) fn ethernet(skb: Skb) -> Found {
     let Some(head) = Head::load(skb) else { return behind_ethernet(skb, Origin::Data) };
     match u32::from(u16::from_be(head.kind)) {
-        ether::IPV4 => ipv4(skb, Origin::Data, ETHERNET, head.ip, Some(head.ports)),
+        ether::IPV4 => ipv4(skb, Origin::Data, ETHERNET, head.ip, Some(head.ports)).with_head(&head),
         ether::IPV6 => ipv6(skb, Origin::Data, ETHERNET, head.ip),
         kind if ether::is_vlan(kind) => behind_ethernet(skb, Origin::Data),
         kind => not_ip(kind),
@@ -172,7 +188,13 @@ fn ipv4(skb: Skb, origin: Origin, at: u32, header: [u32; 3], next: Option<u32>) 
         return Found::UNDECIDED;
     }
     let protocol = u32::from_be(header[2]) >> 16 & 0xff;
-    let found = Found { bits: found::IPV4 | protocol, ip_at: at, transport_at: at + header_len, ports: 0 };
+    let found = Found {
+        bits: found::IPV4 | protocol,
+        ip_at: at,
+        transport_at: at + header_len,
+        ports: 0,
+        addresses: [0; 2],
+    };
     if u32::from_be(header[1]) & ip::V4_FRAGMENT != 0 {
         return found.with(found::FRAGMENT);
     }
@@ -205,7 +227,13 @@ fn ipv6(skb: Skb, origin: Origin, at: u32, header: [u32; 3]) -> Found {
     behind = next_extension(skb, origin, at, behind);
     behind = next_extension(skb, origin, at, behind);
     let (protocol, behind) = next_extension(skb, origin, at, behind);
-    let found = Found { bits: found::IPV6 | protocol, ip_at: at, transport_at: at + behind, ports: 0 };
+    let found = Found {
+        bits: found::IPV6 | protocol,
+        ip_at: at,
+        transport_at: at + behind,
+        ports: 0,
+        addresses: [0; 2],
+    };
     if ip::is_v6_extension(protocol) {
         return found.with(found::UNDECIDED);
     }

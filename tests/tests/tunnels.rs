@@ -226,3 +226,39 @@ fn on_the_wire_the_kernel_lets_tunnels_pass() {
         assert!(timeless(events) == expected, "{name}\n{said}");
     }
 }
+
+/// `--filter` is asked of the tunnel, a plugin's rule of what is inside.
+#[test]
+fn a_filter_sees_the_outer_frame_and_a_rule_the_inner_one() {
+    if !is_root() || !has_program("ip", "iproute2") || !has_program("python3", "python3") {
+        return;
+    }
+    live("tunnels and a filter");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wrapped.pcap");
+    let recording = recording();
+    let expected = timeless(events(&root().join("tests/captures/mysql-mariadb.pcapng"), &[]));
+    let script = root().join("tests/scripts/send.py");
+    for (name, outer) in [
+        ("VXLAN", "udp dst port 4789 and net 10.99/16"),
+        ("GRE with keys", "ip proto 47 and host 10.99.0.1"),
+        ("IP in IP", "ip[9] = 4 and not tcp"),
+    ] {
+        let (_, wrap) = TUNNELS.into_iter().find(|(known, _)| *known == name).unwrap();
+        frames::write(&file, 1, &wrapped(&recording, wrap));
+        for (filter, passes) in [(outer, true), ("tcp port 3306", false)] {
+            let net = Net::new();
+            for mut command in [net.on_client("ip"), net.on_server("ip")] {
+                assert!(command.args(["link", "set", IFACE, "mtu", "65535"]).status().unwrap().success());
+            }
+            let mut command = net.on_server(binary::path());
+            command.args(["--iface", IFACE, "--format", "json", "-v", "--filter", filter, "redis,mysql"]);
+            let capture = Capture::start(command);
+            assert!(net.on_client("python3").arg(&script).arg(&file).arg(IFACE).status().unwrap().success());
+            let (events, said, status) = capture.stop();
+            assert!(status.success() && said.contains("filtering in the kernel (eBPF)"), "{said}");
+            let expected = if passes { &expected[..] } else { &[] };
+            assert!(timeless(events) == expected, "{name} '{filter}'\n{said}");
+        }
+    }
+}

@@ -13,8 +13,13 @@ pub mod cb {
     /// frame's first byte; where the link differs from frame to frame (`any`) from the network header (`BPF_HDR_START_NET`). The first is
     /// valid with [`super::found::IPV4`] or [`super::found::IPV6`], the second with [`super::found::PORTS`].
     pub const OFFSETS: usize = 1;
-    /// Word 2: source port << 16 | destination port, host byte order; valid with [`super::found::PORTS`].
+    /// Word 2: source port << 16 | destination port, host byte order; valid with [`super::found::PORTS`]. With [`super::found::PLAIN`] the
+    /// four bytes behind the IPv4 header, whatever they are.
     pub const PORTS: usize = 2;
+    /// Word 3: the IPv4 source address as it lies in the frame; valid with [`super::found::PLAIN`].
+    pub const SOURCE: usize = 3;
+    /// Word 4: the IPv4 destination address, likewise.
+    pub const DESTINATION: usize = 4;
 }
 
 /// Bits of [`cb::FOUND`] above the protocol number.
@@ -29,6 +34,9 @@ pub mod found {
     pub const FRAGMENT: u32 = 1 << 11;
     /// A tunnel, or headers beyond what the kernel side parses: a flow-mode rule lets it pass and user space decides.
     pub const UNDECIDED: u32 = 1 << 12;
+    /// An Ethernet frame of 38 bytes at least, with an IPv4 header without options at offset 14 that is no fragment's. Frame mode asks most of
+    /// its questions of what was read then.
+    pub const PLAIN: u32 = 1 << 13;
 }
 
 /// Indices of the prefilter's per-CPU counters (64 bits each).

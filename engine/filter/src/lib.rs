@@ -32,7 +32,7 @@ use sniff_x_flow::packet::Packet;
 use sniff_x_flow::{FlowKey, Frame, LinkType, Transport};
 
 pub use cbpf::{ClassicListing, Instruction};
-pub use ebpf::{CompileError, EbpfOptions, Link, Listing, PortSet};
+pub use ebpf::{CompileError, EbpfOptions, LONGEST, Link, Listing, PortSet};
 pub use error::ParseError;
 pub use names::{Names, Service, WellKnown};
 pub use outline::Outline;

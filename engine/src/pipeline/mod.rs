@@ -154,6 +154,7 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
         control,
         live,
         now: Nanos(0),
+        doubted: Vec::new(),
     };
     let mut readers: Vec<_> = sources.into_iter().map(reader).collect();
     if decodes && readers.len() > 1 {

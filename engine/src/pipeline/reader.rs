@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use sniff_x_capture::{Batch, FilterLevel, Lease, Source};
 use sniff_x_filter::RuleSet;
 use sniff_x_flow::packet::{Datagram, Fragment, Parsed, Parser, Segment};
-use sniff_x_flow::{Frame, Nanos};
+use sniff_x_flow::{Frame, LinkType, Nanos};
 
 use super::EngineError;
 use super::batch::{Header, Memory, WorkerQueue};
@@ -97,7 +97,12 @@ pub(crate) struct Reader<'a> {
     pub(crate) live: bool,
     /// The latest packet time.
     pub(crate) now: Nanos,
+    /// Kinds of link of which was looked whether the filter can match any of their frames.
+    pub(crate) doubted: Vec<LinkType>,
 }
+
+/// So many kinds of link are looked at: a file can have thousands, and they are told.
+const MOST_DOUBTED: usize = 8;
 
 impl Reader<'_> {
     /// Reads until the source ends, `duration` is over or the control says stop. `report` is called after each batch.
@@ -167,6 +172,7 @@ impl Reader<'_> {
             self.counters.bytes += frame.bytes.len() as u64;
             if !in_kernel && !self.rules.matches_frame(&frame) {
                 self.counters.filtered += 1;
+                self.doubt(frame.link_type);
                 continue;
             }
             let parsed = self.parser.parse(&frame);
@@ -219,6 +225,7 @@ impl Reader<'_> {
     fn renew(&mut self) {
         if let Some(setup) = self.watch.news() {
             self.rules = setup.rules.clone();
+            self.doubted.clear();
             if let Workers::Inline(worker) = &mut self.workers {
                 worker.renew();
             }
@@ -286,6 +293,20 @@ impl Reader<'_> {
 
     /// A frame that can't be read, whether or not a rule would let it pass: the first is worth a line.
     #[cold]
+    /// Of a kind of link whose frame the filter has rejected: says once if it can match none of them. tcpdump would refuse it.
+    fn doubt(&mut self, link_type: LinkType) {
+        if self.doubted.len() == MOST_DOUBTED || self.doubted.contains(&link_type) {
+            return;
+        }
+        self.doubted.push(link_type);
+        let Some(filter) = &self.rules.filter else { return };
+        if let Some(why) = filter.refused_on(link_type) {
+            log::warn!("--filter matches no frame of link type {}: {why}", link_type.0);
+        } else if filter.never_matches(link_type) && !filter.never_matches_anything() {
+            log::warn!("--filter can match no frame of link type {}", link_type.0);
+        }
+    }
+
     fn unknown_link(&mut self, frame: &Frame<'_>) {
         if self.counters.unknown_links == 0 {
             log::warn!("link type {} is not supported: its frames are only counted", frame.link_type.0);

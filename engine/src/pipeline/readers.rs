@@ -135,6 +135,7 @@ mod tests {
             control: &control,
             live: true,
             now: Nanos(0),
+            doubted: Vec::new(),
         };
         let mut readers: Vec<_> = sources.into_iter().map(reader).collect();
         let orderly = Mutex::new(Vec::new());

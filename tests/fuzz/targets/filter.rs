@@ -170,7 +170,7 @@ pub(crate) fn run(data: &[u8], signal: &mut Signal) {
                     assert_eq!(instructions.0.last().map(|i| i[0]), Some(0x95), "it ends by leaving");
                     signal.count("program", program.len() as u64);
                 }
-                Err(CompileError::TooLarge { instructions }) => assert!(instructions > 32_000),
+                Err(CompileError::TooLarge { instructions, .. }) => assert!(instructions > 32_000),
                 // What libpcap refuses on this link, too.
                 Err(CompileError::Refused(_)) => assert!(rules.filter.is_some() && link != Link::Any),
                 Err(error) => panic!("{error}"),
@@ -178,7 +178,7 @@ pub(crate) fn run(data: &[u8], signal: &mut Signal) {
             match rules.compile_cbpf(u32::MAX, link) {
                 // The kernel takes no program that does not end by leaving.
                 Ok(program) => assert_eq!(program.last().map(|i| i.code), Some(0x06)),
-                Err(CompileError::TooLarge { instructions }) => assert!(instructions > 4096),
+                Err(CompileError::TooLarge { instructions, .. }) => assert!(instructions > 4096),
                 Err(_) => {}
             }
         }

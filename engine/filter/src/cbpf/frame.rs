@@ -68,13 +68,13 @@ impl Code<'_> {
         }
         let labels: Vec<Label> = graph.steps.iter().map(|_| self.asm.label()).collect();
         self.asm.jump(label(graph.entry, &labels, verdicts));
+        let kept = kept(graph);
         for (index, step) in graph.steps.iter().enumerate() {
             if let Some(here) = labels.get(index) {
                 self.asm.bind(*here);
             }
             let (yes, no) = (label(step.yes, &labels, verdicts), label(step.no, &labels, verdicts));
-            let kept = index.checked_sub(1).is_some_and(|before| keeps(graph, before, index));
-            self.test(&step.test.0, kept, yes, no)?;
+            self.test(&step.test.0, kept.get(index) == Some(&true), yes, no)?;
         }
         Ok(())
     }
@@ -214,16 +214,32 @@ impl Code<'_> {
     }
 }
 
-/// Whether A holds at step `index` what it looks at: it is only reached from the step before, which looked at the same.
-fn keeps(graph: &Graph<(Test, Known)>, before: usize, index: usize) -> bool {
+/// For each step, whether A holds what it looks at: it is only reached from the step before, which looked at the same.
+fn kept(graph: &Graph<(Test, Known)>) -> Vec<bool> {
     let look = |at: usize| match graph.steps.get(at).map(|step| &step.test.0) {
         Some(Test::Field { value, mask, .. }) => Some((value, *mask)),
         _ => None,
     };
-    let ways = |step: &crate::graph::Step<_>| [step.yes, step.no].contains(&Next::Step(index));
-    let only_before = graph.entry != Next::Step(index)
-        && graph.steps.iter().enumerate().all(|(at, step)| at == before || !ways(step));
-    matches!((look(before), look(index)), (Some((a, u32::MAX)), Some((b, _))) if a == b) && only_before
+    // Whether a step is reached from elsewhere than from the step before.
+    let mut elsewhere = vec![false; graph.steps.len()];
+    let mut reach = |from: Option<usize>, next: Next| {
+        if let Next::Step(index) = next
+            && from.is_none_or(|from| from + 1 != index)
+            && let Some(flag) = elsewhere.get_mut(index)
+        {
+            *flag = true;
+        }
+    };
+    reach(None, graph.entry);
+    for (at, step) in graph.steps.iter().enumerate() {
+        reach(Some(at), step.yes);
+        reach(Some(at), step.no);
+    }
+    let same = |index: usize| {
+        let before = index.checked_sub(1).and_then(look);
+        matches!((before, look(index)), (Some((a, u32::MAX)), Some((b, _))) if a == b)
+    };
+    elsewhere.iter().enumerate().map(|(index, elsewhere)| !elsewhere && same(index)).collect()
 }
 
 /// Where the IPv4 header is whose length this is.

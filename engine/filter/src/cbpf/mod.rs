@@ -67,7 +67,8 @@ impl RuleSet {
         asm.op(Op::Return, accept);
         asm.bind(reject);
         asm.op(Op::Return, 0);
-        asm.finish().map_err(|asm::TooLong(instructions)| CompileError::TooLarge { instructions })
+        asm.finish()
+            .map_err(|asm::TooLong(instructions)| CompileError::TooLarge { instructions, most: LONGEST })
     }
 
     /// The program for frames of all interfaces.

@@ -160,6 +160,8 @@ pub(crate) struct Assembler {
     insns: Vec<Insn>,
     /// Where each label is bound.
     labels: Vec<Option<usize>>,
+    /// Where a label was bound last.
+    bound: Option<usize>,
     /// Whether anything jumps to it.
     used: Vec<bool>,
     /// The sets that the program looks into.
@@ -180,13 +182,14 @@ impl Assembler {
         // A jump to the next instruction says nothing, unless another label already stands behind it.
         let here = Some(self.insns.len());
         if self.insns.last().is_some_and(|last| last.op == JUMP && last.target == Some(label))
-            && !self.labels.contains(&here)
+            && self.bound != here
         {
             self.insns.pop();
         }
         if let Some(place) = self.labels.get_mut(label.0) {
             *place = Some(self.insns.len());
         }
+        self.bound = Some(self.insns.len());
     }
 
     /// Whether a jump to the label was written: code that nothing reaches is refused by the verifier.

@@ -2,12 +2,13 @@
 //!
 //! A window that runs past the end of the frame proves nothing, because a smaller load might not have: then a second form of the
 //! program, with one load per field in libpcap's order, decides. So ordinary frames cost one or two loads and short ones get the exact
-//! verdict. A frame whose VLAN tag lies beside it has a program of its own, with the offsets that it has.
+//! verdict. A frame whose VLAN tag lies beside it has a program of its own, with the offsets that it has; so has a plain one, of which the
+//! prefilter left in `skb->cb` what filters mostly ask about (`parsed`).
 
 use super::asm::{Alu, Assembler, Branch, FP, Helper, If, Label, R0, R1, R2, R3, R4, R5, R6, R7, Size};
 use super::walk::{Present, Verdicts, walk};
 use super::window::headers;
-use super::{Link, set, skb};
+use super::{Link, parsed, set, skb};
 use crate::ast::Operator;
 use crate::frame::{
     self, Compare, Known, Load, REGISTERS, Test, Value, settled, simplified, simplified_beside,
@@ -31,25 +32,43 @@ const TOO_FAR: u32 = 1 << 24;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooDeep;
 
-/// Writes `graph`'s tests. R6 holds the context. `end` is where a load past the end leads.
+/// Writes `graph`'s tests. R6 holds the context. `end` is where a load past the end leads. Without `parsed` all frames are read.
 pub(super) fn write(
     asm: &mut Assembler,
     graph: &Graph<Test>,
-    link: Link,
+    (link, parsed): (Link, bool),
     verdicts: Verdicts,
     end: Label,
 ) -> Result<(), TooDeep> {
-    let plain = settled(simplified(graph, Known::default()));
+    let program = |frames| Program { link, verdicts, end, frames };
+    let others = settled(simplified(graph, Known::default()));
     if link != Link::Ethernet {
-        return Program { link, verdicts, end, tagged: false }.write(asm, &plain);
+        return program(Frames::Other).write(asm, &others);
     }
     let beside = settled(simplified_beside(graph, frame::Link::Ethernet.tag_place().unwrap_or_default()));
-    let tagged = asm.label();
+    let (tagged, plain) = (asm.label(), asm.label());
     asm.load(Size::Word, R0, R6, skb::VLAN_PRESENT);
     asm.jump_if(If::Ne, R0, 0, tagged);
-    Program { link, verdicts, end, tagged: false }.write(asm, &plain)?;
+    if parsed {
+        parsed::branch(asm, plain);
+    }
+    program(Frames::Other).write(asm, &others)?;
+    if parsed {
+        asm.bind(plain);
+        program(Frames::Plain).write(asm, &settled(simplified(graph, parsed::known())))?;
+    }
     asm.bind(tagged);
-    Program { link, verdicts, end, tagged: true }.write(asm, &beside)
+    program(Frames::Tagged).write(asm, &beside)
+}
+
+/// The frames that a program is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Frames {
+    /// The tag lies beside them.
+    Tagged,
+    /// The prefilter read them.
+    Plain,
+    Other,
 }
 
 /// The two forms of a program.
@@ -57,12 +76,12 @@ struct Program {
     link: Link,
     verdicts: Verdicts,
     end: Label,
-    tagged: bool,
+    frames: Frames,
 }
 
 impl Program {
     fn write(&self, asm: &mut Assembler, graph: &Graph<(Test, Known)>) -> Result<(), TooDeep> {
-        let Self { link, verdicts, end, tagged } = *self;
+        let Self { link, verdicts, end, frames } = *self;
         let exact = asm.label();
         let fields = graph.steps.iter().filter_map(|step| match &step.test.0 {
             Test::Field { value, .. } => Some(value),
@@ -73,7 +92,7 @@ impl Program {
             .steps
             .iter()
             .any(|step| matches!(step.test.0, Test::Set { .. }) || step.test.0.reads_register());
-        let code = Code { link, tagged, exact: false, headers: &headers, past_the_end: exact };
+        let code = Code { link, frames, exact: false, headers: &headers, past_the_end: exact };
         let mut result = Ok(());
         if matches!(graph.entry, Next::Step(_)) {
             if registers {
@@ -104,8 +123,7 @@ fn place(first: i16, index: usize) -> i16 {
 
 pub(super) struct Code<'g> {
     pub(super) link: Link,
-    /// The tag lies beside the frame.
-    tagged: bool,
+    frames: Frames,
     /// One load per field.
     exact: bool,
     /// IPv4 headers behind which ports are asked for.
@@ -137,6 +155,10 @@ impl Code<'_> {
     ) -> Result<(), TooDeep> {
         match test {
             Test::Field { value: Value::Load(load), mask, set } => {
+                if let Some(left) = self.left(load) {
+                    left.compare(asm, *mask, set, to);
+                    return Ok(());
+                }
                 let stack = if self.exact { None } else { self.windowed(asm, load, known, present) };
                 match stack {
                     Some(stack) => compare_at(asm, load.size, (stack, *mask, set), to),
@@ -184,6 +206,11 @@ impl Code<'_> {
         Ok(())
     }
 
+    /// Where the prefilter left the field.
+    fn left(&self, load: &Load) -> Option<parsed::Left> {
+        if self.frames == Frames::Plain { parsed::Left::of(load) } else { None }
+    }
+
     /// R0: the number. Temporaries from `depth` on are free. Calls of helpers leave nothing in the other registers up to R5.
     fn value(
         &self,
@@ -202,7 +229,7 @@ impl Code<'_> {
                 asm.network_order(R0, 16);
             }
             Value::TagType => {
-                debug_assert!(self.tagged, "asked of tagged frames alone");
+                debug_assert!(self.frames == Frames::Tagged, "asked of tagged frames alone");
                 asm.load(Size::Word, R0, R6, skb::VLAN_PROTO);
                 asm.network_order(R0, 16);
             }
@@ -280,6 +307,8 @@ impl Code<'_> {
         depth: usize,
         present: &mut Present,
     ) -> Result<(), TooDeep> {
+        let fixed = if self.frames == Frames::Plain { parsed::fixed(load) } else { None };
+        let load = fixed.as_ref().unwrap_or(load);
         let Some(base) = &load.base else {
             self.field(asm, load);
             return Ok(());

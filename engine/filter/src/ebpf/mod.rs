@@ -11,6 +11,7 @@ mod asm;
 mod flow;
 mod frame;
 mod listing;
+mod parsed;
 mod ports;
 mod set;
 mod walk;
@@ -25,6 +26,9 @@ use crate::RuleSet;
 
 pub use listing::Listing;
 pub use ports::PortSet;
+
+/// The most instructions of a program: as many as a jump reaches.
+pub const LONGEST: usize = 32_767;
 
 /// What the generated program needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,11 +76,13 @@ impl Link {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompileError {
-    /// A jump would be further than an instruction can say.
-    #[error("the rules make a program of {instructions} instructions, and a jump reaches 32767")]
+    /// Longer than a program may be.
+    #[error("the rules make a program of {instructions} instructions, {most} is the most")]
     TooLarge {
         /// The program's length.
         instructions: usize,
+        /// What the kernel takes, or a jump reaches.
+        most: usize,
     },
     /// Unfinished arithmetic finds no place.
     #[error("the filter's arithmetic is nested too deeply for a program")]
@@ -115,9 +121,9 @@ impl RuleSet {
     /// decide in the kernel (fragments, deep tunnels) passes.
     ///
     /// # Errors
-    /// The program would be too large.
+    /// The program would be longer than [`LONGEST`], or the filter can't be asked of this link.
     pub fn compile_ebpf(&self, options: &EbpfOptions) -> Result<Vec<u8>, CompileError> {
-        finish(self.write(options, Sets::new(false))?)
+        finish(self.write(options, || Sets::new(false))?)
     }
 
     /// [`Self::compile_ebpf`], with large sets of ports in a map. `map` is given them, if there are any, and gives the descriptor of an array
@@ -130,7 +136,7 @@ impl RuleSet {
         options: &EbpfOptions,
         map: impl FnOnce(&[PortSet]) -> Option<i32>,
     ) -> Result<Vec<u8>, CompileError> {
-        let mut asm = self.write(options, Sets::new(true))?;
+        let mut asm = self.write(options, || Sets::new(true))?;
         let sets = asm.sets.bitmaps();
         if !sets.is_empty() {
             match map(&sets) {
@@ -141,7 +147,16 @@ impl RuleSet {
         finish(asm)
     }
 
-    fn write(&self, options: &EbpfOptions, sets: Sets) -> Result<Assembler, CompileError> {
+    /// The fast form, or where that is too long the short one.
+    fn write(&self, options: &EbpfOptions, sets: impl Fn() -> Sets) -> Result<Assembler, CompileError> {
+        match self.write_form(options, sets(), true) {
+            Err(CompileError::TooLarge { .. }) => self.write_form(options, sets(), false),
+            written => written,
+        }
+    }
+
+    /// With `parsed` plain frames have a program of their own.
+    fn write_form(&self, options: &EbpfOptions, sets: Sets, parsed: bool) -> Result<Assembler, CompileError> {
         let mut asm = Assembler::default();
         asm.sets = sets;
         let (filter, pass, reject) = (asm.label(), asm.label(), asm.label());
@@ -153,8 +168,14 @@ impl RuleSet {
         match self.frame_tests(options.link).map_err(|why| CompileError::Refused(why.to_string()))? {
             Some(graph) => {
                 let end = if options.link == Link::Any { pass } else { reject };
-                frame::write(&mut asm, &graph, options.link, Verdicts { accept: pass, reject }, end)
-                    .map_err(|frame::TooDeep| CompileError::TooDeep)?;
+                frame::write(
+                    &mut asm,
+                    &graph,
+                    (options.link, parsed),
+                    Verdicts { accept: pass, reject },
+                    end,
+                )
+                .map_err(|frame::TooDeep| CompileError::TooDeep)?;
             }
             None => asm.jump(pass),
         }
@@ -171,13 +192,18 @@ impl RuleSet {
             asm.set(R0, 0);
             asm.exit();
         }
-        Ok(asm)
+        let instructions = asm.len();
+        if instructions > LONGEST {
+            Err(CompileError::TooLarge { instructions, most: LONGEST })
+        } else {
+            Ok(asm)
+        }
     }
 }
 
 fn finish(asm: Assembler) -> Result<Vec<u8>, CompileError> {
     let instructions = asm.len();
-    asm.finish().map_err(|asm::TooFar| CompileError::TooLarge { instructions })
+    asm.finish().map_err(|asm::TooFar| CompileError::TooLarge { instructions, most: LONGEST })
 }
 
 /// Adds one to the counter of filtered frames. The array is per CPU, so nothing else writes it at the same time.

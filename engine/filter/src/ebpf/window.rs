@@ -51,7 +51,7 @@ impl Window {
 }
 
 /// Where the IPv4 header starts behind whose length `load` looks.
-fn behind_v4(load: &Load) -> Option<u32> {
+pub(super) fn behind_v4(load: &Load) -> Option<u32> {
     let Value::Binary(Operator::ShiftLeft, sides) = &**load.base.as_ref()? else { return None };
     let (Value::Binary(Operator::And, sides), Value::Number(2)) = &**sides else { return None };
     match &**sides {

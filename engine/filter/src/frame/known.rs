@@ -33,7 +33,7 @@ pub(crate) fn simplified(graph: &Graph<Test>, start: Known) -> Graph<(Test, Know
 /// The tests of frames whose tag, at `place`, lies beside them.
 pub(crate) fn simplified_beside(graph: &Graph<Test>, place: u32) -> Graph<(Test, Known)> {
     let tags = ether::TAGS.map(|tag| (u32::from(tag), u32::from(tag)));
-    simplified(&beside(graph, place), Known::with(Value::TagType, Ranges::new(tags)))
+    simplified(&beside(graph, place), Known::default().knowing(Value::TagType, u32::MAX, Ranges::new(tags)))
 }
 
 /// A program's graph: what it can't tell, it accepts.
@@ -48,9 +48,10 @@ pub(crate) fn settled(graph: Graph<(Test, Known)>) -> Graph<(Test, Known)> {
 }
 
 impl Known {
-    /// Where `value`, which can be read, is among `possible`.
-    pub(crate) fn with(value: Value, possible: Ranges) -> Self {
-        Self(vec![Fact { value, mask: u32::MAX, possible }])
+    /// Knowing also that `value`, which can be read, is under `mask` among `possible`.
+    pub(crate) fn knowing(mut self, value: Value, mask: u32, possible: Ranges) -> Self {
+        self.0.push(Fact { value, mask, possible });
+        self
     }
 
     /// The number that `value` is, if that is known.

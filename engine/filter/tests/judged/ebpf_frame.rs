@@ -1,6 +1,6 @@
 //! Frame mode in eBPF against libpcap.
 
-use crate::support::vm::{Skb, Vm};
+use crate::support::vm::{Skb, Vm, loads};
 use crate::support::{expressions, frame, frames, judged};
 use sniff_x_filter::{EbpfOptions, Link, Listing, RuleSet};
 use sniff_x_flow::{LinkType, VlanTag};
@@ -114,5 +114,30 @@ fn tags_in_metadata() {
                 assert!(agrees, "'{text}' {stripped:02x?}");
             }
         }
+    }
+}
+
+/// What filters mostly ask about is known of a plain frame: nothing is loaded a second time.
+#[test]
+fn common_questions_touch_no_byte_of_a_plain_frame() {
+    let segment = frames::v4(6, frames::A, frames::B, 0, &[], &frames::ports(40000, 3306));
+    let segment = frames::link(LinkType::ETHERNET, frames::IPV4, &segment).expect("Ethernet");
+    let lent = skb(LinkType::ETHERNET, &segment);
+    let plain = Skb { cb: lent.plain().expect("a plain frame"), ..lent };
+    for text in [
+        "tcp port 3306",
+        "tcp port 9",
+        "port 3306 and not udp",
+        "tcp and dst port 3306 and src portrange 1-50000",
+        "host 10.0.0.1 or host 10.0.0.2",
+        "src net 10.0.0.0/8 and dst host 10.0.0.2 and tcp",
+        "icmp or arp or ip6",
+        "tcp and (port 80 or 443 or 3306) and not host 10.9.9.9",
+        "ip[0] == 0x45 and tcp",
+    ] {
+        let program = program(text, Link::Ethernet);
+        let judge = crate::support::judged(LinkType::ETHERNET, text).expect("taken").0;
+        assert_eq!(Vm::new(&program).run(&plain) != 0, judge.plain(&plain.bytes), "'{text}'");
+        assert_eq!(loads(), 0, "'{text}'\n{}", Listing(&program));
     }
 }

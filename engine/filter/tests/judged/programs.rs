@@ -4,7 +4,7 @@ use crate::support::verifier::verify;
 use crate::support::vm::{SETS_FD, Skb, Vm};
 use crate::support::{expressions, frame as lent, frames};
 use sniff_x_ebpf_common::found;
-use sniff_x_filter::{CompileError, EbpfOptions, Expression, Link, Listing, PortSet, RuleSet};
+use sniff_x_filter::{CompileError, EbpfOptions, Expression, LONGEST, Link, Listing, PortSet, RuleSet};
 use sniff_x_flow::LinkType;
 use sniff_x_flow::packet::{self, FlowHasher};
 
@@ -108,10 +108,72 @@ fn too_large_is_told() {
     let filter = Some(rule(&format!("port ({})", ports.join(" or "))));
     let rules = RuleSet { filter, rules: Vec::new() };
     let options = EbpfOptions { accept: 1, counters_fd: None, link: Link::Ethernet };
-    let Err(CompileError::TooLarge { instructions }) = rules.compile_ebpf(&options) else {
+    let Err(CompileError::TooLarge { instructions, .. }) = rules.compile_ebpf(&options) else {
         panic!("30,000 ports don't fit");
     };
     assert!(instructions > 30_000);
+}
+
+/// `count` hosts, each with a port of its own: nothing that could be put together.
+fn pairs(count: usize) -> RuleSet {
+    let pair = |i: usize| format!("(host 10.{}.{}.1 and port {})", i >> 8, i & 255, 1000 + i);
+    let text = (0..count).map(pair).collect::<Vec<_>>().join(" or ");
+    RuleSet { filter: Some(rule(&text)), rules: Vec::new() }
+}
+
+/// Whatever is asked, a program has a length that the kernel takes, or there is none and the error says both lengths. What is written
+/// grows with the text and no faster.
+#[test]
+fn the_length_of_programs_is_bounded() {
+    let options = EbpfOptions { accept: 1, counters_fd: None, link: Link::Ethernet };
+    let ebpf = |count| pairs(count).compile_ebpf(&options).map(|program| program.len() / 8);
+    let classic = |count| pairs(count).compile_cbpf(1, Link::Ethernet).map(|program| program.len());
+    let (mut made, mut refused) = (0, 0);
+    for count in (10..=300).step_by(10) {
+        for (length, bound) in [(ebpf(count), LONGEST), (classic(count), 4096)] {
+            match length {
+                Ok(length) => {
+                    assert!(length <= bound, "{count}: {length}");
+                    made += 1;
+                }
+                Err(CompileError::TooLarge { instructions, most }) => {
+                    assert_eq!(most, bound);
+                    assert!(instructions > bound, "{count}: {instructions}");
+                    refused += 1;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    assert!(made > 10 && refused > 10, "{made} {refused}");
+    let too_long = |made: Result<usize, CompileError>| match made {
+        Err(CompileError::TooLarge { instructions, .. }) => instructions,
+        other => panic!("{other:?}"),
+    };
+    let grows = |make: &dyn Fn(usize) -> Result<usize, CompileError>| {
+        let [a, b, c] = [1000, 2000, 3000].map(|count| too_long(make(count)));
+        assert!((c - b).abs_diff(b - a) < (b - a) / 100, "{a} {b} {c}");
+        (b - a) / 1000
+    };
+    let (per_pair, classic_per_pair) = (grows(&ebpf), grows(&classic));
+    assert!(per_pair < 200 && classic_per_pair < 40, "{per_pair} {classic_per_pair}");
+}
+
+/// A program that is too long with a part of its own for plain frames is made without.
+#[test]
+fn the_short_form_comes_before_the_next_level() {
+    let options = EbpfOptions { accept: 1, counters_fd: None, link: Link::Ethernet };
+    let per_pair = |program: &[u8], count: usize| program.len() / 8 / count;
+    let long = pairs(100).compile_ebpf(&options).expect("fits");
+    let short = (100..300).rev().find_map(|count| Some((pairs(count).compile_ebpf(&options).ok()?, count)));
+    let (short, count) = short.expect("one fits");
+    assert!(per_pair(&short, count) < per_pair(&long, 100), "{count}");
+    verify(&short).unwrap_or_else(|e| panic!("{e}"));
+    let packet = |port| frames::v4(6, frames::A, [10, 0, 7, 1], 0, &[], &frames::ports(40000, port));
+    for (port, expected) in [(1007, true), (1008, false)] {
+        let bytes = frames::link(LinkType::ETHERNET, frames::IPV4, &packet(port)).expect("Ethernet");
+        assert_eq!(Vm::new(&short).run(&Skb { bytes, ..Skb::default() }) != 0, expected);
+    }
 }
 
 /// The checker itself finds what it is there for.

@@ -85,3 +85,9 @@ pub(super) fn udp(source: u16, destination: u16, payload: &[u8]) -> Vec<u8> {
     datagram.extend(payload);
     datagram
 }
+
+/// Whether a frame that starts so with an Ethernet header is what [`sniff_x_ebpf_common::found::PLAIN`] says.
+pub(super) fn is_plain(frame: &[u8]) -> bool {
+    let fragment = |frame: &[u8]| u16::from_be_bytes([frame[20], frame[21]]) & 0x3fff != 0;
+    frame.len() >= 38 && frame[12..15] == [8, 0, 0x45] && !fragment(frame)
+}

@@ -50,7 +50,18 @@ fn check(link: Link, prefix: &[u8], cases: &[(&str, Vec<u8>, Expect)]) {
     for (name, frame, expect) in cases {
         let ran = bpf::run(program(&prefilter), &[prefix, frame].concat()).unwrap();
         assert_eq!(ran.result, ACCEPT, "{name}");
-        let found = ran.cb[cb::FOUND];
+        let plain = link == Link::Ethernet && is_plain(frame);
+        assert_eq!(ran.cb[cb::FOUND] & found::PLAIN != 0, plain, "{name}");
+        if plain {
+            let bytes: Vec<u8> =
+                [cb::SOURCE, cb::DESTINATION].iter().flat_map(|w| ran.cb[*w].to_ne_bytes()).collect();
+            assert_eq!(
+                (&bytes[..], &ran.cb[cb::PORTS].to_be_bytes()[..]),
+                (&frame[26..34], &frame[34..38]),
+                "{name}"
+            );
+        }
+        let found = ran.cb[cb::FOUND] & !found::PLAIN;
         let ip = found & (found::IPV4 | found::IPV6) != 0;
         let transport = (found & found::PORTS != 0).then(|| {
             let ports = ran.cb[cb::PORTS];

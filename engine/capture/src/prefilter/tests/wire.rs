@@ -35,7 +35,9 @@ impl Watch {
         let frame = next(&self.socket, 2000).expect("no frame");
         let [found, offsets, ports, written] = self.value.read();
         assert_eq!(written, 1);
-        ([found, offsets, ports], frame)
+        let plain = self.prefilter.link == Link::Ethernet && is_plain(&frame);
+        assert_eq!(found & found::PLAIN != 0, plain);
+        ([found & !found::PLAIN, offsets, ports], frame)
     }
 }
 
