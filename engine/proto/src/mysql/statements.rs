@@ -108,6 +108,8 @@ pub(super) struct Statements {
     /// The ids, sorted: servers count them up, so that new ones go to the end. They lie close together, since each execution looks for one: in the
     /// memory of a connection that was last used a while ago, a search through the statements themselves is what executions would cost most.
     ids: Vec<u32>,
+    /// The first of them.
+    lowest: u32,
     /// The statements, in the order of `ids`.
     list: Vec<Statement>,
     spare: Vec<Vec<u8>>,
@@ -149,6 +151,7 @@ impl Statements {
             used: self.clock,
         };
         self.ids.insert(at, id);
+        self.note_lowest();
         self.list.insert(at, statement);
     }
 
@@ -233,6 +236,11 @@ impl Statements {
     }
 
     fn find(&self, id: u32) -> Option<usize> {
+        // Without holes between the ids the place is known before the first of them comes from memory, and the statement is fetched with it.
+        let guess = id.wrapping_sub(self.lowest) as usize;
+        if self.ids.get(guess) == Some(&id) {
+            return Some(guess);
+        }
         self.ids.binary_search(&id).ok()
     }
 
@@ -264,6 +272,7 @@ impl Statements {
 
     fn remove(&mut self, at: usize) {
         self.ids.remove(at);
+        self.note_lowest();
         let statement = self.list.remove(at);
         self.held -= statement.held();
         let mut buffer = statement.bytes;
@@ -272,6 +281,10 @@ impl Statements {
             self.held += buffer.capacity();
             self.spare.push(buffer);
         }
+    }
+
+    fn note_lowest(&mut self) {
+        self.lowest = self.ids.first().copied().unwrap_or(0);
     }
 
     /// Forgets the least recently used statement that is not `id`; false when there is none.

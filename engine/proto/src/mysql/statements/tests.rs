@@ -38,6 +38,24 @@ fn remembers_and_forgets() {
 }
 
 #[test]
+fn found_whether_ids_have_holes_or_not() {
+    let mut statements = Statements::default();
+    let mut prepared = Vec::new();
+    for id in [7, 8, 9, 11, 12, 5, u32::MAX - 1, 6, 10] {
+        statements.insert(id, Some((&id.to_le_bytes(), 4)), 0);
+        prepared.push(id);
+        if prepared.len() % 4 == 0 {
+            statements.close(prepared.remove(1));
+        }
+        for id in (0..20).chain(u32::MAX - 3..u32::MAX) {
+            let text = id.to_le_bytes();
+            let known = prepared.contains(&id).then_some((&text[..], 4));
+            assert_eq!(text_of(&mut statements, id), known, "{id} of {prepared:?}");
+        }
+    }
+}
+
+#[test]
 fn number_is_bounded_and_the_least_used_goes_first() {
     let mut statements = Statements::default();
     for id in 0..=u32::try_from(MAX_STATEMENTS).unwrap() {
