@@ -291,14 +291,17 @@ impl Reader<'_> {
         self.due = peers.due();
     }
 
-    /// A frame that can't be read, whether or not a rule would let it pass: the first is worth a line.
-    #[cold]
-    /// Of a kind of link whose frame the filter has rejected: says once if it can match none of them. tcpdump would refuse it.
+    /// The filter has rejected a frame of this kind of link: of the first one says whether it can match any of them. tcpdump would refuse it.
+    #[inline]
     fn doubt(&mut self, link_type: LinkType) {
-        if self.doubted.len() == MOST_DOUBTED || self.doubted.contains(&link_type) {
-            return;
+        if self.doubted.len() < MOST_DOUBTED && !self.doubted.contains(&link_type) {
+            self.doubted.push(link_type);
+            self.tell_doubt(link_type);
         }
-        self.doubted.push(link_type);
+    }
+
+    #[cold]
+    fn tell_doubt(&self, link_type: LinkType) {
         let Some(filter) = &self.rules.filter else { return };
         if let Some(why) = filter.refused_on(link_type) {
             log::warn!("--filter matches no frame of link type {}: {why}", link_type.0);
@@ -307,6 +310,8 @@ impl Reader<'_> {
         }
     }
 
+    /// A frame that can't be read, whether or not a rule would let it pass: the first is worth a line.
+    #[cold]
     fn unknown_link(&mut self, frame: &Frame<'_>) {
         if self.counters.unknown_links == 0 {
             log::warn!("link type {} is not supported: its frames are only counted", frame.link_type.0);
