@@ -27,7 +27,7 @@ pub(super) struct Statement {
     /// How many parameters it has, as the server said.
     pub(super) parameters: u16,
     /// Values that came before their execution.
-    ahead: Option<Box<Ahead>>,
+    ahead: Option<Box<SentAhead>>,
     /// When it was last used, on a clock that counts uses.
     used: u64,
 }
@@ -43,7 +43,7 @@ struct Bound {
 
 /// Values that are sent before the execution, of those parameters for which there are any.
 #[derive(Debug, Default)]
-struct Ahead {
+struct SentAhead {
     values: Vec<LongData>,
 }
 
@@ -95,7 +95,7 @@ impl Statement {
     }
 }
 
-impl Ahead {
+impl SentAhead {
     fn held(&self) -> usize {
         let kept: usize = self.values.iter().map(|d| d.kept.capacity()).sum();
         size_of::<Self>() + self.values.capacity() * size_of::<LongData>() + kept
