@@ -188,7 +188,8 @@ fn ipv4(skb: Skb, origin: Origin, at: u32, header: [u32; 3], next: Option<u32>) 
         return Found::UNDECIDED;
     }
     let protocol = u32::from_be(header[2]) >> 16 & 0xff;
-    let found = Found { bits: found::IPV4 | protocol, ip_at: at, transport_at: at + header_len, ..Found::NOTHING };
+    let found =
+        Found { bits: found::IPV4 | protocol, ip_at: at, transport_at: at + header_len, ..Found::NOTHING };
     if u32::from_be(header[1]) & ip::V4_FRAGMENT != 0 {
         return found.with(found::FRAGMENT);
     }
@@ -221,7 +222,8 @@ fn ipv6(skb: Skb, origin: Origin, at: u32, header: [u32; 3]) -> Found {
     behind = next_extension(skb, origin, at, behind);
     behind = next_extension(skb, origin, at, behind);
     let (protocol, behind) = next_extension(skb, origin, at, behind);
-    let found = Found { bits: found::IPV6 | protocol, ip_at: at, transport_at: at + behind, ..Found::NOTHING };
+    let found =
+        Found { bits: found::IPV6 | protocol, ip_at: at, transport_at: at + behind, ..Found::NOTHING };
     if ip::is_v6_extension(protocol) {
         return found.with(found::UNDECIDED);
     }

@@ -1,4 +1,5 @@
-//! `cargo xtask fmt`: `cargo fmt`, and the protocols' folders, which it does not find: their modules stand in the registry's macro.
+//! `cargo xtask fmt`: `cargo fmt`, and what it does not find: the eBPF program, a workspace of its own, and the protocols' folders, whose modules stand in the
+//! registry's macro.
 
 use std::path::Path;
 use std::process::Command;
@@ -35,6 +36,7 @@ impl Fmt {
             Ok(())
         };
         run(Command::new("cargo").args(["fmt", "--all"]))?;
+        run(Command::new("cargo").args(["fmt", "--manifest-path", "ebpf/Cargo.toml"]))?;
         let files = MODULES.iter().map(|(folder, file)| root.join(folder).join(file));
         run(Command::new("rustfmt").args(["--edition", "2024"]).args(files))
     }
