@@ -17,8 +17,8 @@ use std::thread::{self, Thread};
 
 use crossbeam_queue::ArrayQueue;
 
-/// Bytes of a read buffer, unless a record needs more.
-pub(crate) const BUFFER_SIZE: usize = 1 << 20;
+/// Bytes of a read buffer, unless a record needs more: what was read is still in the core's own cache when it is worked on, beside what the work needs.
+pub(crate) const BUFFER_SIZE: usize = 256 << 10;
 
 /// Buffers of a pool. Each is made when it is first needed; a reader and worker in one thread use two.
 pub(crate) const BUFFERS: u32 = 8;

@@ -18,7 +18,12 @@ impl Seen {
     #[must_use]
     pub fn at(time: Nanos, len: usize) -> Self {
         let mut seen = Self::default();
-        seen.push(len, time);
+        if let [first, ..] = &mut seen.parts
+            && len > 0
+        {
+            *first = (len, time);
+            seen.len = 1;
+        }
         seen
     }
 
@@ -56,7 +61,12 @@ impl Seen {
         self.len.checked_sub(1).and_then(|i| self.parts.get(i)).map_or(0, |p| p.0)
     }
 
+    #[inline]
     fn time_of(&self, offset: usize) -> Nanos {
+        // Nearly always what one segment brought.
+        if let (0..=1, [(_, time), ..]) = (self.len, &self.parts) {
+            return *time;
+        }
         let mut parts = self.parts.iter().take(self.len);
         parts
             .find(|p| offset < p.0)
@@ -82,6 +92,7 @@ impl<'a> Window<'a> {
 
     /// When the byte at `offset` was captured; for an offset behind the window, its last byte's time.
     #[must_use]
+    #[inline]
     pub fn seen_at(&self, offset: usize) -> Nanos {
         self.seen.time_of(offset)
     }

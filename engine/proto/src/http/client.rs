@@ -142,11 +142,11 @@ impl HttpDecoder {
         collect(&request.fields, &self.settings, &mut self.fields);
         let max = out.max_text();
         let texts = Exchange::texts(request, &self.fields, max);
-        let mut exchange = Exchange::new(request, time);
-        exchange.set_lens(&texts);
-        self.queue.push(exchange);
-        for text in texts {
-            self.queue.keep(text, usize::MAX);
+        self.queue.push(Exchange::new(request, &texts, time));
+        if let Some((_, mut room)) = self.queue.newest(usize::MAX) {
+            for text in texts.into_iter().filter(|text| !text.is_empty()) {
+                room.keep(text);
+            }
         }
         if self.request_body == Body::Over {
             self.request_ends();

@@ -53,11 +53,12 @@ pub(super) struct Texts<'a> {
 }
 
 impl Exchange {
-    pub(super) fn new(request: &Request<'_>, start: Nanos) -> Self {
+    /// `texts`: what is kept of it.
+    pub(super) fn new(request: &Request<'_>, texts: &[&[u8]; 6], start: Nanos) -> Self {
         Self {
             start,
             end: start,
-            lens: [0; 6],
+            lens: texts.map(<[u8]>::len),
             version: version(request.version),
             odd: request.odd,
             body_size: 0,
@@ -87,16 +88,10 @@ impl Exchange {
             }
             None => (None, target),
         };
-        let target = target.split(|b| *b == b'#').next().unwrap_or_default();
-        let mut parts = target.splitn(2, |b| *b == b'?');
-        let (path, query) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let (path, query) = path_and_query(target);
         let host = host.unwrap_or(request.fields.host);
         let agent = request.fields.agent;
         [request.method, path, query, host, agent, headers].map(|t| t.get(..max).unwrap_or(t))
-    }
-
-    pub(super) fn set_lens(&mut self, texts: &[&[u8]; 6]) {
-        self.lens = texts.map(<[u8]>::len);
     }
 
     /// The texts out of what was kept.
@@ -123,6 +118,7 @@ pub(super) struct Answer {
     pub(super) code: u16,
     pub(super) version: u8,
     pub(super) odd: Oddities,
+    /// The server's words for an error.
     pub(super) reason: Vec<u8>,
     /// The wanted header fields: see [`kept_fields`].
     pub(super) headers: Vec<u8>,
@@ -169,7 +165,9 @@ impl Answer {
         self.version = version(response.version);
         self.odd = response.odd;
         self.reason.clear();
-        self.reason.extend_from_slice(response.reason.get(..MAX_REASON).unwrap_or(response.reason));
+        if self.is_error() {
+            self.reason.extend_from_slice(response.reason.get(..MAX_REASON).unwrap_or(response.reason));
+        }
         self.headers.clear();
         collect(&response.fields, settings, &mut self.headers);
         self.coding = Coding::of(response.fields.content_encoding);
@@ -180,6 +178,10 @@ impl Answer {
         self.feeds = 0;
         self.first_byte = at;
         self.open = true;
+    }
+
+    pub(super) fn is_error(&self) -> bool {
+        self.code >= 400
     }
 
     /// A response without a head begins: a body up to the connection's end.
@@ -300,6 +302,17 @@ pub(super) fn kept_fields(mut kept: &[u8]) -> impl Iterator<Item = (&[u8], &[u8]
 /// Fields whose values are secrets; names in lower case.
 fn is_secret(name: &str, value: &[u8]) -> bool {
     name.starts_with("x-auth") || is_secret_name(name.as_bytes(), value)
+}
+
+/// The path and the query of a target; what only the client is to know, behind `#`, is in neither.
+fn path_and_query(target: &[u8]) -> (&[u8], &[u8]) {
+    let Some((path, rest)) =
+        memchr::memchr2(b'?', b'#', target).and_then(|at| target.split_at_checked(at))
+    else {
+        return (target, &[]);
+    };
+    let Some((b'?', query)) = rest.split_first() else { return (path, &[]) };
+    (path, memchr::memchr(b'#', query).and_then(|end| query.get(..end)).unwrap_or(query))
 }
 
 fn version(version: &[u8]) -> u8 {

@@ -35,8 +35,11 @@ impl<'a> Fields<'a> {
                 [b'\r', b'\n', ..] => break at + 2,
                 _ => {}
             }
-            let word = rest.iter().position(|b| !is_token_byte(*b))?;
-            let mut end = word + memchr::memchr(b'\n', rest.get(word..)?)? + 1;
+            let mut word = plain_word(rest);
+            if rest.get(word) != Some(&b':') {
+                word += rest.get(word..)?.iter().position(|b| !is_token_byte(*b))?;
+            }
+            let mut end = word + line_feed(rest.get(word..)?)? + 1;
             let line = rest.get(..end)?;
             fields.line_ends(line);
             while let Some(b' ' | b'\t') = rest.get(end) {
@@ -106,27 +109,26 @@ impl<'a> Fields<'a> {
 
     /// Notes what a field says, if it is one of those that count: most are told from them by their length.
     fn note(&mut self, name: &[u8], value: &'a [u8]) {
-        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         let first = |place: &mut &'a [u8]| {
             if place.is_empty() {
                 *place = value.trim_ascii();
             }
         };
         match name.len() {
-            4 if is(b"host") => {
+            4 if is_name(name, b"host") => {
                 self.hosts += 1;
                 if self.hosts == 1 {
                     self.host = value.trim_ascii();
                 }
             }
-            7 if is(b"upgrade") => {
+            7 if is_name(name, b"upgrade") => {
                 self.websocket |= items(value).any(|word| word.eq_ignore_ascii_case(b"websocket"));
             }
-            10 if is(b"user-agent") => first(&mut self.agent),
-            12 if is(b"content-type") => first(&mut self.content_type),
-            14 if is(b"content-length") => self.body.length(value, &mut self.odd),
-            16 if is(b"content-encoding") => first(&mut self.content_encoding),
-            17 if is(b"transfer-encoding") => self.body.coding(value, &mut self.odd),
+            10 if is_name(name, b"user-agent") => first(&mut self.agent),
+            12 if is_name(name, b"content-type") => first(&mut self.content_type),
+            14 if is_name(name, b"content-length") => self.body.length(value, &mut self.odd),
+            16 if is_name(name, b"content-encoding") => first(&mut self.content_encoding),
+            17 if is_name(name, b"transfer-encoding") => self.body.coding(value, &mut self.odd),
             _ => {}
         }
     }
@@ -154,6 +156,62 @@ impl<'a> Fields<'a> {
             }
         })
     }
+}
+
+/// The same byte in each of eight: `EACH * 7`.
+const EACH: u64 = u64::from_ne_bytes([1; 8]);
+
+/// The top bits of eight bytes.
+const TOP: u64 = EACH * 0x80;
+
+const fn each(byte: u8) -> u64 {
+    EACH * byte as u64
+}
+
+/// Where the first line feed stands. Most lines are so short that a few steps of eight bytes find it sooner than a search made for long ones.
+fn line_feed(bytes: &[u8]) -> Option<usize> {
+    const NEAR: usize = 64;
+    let mut at = 0;
+    while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk)
+        && at < NEAR
+    {
+        let differs = u64::from_le_bytes(*eight) ^ each(b'\n');
+        // The lowest of the top bits that are set stands at the first zero, whatever those above it say.
+        let found = differs.wrapping_sub(EACH) & !differs & TOP;
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    memchr::memchr(b'\n', bytes.get(at..)?).map(|found| at + found)
+}
+
+/// How far letters and hyphens reach, of which nearly all names of fields are made; bytes in the last eight of a head are not looked at.
+fn plain_word(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        // Eight bytes at once: sums that stay within their byte reach its top bit where the byte is large enough.
+        let eight = u64::from_le_bytes(*eight);
+        let lower = (eight | each(0x20)) & !TOP;
+        let letters = (lower + each(0x80 - b'a')) & !(lower + each(0x7f - b'z'));
+        let hyphens = !(((eight ^ each(b'-')) & !TOP) + each(0x7f));
+        let others = (!(letters | hyphens) | eight) & TOP;
+        if others != 0 {
+            return at + others.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    at
+}
+
+/// Whether a name is this one, whatever its case. `known` is in lower case.
+fn is_name<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
+    let Ok(name) = <&[u8; N]>::try_from(name) else { return false };
+    // No way out before the end: so the compiler makes it a few wide comparisons.
+    name.iter().zip(known).fold(0, |differ, (byte, known)| {
+        let case = if known.is_ascii_lowercase() { 0x20 } else { 0 };
+        differ | (byte ^ known) & !case
+    }) == 0
 }
 
 /// The items of a comma-separated list.
@@ -216,4 +274,46 @@ fn number(text: &[u8]) -> Option<u64> {
         return None;
     }
     Some(text.iter().fold(0, |n, d| n * 10 + u64::from(d - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_end_where_the_first_other_byte_stands() {
+        for byte in 0..=u8::MAX {
+            let is_plain = byte.is_ascii_alphabetic() || byte == b'-';
+            for at in 0..20 {
+                let mut bytes = *b"Content-Security-Policy-Report-Only:";
+                bytes[at] = byte;
+                assert_eq!(plain_word(&bytes[..24]), if is_plain { 24 } else { at }, "{byte} at {at}");
+            }
+        }
+        for len in 0..8 {
+            assert_eq!(plain_word(&b"a: b\r\n\r\n"[..len]), 0, "{len}");
+        }
+    }
+
+    #[test]
+    fn the_first_line_feed_is_found() {
+        for len in 0..150 {
+            let mut line: Vec<u8> = (0..len).map(|n| [b'\x0b', b'\x8a', b'\t', 0, 0xff][n % 5]).collect();
+            assert_eq!(line_feed(&line), None, "{len}");
+            line.extend(b"\n\x0b\n and more\n");
+            assert_eq!(line_feed(&line), Some(len));
+        }
+    }
+
+    #[test]
+    fn names_are_known_in_any_case() {
+        for byte in 0..=u8::MAX {
+            for at in 0..10 {
+                let mut name = *b"User-Agent";
+                name[at] = byte;
+                assert_eq!(is_name(&name, b"user-agent"), name.eq_ignore_ascii_case(b"user-agent"), "{byte} at {at}");
+            }
+        }
+        assert!(!is_name(b"user-agen", b"user-agent"));
+    }
 }

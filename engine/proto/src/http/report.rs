@@ -92,7 +92,7 @@ pub(super) fn exchange(
 ) {
     let (answer, end, status) = match outcome {
         Outcome::Answered { answer, end } => {
-            let status = if answer.code >= 400 { Status::Error } else { Status::Ok };
+            let status = if answer.is_error() { Status::Error } else { Status::Ok };
             (Some(answer), Some(end), status)
         }
         Outcome::Incomplete { reason, answer } => (answer, None, Status::Incomplete(reason)),
@@ -148,7 +148,7 @@ fn response<'e>(
         .maybe(code, |e, code| e.number(Key::HTTP_STATUS_CODE, u64::from(code)))
         .number(Key::HTTP_RESPONSE_BODY_SIZE, answer.body_size)
         .number(Key::HTTP_FIRST_BYTE, answer.first_byte.since(exchange.start));
-    if answer.code >= 400 && !answer.reason.is_empty() {
+    if answer.is_error() && !answer.reason.is_empty() {
         let is_known = REASONS.iter().any(|known| answer.reason.eq_ignore_ascii_case(known.as_bytes()));
         let sensitivity = if is_known { Sensitivity::Public } else { Sensitivity::Literal };
         event = event.text(Key::ERROR_MESSAGE, &answer.reason, sensitivity);

@@ -144,15 +144,16 @@ impl HttpDecoder {
 
     /// A response's head came.
     fn response(&mut self, response: &Response<'_>, at: Nanos, end: Nanos, out: &mut Out<'_>) -> Then {
-        let Some(front) = self.queue.front().copied() else { return Then::Stray };
+        let Some(front) = self.queue.front() else { return Then::Stray };
+        let (is_head, is_connect) = (front.is_head, front.is_connect);
         if (100..200).contains(&response.code) && response.code != 101 {
             // An interim response: the one that counts follows.
             return Then::Goes;
         }
         self.answer.begin(response, &self.settings, at);
         let body = response.fields.body;
-        let none = front.is_head || matches!(response.code, 100..=199 | 204 | 304);
-        let tunnel = front.is_connect && (200..300).contains(&response.code);
+        let none = is_head || matches!(response.code, 100..=199 | 204 | 304);
+        let tunnel = is_connect && (200..300).contains(&response.code);
         self.answer.body = if none || tunnel {
             Body::Over
         } else if body.chunked {
@@ -178,15 +179,15 @@ impl HttpDecoder {
     /// The oldest request has its whole response.
     pub(super) fn answered(&mut self, end: Nanos, out: &mut Out<'_>) {
         self.answer.open = false;
-        let Some(front) = self.queue.front_mut() else { return };
-        let told = core::mem::replace(&mut front.reported, true);
-        let (front, complete) = (*front, front.complete);
-        if !told {
+        let Some(front) = self.queue.front() else { return };
+        if !front.reported {
             let outcome = Outcome::Answered { answer: &self.answer, end };
-            report::exchange(&self.settings, &front, self.queue.front_bytes(), outcome, out);
+            report::exchange(&self.settings, front, self.queue.front_bytes(), outcome, out);
         }
-        if complete {
+        if front.complete {
             self.queue.pop();
+        } else if let Some(front) = self.queue.front_mut() {
+            front.reported = true;
         }
     }
 

@@ -212,6 +212,9 @@ impl MysqlDecoder {
             newest.complete = true;
             newest.reply_seq = Some(seq);
             newest.rows = self.client.shortener.take().and_then(|s| s.rows());
+            if let Some(id) = newest.statement {
+                self.statements.foresee(id);
+            }
             self.settle(out);
         }
     }
