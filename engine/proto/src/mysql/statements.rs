@@ -170,7 +170,7 @@ impl Statements {
         const LINES: usize = 4;
         if let Some(statement) = self.find(id).and_then(|at| self.list.get(at)) {
             for line in statement.bytes.chunks(LINE).take(LINES) {
-                core::hint::black_box(line.first());
+                core::hint::black_box(line.first().copied());
             }
         }
     }
