@@ -27,6 +27,7 @@ mod plugin;
 mod proxied;
 mod stock;
 mod tail;
+mod texts;
 mod turns;
 mod window;
 

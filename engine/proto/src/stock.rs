@@ -1,13 +1,16 @@
-//! What the connections of a worker borrow: memory for kept bytes, decompressors and their output. All of it is bounded and used again.
+//! What the connections of a worker borrow: memory for kept bytes, texts they have in common, decompressors and their output. All of it is bounded and used again.
 
 use crate::inflate::{Inflaters, OUTPUT};
 use crate::tail::TailPool;
+use crate::texts::Texts;
 
 /// A worker's stock.
 #[derive(Debug)]
 pub(crate) struct Stock {
     /// Memory for kept bytes.
     pub(crate) tails: TailPool,
+    /// Texts that several of them keep.
+    pub(crate) texts: Texts,
     /// The most bytes of an unfinished message that one direction may keep.
     pub(crate) max_message: usize,
     /// Decompressors.
@@ -33,6 +36,7 @@ impl Default for Stock {
     fn default() -> Self {
         Self {
             tails: TailPool::default(),
+            texts: Texts::default(),
             max_message: usize::MAX,
             inflaters: Inflaters::default(),
             output: Vec::new(),

@@ -342,7 +342,13 @@ impl Connection {
 }
 
 impl Stream<Host> for Connection {
-    fn reassembled(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], mut chunks: Chunks<'_>) {
+    fn reassembled(
+        &mut self,
+        host: &mut Host,
+        flow: &FlowInfo,
+        totals: &[Totals; 2],
+        mut chunks: Chunks<'_>,
+    ) {
         let mut call = Call { host, flow, totals, now: flow.first_seen };
         for chunk in chunks.by_ref() {
             call.now = chunk.seen;

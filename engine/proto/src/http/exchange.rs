@@ -306,8 +306,7 @@ fn is_secret(name: &str, value: &[u8]) -> bool {
 
 /// The path and the query of a target; what only the client is to know, behind `#`, is in neither.
 fn path_and_query(target: &[u8]) -> (&[u8], &[u8]) {
-    let Some((path, rest)) =
-        memchr::memchr2(b'?', b'#', target).and_then(|at| target.split_at_checked(at))
+    let Some((path, rest)) = memchr::memchr2(b'?', b'#', target).and_then(|at| target.split_at_checked(at))
     else {
         return (target, &[]);
     };

@@ -311,7 +311,11 @@ mod tests {
             for at in 0..10 {
                 let mut name = *b"User-Agent";
                 name[at] = byte;
-                assert_eq!(is_name(&name, b"user-agent"), name.eq_ignore_ascii_case(b"user-agent"), "{byte} at {at}");
+                assert_eq!(
+                    is_name(&name, b"user-agent"),
+                    name.eq_ignore_ascii_case(b"user-agent"),
+                    "{byte} at {at}"
+                );
             }
         }
         assert!(!is_name(b"user-agen", b"user-agent"));

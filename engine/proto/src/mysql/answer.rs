@@ -208,7 +208,7 @@ impl MysqlDecoder {
         self.pass(packet);
         if let Some(front) = self.queue.front() {
             let known = front.has_text && front.loss.is_none();
-            let text = known.then_some((self.queue.text(front), front.text_len));
+            let text = known.then(|| (out.stock().texts.share(self.queue.text(front)), front.text_len));
             self.statements.insert(prepared.statement, text, prepared.parameters);
         }
         self.response.prepared = Some(prepared.statement);

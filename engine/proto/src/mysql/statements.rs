@@ -2,43 +2,84 @@
 //!
 //! What does not fit any more is forgotten, the least recently used first: its executions then have an id and no text.
 
+use std::sync::Arc;
+
 use super::parameters::Types;
 
 /// The most statements remembered, and the bytes of all that is remembered of them.
 const MAX_STATEMENTS: usize = 1024;
 const MAX_BYTES: usize = 1 << 20;
-/// Buffers of closed statements kept for new ones, and the largest of them.
-const MAX_SPARE: usize = 16;
-const MAX_SPARE_CAPACITY: usize = 4 << 10;
-
-/// One prepared statement: a cache line, and one run of bytes beside it. With many connections an execution finds its statement in memory that was
-/// last used a while ago, where each further line costs more than all that is read from it.
+/// One prepared statement: a cache line, beside a text that other connections mostly have, too. With many connections an execution finds its
+/// statement in memory that was last used a while ago, where each further line costs more than all that is read from it.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct Statement {
-    /// The types that the last execution sent, then the text.
-    bytes: Vec<u8>,
-    /// How many of them are types.
-    types: u32,
-    bound: Option<Bound>,
-    /// Length of the text as it was sent, if `has_text`.
+    /// What was kept of the text; none when it was not seen.
+    text: Option<Arc<[u8]>>,
+    /// Its length as it was sent.
     len: u64,
-    has_text: bool,
-    /// How many parameters it has, as the server said.
-    pub(super) parameters: u16,
+    bound: Bound,
     /// Values that came before their execution.
     ahead: Option<Box<SentAhead>>,
-    /// When it was last used, on a clock that counts uses.
-    used: u64,
+    /// When it was last used, on a clock that counts uses and begins anew after its highest.
+    used: u32,
+    /// How many parameters it has, as the server said.
+    pub(super) parameters: u16,
 }
 
 const _: () = assert!(size_of::<Statement>() == 64);
 
 /// Types that the last execution sent.
-#[derive(Clone, Copy, Debug)]
-struct Bound {
-    count: u32,
+#[derive(Debug)]
+enum Bound {
+    None,
+    /// Those of most statements.
+    Few {
+        named: bool,
+        count: u8,
+        len: u8,
+        bytes: [u8; Bound::FEW],
+    },
+    Many(Box<Many>),
+}
+
+#[derive(Debug)]
+struct Many {
     named: bool,
+    count: usize,
+    bytes: Box<[u8]>,
+}
+
+impl Bound {
+    /// Bytes of types beside the statement itself: ten types without names.
+    const FEW: usize = 20;
+
+    fn new(types: Types<'_>) -> Self {
+        let mut bytes = [0; Self::FEW];
+        let few = bytes.get_mut(..types.bytes.len()).map(|bytes| bytes.copy_from_slice(types.bytes));
+        match (few, u8::try_from(types.count), u8::try_from(types.bytes.len())) {
+            (Some(()), Ok(count), Ok(len)) => Self::Few { named: types.named, count, len, bytes },
+            _ => {
+                let Types { bytes, named, count } = types;
+                Self::Many(Box::new(Many { named, count, bytes: bytes.into() }))
+            }
+        }
+    }
+
+    fn types(&self) -> Option<Types<'_>> {
+        match self {
+            Self::None => None,
+            Self::Few { named, count, len, bytes } => {
+                let bytes = bytes.get(..usize::from(*len))?;
+                Some(Types { bytes, named: *named, count: usize::from(*count) })
+            }
+            Self::Many(many) => Some(Types { bytes: &many.bytes, named: many.named, count: many.count }),
+        }
+    }
+
+    fn held(&self) -> usize {
+        if let Self::Many(many) = self { size_of::<Many>() + many.bytes.len() } else { 0 }
+    }
 }
 
 /// Values that are sent before the execution, of those parameters for which there are any.
@@ -61,26 +102,12 @@ struct LongData {
 impl Statement {
     /// The text and its length before it was cut; none when it was not seen.
     pub(super) fn text(&self) -> Option<(&[u8], u64)> {
-        let text = self.bytes.get(self.types as usize..)?;
-        self.has_text.then_some((text, self.len))
+        self.text.as_deref().map(|text| (text, self.len))
     }
 
     /// The types that hold for an execution that sends none.
     pub(super) fn types(&self) -> Option<Types<'_>> {
-        let bytes = self.bytes.get(..self.types as usize)?;
-        self.bound.map(|bound| Types { bytes, named: bound.named, count: bound.count as usize })
-    }
-
-    fn bind(&mut self, types: Option<Types<'_>>) {
-        // More of either than a number of 32 bits holds is nothing that was kept.
-        let fits = types.and_then(|types| {
-            let bound = Bound { count: u32::try_from(types.count).ok()?, named: types.named };
-            Some((bound, types.bytes, u32::try_from(types.bytes.len()).ok()?))
-        });
-        let (bytes, len) = fits.map_or((&[][..], 0), |(_, bytes, len)| (bytes, len));
-        self.bytes.splice(..self.types as usize, bytes.iter().copied());
-        self.types = len;
-        self.bound = fits.map(|(bound, ..)| bound);
+        self.bound.types()
     }
 
     /// What was sent ahead of a parameter's value and how long it is; no bytes where some of it were not seen.
@@ -91,7 +118,9 @@ impl Statement {
     }
 
     fn held(&self) -> usize {
-        self.bytes.capacity() + self.ahead.as_ref().map_or(0, |ahead| ahead.held())
+        // The text as if nobody else had it.
+        let text = self.text.as_ref().map_or(0, |text| text.len());
+        text + self.bound.held() + self.ahead.as_ref().map_or(0, |ahead| ahead.held())
     }
 }
 
@@ -112,10 +141,9 @@ pub(super) struct Statements {
     lowest: u32,
     /// The statements, in the order of `ids`.
     list: Vec<Statement>,
-    spare: Vec<Vec<u8>>,
-    /// Capacity of all that statements and spare buffers hold: kept as a sum, since it is asked for often.
+    /// Bytes of all that statements hold: kept as a sum, since it is asked for often.
     held: usize,
-    clock: u64,
+    clock: u32,
     last: Option<u32>,
 }
 
@@ -124,32 +152,18 @@ const LAST: u32 = u32::MAX;
 
 impl Statements {
     /// Remembers a statement with `parameters` parameters; of the text what was kept and its whole length, if it was seen.
-    pub(super) fn insert(&mut self, id: u32, text: Option<(&[u8], u64)>, parameters: u16) {
+    pub(super) fn insert(&mut self, id: u32, text: Option<(Arc<[u8]>, u64)>, parameters: u16) {
         self.close(id);
         self.last = Some(id);
         if self.list.len() >= MAX_STATEMENTS {
             self.evict(id);
         }
-        let (kept, len) = match text {
-            Some((kept, len)) if self.make_room(kept.len(), id) => (kept, Some(len)),
-            _ => (&[][..], None),
-        };
-        let mut buffer = if kept.is_empty() { Vec::new() } else { self.spare.pop().unwrap_or_default() };
-        self.held -= buffer.capacity();
-        buffer.extend_from_slice(kept);
-        self.held += buffer.capacity();
-        self.clock += 1;
+        let (text, len) = text.filter(|(text, _)| self.make_room(text.len(), id)).unzip();
+        let used = self.tick();
         let at = self.ids.partition_point(|known| *known < id);
-        let statement = Statement {
-            bytes: buffer,
-            types: 0,
-            bound: None,
-            len: len.unwrap_or(0),
-            has_text: len.is_some(),
-            parameters,
-            ahead: None,
-            used: self.clock,
-        };
+        let statement =
+            Statement { text, len: len.unwrap_or(0), bound: Bound::None, ahead: None, used, parameters };
+        self.held += statement.held();
         self.ids.insert(at, id);
         self.note_lowest();
         self.list.insert(at, statement);
@@ -157,22 +171,20 @@ impl Statements {
 
     /// A statement; none when its preparation was never seen or is forgotten.
     pub(super) fn get(&mut self, id: u32) -> Option<&Statement> {
-        self.clock += 1;
-        let used = self.clock;
+        let used = self.tick();
         let statement = self.get_mut(id)?;
         statement.used = used;
         Some(statement)
     }
 
-    /// Looks at what telling of a statement will want, so that it is in the cache when the response comes: nothing waits for it now.
+    /// Looks at a statement, so that it is in the cache when the response to its execution comes: nothing waits for it now.
     pub(super) fn foresee(&self, id: u32) {
-        const LINE: usize = 64;
-        const LINES: usize = 4;
-        if let Some(statement) = self.find(id).and_then(|at| self.list.get(at)) {
-            for line in statement.bytes.chunks(LINE).take(LINES) {
-                core::hint::black_box(line.first().copied());
-            }
-        }
+        core::hint::black_box(self.find(id).and_then(|at| self.list.get(at)).map(|statement| statement.used));
+    }
+
+    fn tick(&mut self) -> u32 {
+        self.clock = self.clock.wrapping_add(1);
+        self.clock
     }
 
     /// The id that `id` stands for.
@@ -183,7 +195,7 @@ impl Statements {
     /// An execution sent these types, which hold for the next ones; none: it sent some, but they were not seen.
     pub(super) fn bind(&mut self, id: u32, types: Option<Types<'_>>) {
         let fits = types.filter(|types| self.make_room(types.bytes.len(), id));
-        self.change(id, |statement| statement.bind(fits));
+        self.change(id, |statement| statement.bound = fits.map_or(Bound::None, Bound::new));
     }
 
     /// A part of a parameter's value comes ahead: `len` bytes, of which `part` was kept; `lost`: others were not seen. Of the whole value at most
@@ -272,9 +284,7 @@ impl Statements {
     /// Makes room for `bytes` more, which are `id`'s; false when there is none.
     fn make_room(&mut self, bytes: usize, id: u32) -> bool {
         while self.held + bytes > MAX_BYTES {
-            if let Some(spare) = self.spare.pop() {
-                self.held -= spare.capacity();
-            } else if !self.evict(id) {
+            if !self.evict(id) {
                 return false;
             }
         }
@@ -286,12 +296,6 @@ impl Statements {
         self.note_lowest();
         let statement = self.list.remove(at);
         self.held -= statement.held();
-        let mut buffer = statement.bytes;
-        if self.spare.len() < MAX_SPARE && (1..=MAX_SPARE_CAPACITY).contains(&buffer.capacity()) {
-            buffer.clear();
-            self.held += buffer.capacity();
-            self.spare.push(buffer);
-        }
     }
 
     fn note_lowest(&mut self) {
@@ -301,7 +305,8 @@ impl Statements {
     /// Forgets the least recently used statement that is not `id`; false when there is none.
     fn evict(&mut self, id: u32) -> bool {
         let others = self.ids.iter().zip(&self.list).enumerate().filter(|(_, (other, _))| **other != id);
-        let oldest = others.min_by_key(|(_, (_, s))| s.used).map(|(at, _)| at);
+        let clock = self.clock;
+        let oldest = others.max_by_key(|(_, (_, s))| clock.wrapping_sub(s.used)).map(|(at, _)| at);
         oldest.map(|at| self.remove(at)).is_some()
     }
 }
