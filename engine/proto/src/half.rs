@@ -59,10 +59,12 @@ impl Half {
         mut read: impl FnMut(&mut K, Window<'_>) -> Next,
     ) -> Fed<'b> {
         loop {
-            let passed = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
-            self.skip -= passed as u64;
-            keeper.passed_over(passed as u64);
-            bytes = bytes.get(passed..).unwrap_or_default();
+            if self.skip > 0 {
+                let passed = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
+                self.skip -= passed as u64;
+                keeper.passed_over(passed as u64);
+                bytes = bytes.get(passed..).unwrap_or_default();
+            }
             if bytes.is_empty() {
                 return Fed::All;
             }

@@ -16,6 +16,10 @@ use crate::stock::Tally;
 use crate::tail::TailPool;
 use crate::{BypassReason, Decode, Decoder, Lost, Next, Out, Seen, Window};
 
+/// What a connection may keep however much others do, and may hold without being asked often.
+const SMALL: usize = 4 << 10;
+const LARGE: usize = 32 << 10;
+
 /// The host's state of one connection: its plugin's decoder and what it has not consumed.
 pub struct Connection {
     pub(super) state: State,
@@ -169,19 +173,11 @@ impl Connection {
         self.give_up_message(call, direction);
     }
 
-    /// Counts what the connection keeps. When all of them keep too much, the one that wants more loses its messages: small ones stay,
-    /// so that ordinary connections are decoded beside greedy ones.
+    /// Counts what the connection keeps.
+    #[inline]
     fn charge(&mut self, call: &mut Call<'_>) {
-        const SMALL: usize = 4 << 10;
-        const LARGE: usize = 32 << 10;
-        let tally = core::mem::take(&mut call.host.arena.stock.tally);
-        if tally != Tally::default() {
-            let counters = &mut call.host.counters;
-            counters.unpacked_bytes += tally.unpacked;
-            counters.refused_decompressions += tally.refused;
-            counters.oversized_messages += tally.oversized;
-            // They were given to the decoder like any others.
-            self.unasked = self.unasked.saturating_add(usize::try_from(tally.unpacked).unwrap_or(usize::MAX));
+        if call.host.arena.stock.tally != Tally::default() {
+            self.take_tally(call.host);
         }
         // Asking costs more than a segment should. A decoder can't hold much more than it was given; one that holds much is asked each
         // time, so that it does not count for long after it let go.
@@ -190,9 +186,26 @@ impl Connection {
             self.held = if let State::Decoding(decoder) = &self.state { decoder.retained() } else { 0 };
         }
         self.settle(call.host);
-        if call.host.kept <= call.host.max_kept {
-            return;
+        if call.host.kept > call.host.max_kept {
+            self.give_way(call);
         }
+    }
+
+    #[cold]
+    fn take_tally(&mut self, host: &mut Host) {
+        let tally = core::mem::take(&mut host.arena.stock.tally);
+        let counters = &mut host.counters;
+        counters.unpacked_bytes += tally.unpacked;
+        counters.refused_decompressions += tally.refused;
+        counters.oversized_messages += tally.oversized;
+        // They were given to the decoder like any others.
+        self.unasked = self.unasked.saturating_add(usize::try_from(tally.unpacked).unwrap_or(usize::MAX));
+    }
+
+    /// All connections together keep too much: the one that wants more loses its messages. Small ones stay, so that ordinary connections are
+    /// decoded beside greedy ones.
+    #[cold]
+    fn give_way(&mut self, call: &mut Call<'_>) {
         for direction in [Direction::ToServer, Direction::ToClient] {
             if self.half(direction).kept() > SMALL {
                 call.host.counters.crowded_out_messages += 1;
@@ -235,8 +248,10 @@ impl Connection {
             self.held = 0;
         }
         let kept = self.tails().saturating_add(self.held);
-        host.kept = host.kept.saturating_sub(self.charged).saturating_add(kept);
-        self.charged = kept;
+        if kept != self.charged {
+            host.kept = host.kept.saturating_sub(self.charged).saturating_add(kept);
+            self.charged = kept;
+        }
     }
 
     /// Tells the decoder that it is over.
