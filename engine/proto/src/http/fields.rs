@@ -22,9 +22,9 @@ impl<'a> Fields<'a> {
     /// Reads lines up to the empty one; none if that is not there. `is_cut`: there are only these lines, all of them whole.
     pub(super) fn read(lines: &'a [u8], is_cut: bool) -> Option<(Self, usize)> {
         let mut fields = Self::default();
-        let mut at = 0;
+        let mut rest = lines;
         let end = loop {
-            let rest = lines.get(at..)?;
+            let at = lines.len() - rest.len();
             match rest {
                 [] if is_cut => break at,
                 [] => return None,
@@ -39,21 +39,16 @@ impl<'a> Fields<'a> {
             if rest.get(word) != Some(&b':') {
                 word += rest.get(word..)?.iter().position(|b| !is_token_byte(*b))?;
             }
-            let mut end = word + line_feed(rest.get(word..)?)? + 1;
-            let line = rest.get(..end)?;
-            fields.line_ends(line);
-            while let Some(b' ' | b'\t') = rest.get(end) {
-                let fold = rest.get(end..)?;
-                let fold = fold.get(..=memchr::memchr(b'\n', fold)?)?;
-                fields.folded(fold);
-                end += fold.len();
-            }
-            at += end;
-            if line.get(word) == Some(&b':') && word > 0 {
-                let (name, value) = rest.get(..end)?.split_at_checked(word)?;
-                fields.note(name, value.get(1..)?);
-            } else if let Some((name, value)) = fields.odd_name(line, rest.get(..end)?) {
+            let (name, behind) = rest.split_at_checked(word)?;
+            let (behind, next) = behind.split_at_checked(line_feed(behind)? + 1)?;
+            if let [b':', value @ ..] = behind
+                && behind.ends_with(b"\r\n")
+                && !matches!((name, next), ([], _) | (_, [b' ' | b'\t', ..]))
+            {
                 fields.note(name, value);
+                rest = next;
+            } else {
+                rest = fields.odd_field(rest, word, word + behind.len())?;
             }
         };
         if fields.hosts > 1 {
@@ -66,6 +61,26 @@ impl<'a> Fields<'a> {
         }
         fields.lines = lines.get(..end)?;
         Some((fields, end))
+    }
+
+    /// A field that is not written as most are: its name is a word of so many bytes, its first line ends behind `end`. What follows it.
+    fn odd_field(&mut self, rest: &'a [u8], word: usize, mut end: usize) -> Option<&'a [u8]> {
+        let line = rest.get(..end)?;
+        self.line_ends(line);
+        while let Some(b' ' | b'\t') = rest.get(end) {
+            let fold = rest.get(end..)?;
+            let fold = fold.get(..=memchr::memchr(b'\n', fold)?)?;
+            self.folded(fold);
+            end += fold.len();
+        }
+        let (field, next) = rest.split_at_checked(end)?;
+        if line.get(word) == Some(&b':') && word > 0 {
+            let (name, value) = field.split_at_checked(word)?;
+            self.note(name, value.get(1..)?);
+        } else if let Some((name, value)) = self.odd_name(line, field) {
+            self.note(name, value);
+        }
+        Some(next)
     }
 
     fn line_ends(&mut self, line: &[u8]) {
