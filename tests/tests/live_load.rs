@@ -1,0 +1,164 @@
+//! The load generators that everybody uses, live: many connections at once, on a veth pair. What they and the servers counted is the truth: every
+//! request is told once.
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use sniff_x_tests::binary::{self, Capture};
+use sniff_x_tests::mariadb::{self, MariaDb};
+use sniff_x_tests::netns::{IFACE, Net, SERVER};
+use sniff_x_tests::nginx::Nginx;
+use sniff_x_tests::redis::{self, Redis};
+use sniff_x_tests::{has_program, is_root, live};
+
+const CONNECTIONS: usize = 16;
+
+fn can_run(name: &str, programs: &[(&str, &str)]) -> bool {
+    let can = is_root()
+        && has_program("ip", "iproute2")
+        && programs.iter().all(|(name, package)| has_program(name, package));
+    if can {
+        live(name);
+    }
+    can
+}
+
+fn capture(net: &Net, plugin: &str) -> Capture {
+    let mut command = net.on_server(binary::path());
+    command.args(["--iface", IFACE, "--format", "json", "-v", plugin]);
+    Capture::start(command)
+}
+
+/// Runs a program on the client's host; what it printed.
+fn run(net: &Net, program: &str, arguments: &[&str]) -> String {
+    let output = net.on_client(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The number in front of `what`, or behind it.
+fn number(text: &str, what: &str) -> usize {
+    let line =
+        text.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("no '{what}':\n{text}"));
+    let digits = line.split(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty());
+    digits.unwrap().parse().unwrap()
+}
+
+/// How many exchanges there were of each operation, which all went well.
+fn operations(events: &[Value]) -> BTreeMap<String, usize> {
+    let mut count = BTreeMap::new();
+    for event in events.iter().filter(|e| e["sniffx.kind"] == "exchange") {
+        assert_eq!(event["status"], "ok", "{event}");
+        *count.entry(event["db.operation.name"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    count
+}
+
+#[test]
+fn every_statement_of_sysbench() {
+    let programs = [
+        ("sysbench", "sysbench"),
+        ("mariadbd", "mariadb-server"),
+        ("openssl", "openssl"),
+        ("mariadb-admin", "mariadb-client"),
+    ];
+    if !can_run("sysbench", &programs) {
+        return;
+    }
+    let net = Net::new();
+    let _server = MariaDb::start(&net);
+    let password = format!("--mysql-password={}", mariadb::PASSWORD);
+    let threads = format!("--threads={CONNECTIONS}");
+    let sysbench = |more: &[&str]| {
+        let host = format!("--mysql-host={SERVER}");
+        let common =
+            ["oltp_read_write", &host, "--mysql-user=app", &password, "--mysql-db=shop", "--table-size=5000"];
+        run(&net, "sysbench", &[&common, more].concat())
+    };
+    sysbench(&["prepare"]);
+    for mode in ["auto", "disable"] {
+        let capture = capture(&net, "mysql");
+        let mode = format!("--db-ps-mode={mode}");
+        let report = sysbench(&[&threads, "--events=120", "--time=0", &mode, "run"]);
+        let (events, said, status) = capture.stop();
+        assert!(status.success(), "{said}");
+        // One that it gave up and began anew would have failed, too.
+        assert_eq!(number(&report, "ignored errors:"), 0, "{report}");
+        let of = operations(&events);
+        let sum = |names: &[&str]| names.iter().filter_map(|name| of.get(*name)).sum::<usize>();
+        assert_eq!(sum(&["SELECT"]), number(&report, "read:"), "{mode}: {of:?}\n{report}");
+        assert_eq!(
+            sum(&["INSERT", "UPDATE", "DELETE"]),
+            number(&report, "write:"),
+            "{mode}: {of:?}\n{report}"
+        );
+        assert_eq!(sum(&["BEGIN", "COMMIT"]), number(&report, "other:"), "{mode}: {of:?}\n{report}");
+        assert_eq!(of.contains_key("PREPARE"), mode.ends_with("auto"), "{of:?}");
+        let executed = events.iter().filter(|e| e["db.operation.name"] == "SELECT");
+        for event in executed {
+            let is_prepared = event.get("sniffx.db.statement_id").is_some();
+            let parameters = event.get("db.query.parameter.0").is_some();
+            assert_eq!(
+                (is_prepared, parameters),
+                (mode.ends_with("auto"), mode.ends_with("auto")),
+                "{event}"
+            );
+            let text = event["db.query.text"].as_str().unwrap();
+            assert_eq!(text.contains('?'), is_prepared, "{event}");
+        }
+    }
+}
+
+#[test]
+fn every_command_of_redis_benchmark() {
+    if !can_run(
+        "redis-benchmark",
+        &[("redis-benchmark", "redis-tools"), ("redis-server", "redis-server"), ("redis-cli", "redis-tools")],
+    ) {
+        return;
+    }
+    let net = Net::new();
+    let server = Redis::start(net.on_server("redis-server"), &[]);
+    let clients = CONNECTIONS.to_string();
+    for pipelined in ["1", "16"] {
+        let capture = capture(&net, "redis");
+        server.reset_counts();
+        let arguments =
+            ["-h", SERVER, "-a", redis::PASSWORD, "-c", &clients, "-n", "1600", "-P", pipelined, "-q"];
+        run(&net, "redis-benchmark", &[&arguments[..], &["-t", "set,get,incr,lpush,mset,zadd"]].concat());
+        let counts = server.counts();
+        let (events, said, status) = capture.stop();
+        assert!(status.success(), "{said}");
+        let of = operations(&events);
+        for name in ["SET", "GET", "INCR", "LPUSH", "MSET", "ZADD"] {
+            let counted = counts[&name.to_lowercase()].calls;
+            assert!(counted >= 1600, "{counts:?}");
+            assert_eq!(of.get(name).copied(), usize::try_from(counted).ok(), "{name}, {pipelined} at once");
+        }
+    }
+}
+
+#[test]
+fn every_request_of_wrk() {
+    if !can_run("wrk", &[("wrk", "wrk"), ("nginx", "nginx-light")]) {
+        return;
+    }
+    let net = Net::new();
+    let server = Nginx::start(&net, 1);
+    let capture = capture(&net, "http");
+    let clients = CONNECTIONS.to_string();
+    let url = format!("http://{SERVER}/small.txt");
+    let report = run(&net, "wrk", &["-t", "2", "-c", &clients, "-d", "1s", &url]);
+    let (events, said, status) = capture.stop();
+    assert!(status.success(), "{said}");
+    let answered =
+        events.iter().filter(|e| e["http.response.status_code"] == 200 && e["status"] == "ok").count();
+    let (counted, logged) = (number(&report, " requests in "), server.log().len());
+    // When its time is over wrk goes, whatever is on its way: at most one request on each connection.
+    assert!(
+        counted > 0 && counted <= answered && answered <= logged,
+        "{counted} {answered} {logged}\n{report}"
+    );
+    assert!(logged - counted <= CONNECTIONS, "{counted} {answered} {logged}\n{report}");
+}
