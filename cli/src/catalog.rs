@@ -93,13 +93,16 @@ impl Catalog {
         for name in named.split(',').map(str::trim) {
             match name {
                 ALL | AUTO => {
+                    // An external plugin that was chosen is not in the catalog any more.
+                    for twice in chosen.iter_mut().filter(|c| c.plugin.about().name != NOT_IN_ALL) {
+                        more_flows(twice, name == AUTO);
+                    }
                     for plugin in self.decoders() {
                         choose(&mut chosen, plugin, name == AUTO);
                     }
                 }
-                // One is enough: an external plugin that was chosen is not in the catalog any more.
                 name => match chosen.iter_mut().find(|c| c.plugin.about().name == name) {
-                    Some(twice) => twice.by_rule = true,
+                    Some(twice) => more_flows(twice, false),
                     None => choose(&mut chosen, self.take(name)?, false),
                 },
             }
@@ -150,12 +153,15 @@ impl Catalog {
 /// Adds a plugin; one that is there already gets more flows instead: those of its rule, or any that it knows (`auto`).
 fn choose(chosen: &mut Vec<Chosen>, plugin: Box<dyn Plugin>, auto: bool) {
     match chosen.iter_mut().find(|c| c.plugin.about().name == plugin.about().name) {
-        Some(twice) => {
-            twice.by_rule |= !auto;
-            twice.by_probe |= auto;
-        }
+        Some(twice) => more_flows(twice, auto),
         None => chosen.push(Chosen { plugin, by_rule: !auto, by_probe: auto }),
     }
+}
+
+/// The flows of its rule, or any that it knows (`auto`).
+fn more_flows(chosen: &mut Chosen, auto: bool) {
+    chosen.by_rule |= !auto;
+    chosen.by_probe |= auto;
 }
 
 /// A new instance of every built-in plugin.

@@ -122,6 +122,28 @@ fn an_external_plugin_decodes_a_capture() {
     assert_eq!(out, "");
 }
 
+/// In whatever order `all`, `auto` and the plugin's own name stand, and whoever of them named it first.
+#[test]
+fn words_for_several_plugins_include_external_ones() {
+    let Some(folder) = folder() else { return println!("skipped: there is no C compiler (cc)") };
+    let capture = folder.path().join("lines.pcap");
+    std::fs::write(&capture, pcap::file(&[(true, b"GET it\n"), (false, b"YES\n")])).unwrap();
+    let told = |plugins: &str, port: &str| {
+        let read = ["-q", "--read", capture.to_str().unwrap(), "--format", "json", plugins];
+        let (code, out, errors) = sniff_x(&folder, &[&read[..], &["--lines.port", port]].concat());
+        assert_eq!(code, Some(0), "{plugins}: {errors}");
+        // No word includes the one that takes any stream; and where it is named, who knows the bytes comes before it.
+        assert!(!out.contains(r#""protocol":"tcp""#), "{plugins}: {out}");
+        out.contains(r#""protocol":"lines""#)
+    };
+    for plugins in ["lines", "all", "lines,all", "all,lines", "redis,all"] {
+        assert_eq!([told(plugins, "4000"), told(plugins, "4001")], [true, false], "{plugins}");
+    }
+    for plugins in ["auto", "lines,auto", "auto,lines", "all,auto", "auto,all", "tcp,auto"] {
+        assert_eq!([told(plugins, "4000"), told(plugins, "4001")], [true, true], "{plugins}");
+    }
+}
+
 /// The same for UDP: each datagram is an event, also one in fragments.
 #[test]
 fn an_external_plugin_decodes_datagrams() {
