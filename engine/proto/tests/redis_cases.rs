@@ -16,6 +16,7 @@ use redis_support::array;
 use sniff_x_flow::{Direction, End};
 use sniff_x_proto::redis::Redis;
 use sniff_x_proto::replay::{Replay, Step};
+use sniff_x_proto::{Options, Plugin};
 use support::{field, head};
 
 /// A command of words without spaces.
@@ -261,6 +262,29 @@ fn messages_of_subscriptions() {
     );
 }
 
+/// <https://redis.io/docs/latest/commands/ssubscribe/>
+#[test]
+fn messages_of_shards() {
+    let steps = [
+        ask("SSUBSCRIBE a"),
+        reply(
+            "*3\r\n$10\r\nssubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$8\r\nsmessage\r\n$1\r\na\r\n$5\r\nHello\r\n",
+        ),
+        // The slot moved: nobody asked for the end.
+        reply("*3\r\n$12\r\nsunsubscribe\r\n$1\r\na\r\n:0\r\n"),
+        ask("GET k"),
+        reply("$1\r\nv\r\n"),
+    ];
+    assert_eq!(
+        told(&steps),
+        [
+            "exchange ok [SSUBSCRIBE a] array 3 ssubscribe a 1",
+            "message [a Hello]",
+            "exchange ok [GET k] string v"
+        ]
+    );
+}
+
 /// Lists that look like messages are replies, unless they come to a RESP2 client that subscribed.
 #[test]
 fn replies_that_look_like_messages() {
@@ -347,6 +371,28 @@ fn commands_that_wait() {
     );
 }
 
+/// A reply that comes too late for its command is not that of the next one.
+#[test]
+fn commands_that_are_given_up() {
+    const HOUR: u64 = 3_600_000_000_000;
+    let steps = [
+        ask("BLPOP q 0"),
+        Step::Wait(HOUR),
+        reply("*2\r\n$1\r\nq\r\n$1\r\nv\r\n"),
+        ask("GET k"),
+        reply("$1\r\n1\r\n"),
+        ask("GET l"),
+    ];
+    assert_eq!(
+        told(&steps),
+        [
+            "exchange incomplete:timeout [BLPOP q 0]",
+            "exchange ok [GET k] string 1",
+            "exchange incomplete:eof [GET l]"
+        ]
+    );
+}
+
 #[test]
 fn lines_of_monitor() {
     let steps = [
@@ -365,6 +411,15 @@ fn lines_of_monitor() {
             "exchange ok [QUIT] status OK"
         ]
     );
+    let steps = [
+        ask("MONITOR"),
+        reply("+OK\r\n+1339518083.107412 [0 127.0.0.1:60866] \"keys\" \"*\"\r\n"),
+        ask("RESET"),
+        reply("+RESET\r\n"),
+        ask("ECHO x"),
+        reply("+x\r\n"),
+    ];
+    assert_eq!(told(&steps)[2..], ["exchange ok [RESET] status RESET", "exchange ok [ECHO x] status x"]);
 }
 
 #[test]
@@ -452,6 +507,38 @@ fn big_and_nested_replies() {
     assert_eq!(field(&all[3], "sniffx.text.length").unwrap(), ("SET big ".len() + long.len()).to_string());
 }
 
+/// Of numbers and words of status as much as of texts.
+#[test]
+fn so_much_of_a_reply_is_shown_as_is_asked_for() {
+    let steps =
+        [ask("GET k"), reply("$5\r\nh\u{e9}ll\r\n"), ask("GET l"), reply("*2\r\n$2\r\nab\r\n:12345\r\n")];
+    for (bytes, shown) in [
+        ("0", ["", ""]),
+        ("1", ["h", "a"]),
+        ("2", ["h", "ab"]),
+        ("5", ["h\u{e9}ll", "ab 12"]),
+        ("64", ["h\u{e9}ll", "ab 12345"]),
+    ] {
+        let mut plugin = Redis::default();
+        let mut options = Options::default();
+        options.push("reply", bytes);
+        plugin.configure(&options).unwrap();
+        let mut replay = Replay::new(Box::new(plugin), 6379, false);
+        steps.iter().for_each(|step| replay.step(step));
+        let all = replay.finish(End::Fin);
+        let found = all.iter().map(|line| field(line, "sniffx.redis.reply").unwrap_or_default());
+        assert_eq!(found.collect::<Vec<_>>(), shown, "{bytes}");
+        // What is not shown is counted all the same.
+        assert_eq!(field(&all[1], "sniffx.redis.reply.count").unwrap(), "2");
+    }
+    for wrong in ["-1", "65537", "all"] {
+        let mut options = Options::default();
+        options.push("reply", wrong);
+        let error = Redis::default().configure(&options).unwrap_err().to_string();
+        assert!(error.contains("a number of bytes up to 65536"), "{error}");
+    }
+}
+
 #[test]
 fn errors_of_a_cluster() {
     let steps = [
@@ -470,6 +557,54 @@ fn errors_of_a_cluster() {
             "exchange ok [ASKING] status OK",
         ]
     );
+    // Of a transaction the command that is elsewhere, and with it the whole.
+    let steps = [
+        sent(
+            &[array(&[b"MULTI"]), array(&[b"GET", b"x"]), array(&[b"GET", b"y"]), array(&[b"EXEC"])].concat(),
+        ),
+        reply(
+            "+OK\r\n-MOVED 3999 127.0.0.1:6381\r\n+QUEUED\r\n-EXECABORT Transaction discarded because of previous errors.\r\n",
+        ),
+    ];
+    assert_eq!(
+        told(&steps)[1..],
+        [
+            "exchange error [GET x] error MOVED MOVED 3999 127.0.0.1:6381",
+            "message [queued, but not carried out] [GET y]",
+            "exchange error [EXEC] error EXECABORT EXECABORT Transaction discarded because of previous errors.",
+        ]
+    );
+}
+
+/// <https://redis.io/docs/latest/develop/reference/clients/>: the error comes at once, and the server closes the connection; protected mode does the same.
+#[test]
+fn clients_that_are_turned_away() {
+    let too_many = reply("-ERR max number of clients reached\r\n");
+    let all = lines(&[too_many.clone()]);
+    assert_eq!(all.len(), 1, "{all:#?}");
+    assert_eq!(brief(&all[0]), "session error [rejected] ERR ERR max number of clients reached");
+    let told_of = told(&[reply("-DENIED Redis is running in protected mode\r\n"), ask("PING")]);
+    assert_eq!(
+        told_of,
+        [
+            "session error [rejected] DENIED DENIED Redis is running in protected mode",
+            "exchange incomplete:eof [PING]"
+        ]
+    );
+    // What had been asked already is what is refused.
+    assert_eq!(
+        told(&[ask("PING"), too_many.clone()]),
+        ["exchange error [PING] error ERR ERR max number of clients reached"]
+    );
+    // It may answer what was lost, or nobody knows what.
+    for earlier in [Step::Gap(Direction::ToServer, 14), ask("PING")] {
+        let mut replay = Replay::new(Box::<Redis>::default(), 6379, true);
+        [earlier, too_many.clone()].iter().for_each(|step| replay.step(step));
+        let all = replay.finish(End::Fin);
+        assert!(all.iter().all(|line| !line.contains("rejected")), "{all:#?}");
+    }
+    let all = lines(&[Step::Gap(Direction::ToServer, 14), too_many]);
+    assert!(all.iter().all(|line| !line.contains("rejected")), "{all:#?}");
 }
 
 #[test]

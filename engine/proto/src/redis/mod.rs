@@ -11,7 +11,7 @@
 //! * `exchange`: one per command. Commands of a transaction are told when EXEC is answered, each with its own result.
 //! * `message`: what has no reply (`CLIENT REPLY OFF`, a replica's acknowledgements), messages of subscriptions, pushed invalidations, lines of MONITOR, and
 //!   commands of a transaction that was given up.
-//! * `session`: `encrypted`, and a replication stream's beginning (`replicating`) and end (`replicated`) with what it amounted to.
+//! * `session`: `rejected` with the server's reason, where it turns a client away unasked; `encrypted`; and a replication stream's beginning (`replicating`) and end (`replicated`) with what it amounted to.
 //! * `notice`: what makes no sense, and bytes missing that belong to no known exchange.
 //!
 //! # Out of step

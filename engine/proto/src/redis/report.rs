@@ -94,20 +94,7 @@ fn result<'e>(event: EventBuilder<'e>, reply: &Summary, show: usize, quotes: boo
         .maybe(reply.count, |e, n| e.number(Key::REDIS_REPLY_COUNT, n))
         .number(Key::DB_RESPONSE_SIZE, reply.size);
     if reply.kind == Type::Error {
-        // Scripts answer with errors of their own.
-        let code = reply.error_code();
-        let is_known = CODES.iter().any(|known| known.as_bytes() == code);
-        let (of_code, of_text) = if is_known {
-            (Sensitivity::Public, Sensitivity::Within(Language::Message))
-        } else {
-            (Sensitivity::Literal, Sensitivity::Literal)
-        };
-        let event = event.text(Key::DB_STATUS_CODE, code, of_code);
-        return if quotes {
-            event.text(Key::ERROR_MESSAGE, &without_quotes(&reply.text), of_text)
-        } else {
-            event.text(Key::ERROR_MESSAGE, &reply.text, of_text)
-        };
+        return error(event, reply, quotes);
     }
     let shown = reply.text.get(..show).unwrap_or(&reply.text);
     let is_cut = (shown.len() as u64) < reply.text_len;
@@ -122,6 +109,24 @@ fn result<'e>(event: EventBuilder<'e>, reply: &Summary, show: usize, quotes: boo
     let tells_nothing = reply.kind == Type::Status && matches!(shown, b"OK" | b"QUEUED" | b"PONG");
     let sensitivity = if tells_nothing { Sensitivity::Public } else { Sensitivity::Literal };
     event.text(Key::REDIS_REPLY, shown, sensitivity)
+}
+
+/// Code and message; `quotes`: the server may quote secrets.
+fn error<'e>(event: EventBuilder<'e>, reply: &Summary, quotes: bool) -> EventBuilder<'e> {
+    // Scripts answer with errors of their own.
+    let code = reply.error_code();
+    let is_known = CODES.iter().any(|known| known.as_bytes() == code);
+    let (of_code, of_text) = if is_known {
+        (Sensitivity::Public, Sensitivity::Within(Language::Message))
+    } else {
+        (Sensitivity::Literal, Sensitivity::Literal)
+    };
+    let event = event.text(Key::DB_STATUS_CODE, code, of_code);
+    if quotes {
+        event.text(Key::ERROR_MESSAGE, &without_quotes(&reply.text), of_text)
+    } else {
+        event.text(Key::ERROR_MESSAGE, &reply.text, of_text)
+    }
 }
 
 /// The codes of the server's own errors.
@@ -214,6 +219,14 @@ pub(super) fn replicated(
         .number(Key::REDIS_CHANGES, commands)
         .until(now)
         .emit();
+}
+
+/// The server turns the client away before it asked anything.
+pub(super) fn rejected(session: &Session, why: &Summary, end: Nanos, out: &mut Out<'_>) {
+    let event = about(out, Kind::Session, end, session)
+        .text(Key::SESSION_STATE, b"rejected", Sensitivity::Public)
+        .status(Status::Error);
+    error(event, why, false).emit();
 }
 
 /// The connection is encrypted.

@@ -176,6 +176,12 @@ impl RedisDecoder {
                 }
             }
         }
+        if self.is_new && !self.doubtful && self.queue.is_empty() && whole.kind == Kind::Error {
+            // Too many clients, or none from elsewhere.
+            report::rejected(&self.session, whole, end, out);
+            self.is_new = false;
+            return Ok(());
+        }
         let Some(front) = self.queue.front_mut() else {
             return Err("a reply without a command");
         };
