@@ -580,7 +580,7 @@ fn errors_of_a_cluster() {
 #[test]
 fn clients_that_are_turned_away() {
     let too_many = reply("-ERR max number of clients reached\r\n");
-    let all = lines(&[too_many.clone()]);
+    let all = lines(std::slice::from_ref(&too_many));
     assert_eq!(all.len(), 1, "{all:#?}");
     assert_eq!(brief(&all[0]), "session error [rejected] ERR ERR max number of clients reached");
     let told_of = told(&[reply("-DENIED Redis is running in protected mode\r\n"), ask("PING")]);
