@@ -10,6 +10,16 @@ use tempfile::TempDir;
 /// A folder of the plugin path with the plugin `lines` (TCP port 4000: a line is answered by a line); none without a compiler.
 #[must_use]
 pub fn lines() -> Option<TempDir> {
+    built(&[])
+}
+
+/// The same for UDP: each datagram is a message.
+#[must_use]
+pub fn datagrams() -> Option<TempDir> {
+    built(&["-DDATAGRAMS"])
+}
+
+fn built(flags: &[&str]) -> Option<TempDir> {
     if Command::new("cc").arg("--version").output().is_err() {
         return None;
     }
@@ -17,6 +27,7 @@ pub fn lines() -> Option<TempDir> {
     let folder = tempfile::tempdir().expect("a folder");
     let library = folder.path().join("lines.so");
     let status = Command::new("cc")
+        .args(flags)
         .args(["-std=c11", "-shared", "-fPIC", "-I"])
         .arg(source.join("include"))
         .arg("-o")

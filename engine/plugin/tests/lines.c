@@ -147,7 +147,8 @@ static void datagram(void *decoder, uint32_t direction, const sniff_x_window *w,
     }
     host->begin(out, SNIFF_X_KIND_MESSAGE, host->seen_at(w, 0));
     host->status(out, SNIFF_X_STATUS_OK);
-    host->put_text(out, KEY_OPERATION, w->bytes, w->len, 0, SNIFF_X_LITERAL);
+    host->put_text(out, KEY_OPERATION, w->bytes, w->len, 0,
+                   w->len >= 5 && memcmp(w->bytes, "LOGIN", 5) == 0 ? SNIFF_X_SECRET : SNIFF_X_LITERAL);
     host->put_bool(out, KEY_LAST, direction == SNIFF_X_TO_CLIENT);
     host->emit(out);
 }

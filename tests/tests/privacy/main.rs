@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use sniff_x_tests::binary;
-use sniff_x_tests::external;
-use sniff_x_tests::made::{self, From, Talk};
+use sniff_x_tests::external::lines;
+use sniff_x_tests::made::{self, Talk};
 
 mod binary_mysql;
+mod external;
 mod http;
 mod mysql;
 mod redis;
@@ -36,9 +37,7 @@ fn secrets(secret: &str) -> Vec<Talk> {
     talks.extend(binary_mysql::secrets(secret, ports));
     talks.extend(redis::secrets(secret, ports));
     talks.extend(http::secrets(secret, ports));
-    // The external plugin's, which it marks as secrets itself.
-    let login = format!("LOGIN {secret}\n");
-    talks.push(ports.talk(4000, true).says(From::Client, login.as_bytes()).says(From::Server, b"OK\n"));
+    talks.push(external::line("LOGIN", secret, ports.talk(4000, true)));
     talks
 }
 
@@ -49,8 +48,7 @@ fn values(value: &str) -> Vec<Talk> {
     talks.extend(binary_mysql::values(value, ports));
     talks.extend(redis::values(value, ports));
     talks.extend(http::values(value, ports));
-    let line = format!("SAY {value}\n");
-    talks.push(ports.talk(4000, true).says(From::Client, line.as_bytes()).says(From::Server, b"OK\n"));
+    talks.push(external::line("SAY", value, ports.talk(4000, true)));
     talks
 }
 
@@ -116,10 +114,10 @@ fn written(
     command.args(["-vv", "--read"]).arg(capture).arg("--stats-file").arg(&stats).args(view);
     command.args(redact.then_some("--redact"));
     let mut plugins = plugins.to_owned();
-    // Not with `auto`: it takes any line for its own.
-    if let Some(folder) = external.filter(|_| plugins == NAMED) {
+    // Not with `auto` on this capture: it takes any line for its own.
+    if let Some(folder) = external.filter(|_| plugins != "auto") {
         command.arg("--plugin-dir").arg(folder);
-        plugins += ",lines";
+        plugins += if plugins == NAMED { ",lines" } else { "" };
     }
     let Output { status, stdout, stderr } = command.arg(plugins).args(OPTIONS).output().unwrap();
     assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
@@ -131,15 +129,6 @@ fn written(
     ]
 }
 
-/// The folder of the external plugin.
-fn external() -> Option<tempfile::TempDir> {
-    let folder = external::lines();
-    if folder.is_none() {
-        sniff_x_tests::skip("there is no C compiler (cc): the external plugin is left out");
-    }
-    folder
-}
-
 /// The lines that have the marker, whatever its case.
 fn lines_with<'a>(outputs: &'a [String], marker: &str) -> Vec<&'a str> {
     outputs.iter().flat_map(|o| o.lines()).filter(|line| line.to_ascii_lowercase().contains(marker)).collect()
@@ -149,7 +138,7 @@ fn lines_with<'a>(outputs: &'a [String], marker: &str) -> Vec<&'a str> {
 fn secrets_never_come_out() {
     let secret = marker("sec");
     let folder = tempfile::tempdir().unwrap();
-    let external = external();
+    let external = external::folder(lines());
     let external = external.as_ref().map(tempfile::TempDir::path);
     let capture = folder.path().join("secrets.pcap");
     made::write(&capture, &secrets(&secret));
@@ -174,7 +163,7 @@ fn secrets_never_come_out() {
 fn values_come_out_unless_they_are_redacted() {
     let value = marker("val");
     let folder = tempfile::tempdir().unwrap();
-    let external = external();
+    let external = external::folder(lines());
     let external = external.as_ref().map(tempfile::TempDir::path);
     let capture = folder.path().join("values.pcap");
     made::write(&capture, &values(&value));
