@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use sniff_x_tests::binary;
 use sniff_x_tests::external::lines;
@@ -178,6 +180,41 @@ fn values_come_out_unless_they_are_redacted() {
         let found = lines_with(&outputs, &value);
         assert!(found.is_empty(), "{view:?}: {} lines:\n{}", found.len(), found.join("\n"));
     }
+}
+
+/// Counters on the way (`--stats-interval`), while the capture comes in parts.
+#[test]
+fn counters_on_the_way_say_numbers_alone() {
+    let (secret, value) = (marker("sec"), marker("val"));
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("both.pcap");
+    let talks: Vec<_> = secrets(&secret).into_iter().chain(values(&value)).collect();
+    made::write(&capture, &talks);
+    let bytes = std::fs::read(&capture).unwrap();
+    let mut command = Command::new(binary::path());
+    command.args(["--read", "-", "--redact", "--stats-interval", "0.001", NAMED]).args(OPTIONS);
+    command.env_remove("RUST_LOG").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    for part in bytes.chunks(bytes.len().div_ceil(20)) {
+        input.write_all(part).unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    let counters: Vec<_> = said.lines().filter(|line| line.starts_with("sniff-x: info: ")).collect();
+    assert!(!counters.is_empty(), "none were logged: {said}");
+    for line in counters {
+        for word in line.trim_start_matches("sniff-x: info: ").split(' ') {
+            let (name, number) = word.split_once('=').unwrap_or_else(|| panic!("{word} in {line}"));
+            let is_name = name.bytes().all(|b| b.is_ascii_lowercase() || b"._".contains(&b));
+            assert!(is_name && number.bytes().all(|b| b.is_ascii_digit()), "{word} in {line}");
+        }
+    }
+    let all = [said];
+    assert_eq!([lines_with(&all, &secret), lines_with(&all, &value)], [[""; 0]; 2]);
 }
 
 /// Each way in is one: what goes in there comes out where it is no secret.
