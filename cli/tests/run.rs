@@ -4,11 +4,13 @@
 mod pcap;
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -168,22 +170,66 @@ fn a_filter_that_the_kind_of_link_rules_out_is_told() {
     }
 }
 
+/// Nobody reads standard output, from the beginning on: whatever would be written there, the end is a good one.
 #[test]
 fn a_closed_pipe_ends_quietly() {
     let place = Place::new();
-    for arguments in [&["tcp"][..], &["--write", "-"]] {
-        let mut child = program(place.folder.path())
-            .args(["--read", "three.pcap", "-q"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        drop(child.stdout.take());
-        let output = child.wait_with_output().unwrap();
+    let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/captures/mysql-mariadb.pcapng");
+    let read = ["-q", "--read", capture.to_str().unwrap()];
+    let of_run = |arguments: &[&'static str]| [&read[..], arguments].concat();
+    for arguments in [
+        of_run(&["tcp"]),
+        of_run(&["--format", "json", "mysql"]),
+        of_run(&["--format", "json", "--threads", "3", "all"]),
+        of_run(&["--group-by", "db", "mysql"]),
+        of_run(&["tcp", "--content", "hex"]),
+        of_run(&["--write", "-"]),
+        of_run(&["--write", "-", "--filter", "tcp"]),
+        vec!["--list"],
+        vec!["--env"],
+        vec!["--ver"],
+        vec!["--dev"],
+        vec!["--help"],
+        vec!["mysql", "--help"],
+        vec!["--man"],
+        vec!["--completions", "zsh"],
+        vec!["--dump-filter", "ebpf", "mysql"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = program(place.folder.path()).args(&arguments).stdout(writer).output().unwrap();
         let err = String::from_utf8(output.stderr).unwrap();
         assert_eq!((output.status.code(), err.as_str()), (Some(0), ""), "{arguments:?}");
     }
+}
+
+/// Somebody reads the first line alone: more is not waited for, though standard input stays open.
+#[test]
+fn a_pipe_that_is_closed_ends_a_run_that_would_go_on() {
+    let place = Place::new();
+    // More events than a pipe holds.
+    let capture = pcap::file(&[(true, &b"PING\r\n"[..]), (false, b"+PONG\r\n")].repeat(5000));
+    let mut child = program(place.folder.path())
+        .args(["-q", "--read", "-", "--format", "json", "redis", "-p", "4000"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let (done, wait) = mpsc::channel::<()>();
+    let writes = thread::spawn(move || {
+        let _ = input.write_all(&capture);
+        let _ = wait.recv();
+    });
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.contains(r#""db.query.text":"PING""#), "{first}");
+    let output = child.wait_with_output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), err.as_str()), (Some(0), ""));
+    drop(done);
+    writes.join().unwrap();
 }
 
 fn is_root() -> bool {
@@ -265,10 +311,10 @@ fn the_second_signal_ends_it_at_once() {
         .spawn()
         .unwrap();
     // Signals sent before the program listens would end it by default, so give it time to come up; then until it is gone.
-    std::thread::sleep(Duration::from_millis(300));
+    thread::sleep(Duration::from_millis(300));
     send("-INT", &child);
     for _ in 0..50 {
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
         if let Some(status) = child.try_wait().unwrap() {
             assert_eq!(status.code(), Some(130));
             return;

@@ -12,6 +12,7 @@ use sniff_x_flow::{Frame, FrameFlags, LinkType, Nanos};
 
 use crate::bench::cpu_time;
 use crate::bench::stages::Nothing;
+use crate::output::say;
 
 /// Payload bytes of a segment.
 const LEN: u32 = 100;
@@ -269,9 +270,8 @@ fn median_of(mut all: Vec<f64>) -> f64 {
 }
 
 /// Measures and reports.
-#[expect(clippy::print_stdout, reason = "the report")]
 pub(crate) fn run(rounds: usize) -> Result<()> {
-    println!("{:<44} {:>10} {:>14} {:>14}", "", "ns/segment", "beyond parsing", "segments/s");
+    say(format_args!("{:<44} {:>10} {:>14} {:>14}", "", "ns/segment", "beyond parsing", "segments/s"))?;
     for load in LOADS {
         // In turn, so that a machine that is busy for a while slows both.
         let mut alone = Vec::new();
@@ -280,13 +280,15 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
             cost(load, true)
         })?;
         let beyond = each - median_of(alone);
-        println!("{:<44} {each:>10.1} {beyond:>14.1} {:>14.0}", load.name, 1e9 / each);
+        say(format_args!("{:<44} {each:>10.1} {beyond:>14.1} {:>14.0}", load.name, 1e9 / each))?;
     }
     let life = median(rounds, lives)?;
-    println!("a connection of six segments, set up and torn down: {life:.0} ns, {:.0} a second", 1e9 / life);
+    let each_second = 1e9 / life;
+    say(format_args!(
+        "a connection of six segments, set up and torn down: {life:.0} ns, {each_second:.0} a second"
+    ))?;
     let [embryonic, idle] = memory();
-    println!(
+    say(format_args!(
         "memory of a connection: {embryonic} bytes embryonic, {idle} with payload, without the host's part"
-    );
-    Ok(())
+    ))
 }

@@ -7,6 +7,7 @@ mod fmt;
 mod fuzz;
 mod generate;
 mod new_plugin;
+mod output;
 mod prefilter;
 mod soak;
 
@@ -33,7 +34,7 @@ enum Task {
 }
 
 fn main() -> Result<()> {
-    match Task::parse() {
+    let done = match Task::parse() {
         Task::Bench(bench) => bench.run(),
         Task::BuildEbpf(build) => build.run(),
         Task::Fmt(fmt) => fmt.run(),
@@ -41,5 +42,9 @@ fn main() -> Result<()> {
         Task::Generate(generate) => generate.run(),
         Task::NewPlugin(new_plugin) => new_plugin.run(),
         Task::Soak(soak) => soak.run(),
+    };
+    match done {
+        Err(error) if error.is::<output::Closed>() => Ok(()),
+        done => done,
     }
 }

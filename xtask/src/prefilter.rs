@@ -18,6 +18,7 @@ use sniff_x_capture::prefilter::{Link, Prefilter};
 use sniff_x_filter::{EbpfOptions, Instruction, RuleSet};
 
 use crate::bench::cpu_time;
+use crate::output::say;
 
 /// Sockets that judge each frame.
 const SOCKETS: usize = 16;
@@ -208,18 +209,17 @@ fn send_all(out: &OwnedFd, frame: &[u8], count: u32) -> Result<Duration> {
     Ok(cpu_time()?.saturating_sub(before))
 }
 
-#[expect(clippy::print_stdout, reason = "the report")]
 pub(crate) fn run(rounds: usize) -> Result<()> {
     network()?;
     let out = packet_socket()?;
     bind_to(&out, "there")?;
-    println!(
+    say(format_args!(
         "ns of processor time a frame and filter beyond `ret 0`, median of {rounds} interleaved rounds, {SOCKETS} sockets\n"
-    );
-    println!(
+    ))?;
+    say(format_args!(
         "{:>5}  {:<26} {:>9} {:>9}   instructions, JITed bytes",
         "ports", "filter", "rejected", "passed"
-    );
+    ))?;
     for count in PORTS {
         let ports = ports(count);
         let list = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ");
@@ -260,12 +260,13 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
         for candidate in &all {
             let [rejected, passed] = candidate.times.each_ref().map(|times| median(times) - base);
             let passed = if candidate.name == "ret 0" { String::new() } else { format!("{passed:.1}") };
-            println!("{count:>5}  {:<26} {rejected:>9.1} {passed:>9}   {}", candidate.name, candidate.length);
+            let Candidate { name, length, .. } = candidate;
+            say(format_args!("{count:>5}  {name:<26} {rejected:>9.1} {passed:>9}   {length}"))?;
         }
         for (name, error) in without {
-            println!("{count:>5}  {name:<26} no program: {error}");
+            say(format_args!("{count:>5}  {name:<26} no program: {error}"))?;
         }
-        println!("       (`ret 0` itself, with its share of the receive path: {base:.1} ns)\n");
+        say(format_args!("       (`ret 0` itself, with its share of the receive path: {base:.1} ns)\n"))?;
     }
     Ok(())
 }

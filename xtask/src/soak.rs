@@ -7,6 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Result, ensure};
 use clap::Args;
 
+use crate::output::say;
+
 /// Cases of a round.
 const ROUND: u64 = 20_000;
 
@@ -40,11 +42,7 @@ pub(crate) struct Soak {
 }
 
 impl Soak {
-    #[expect(
-        clippy::print_stdout,
-        clippy::disallowed_methods,
-        reason = "the report; minutes of the user, not of packets"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "minutes of the user, not of packets")]
     pub(crate) fn run(&self) -> Result<()> {
         let (start, most) = (Instant::now(), Duration::from_mins(self.minutes));
         let any = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() << 20);
@@ -62,10 +60,10 @@ impl Soak {
                 schedules += share * group.tests;
             }
             cases += now;
-            println!("{cases} cases, {schedules} schedules in {} s, seed {seed}", start.elapsed().as_secs());
+            let seconds = start.elapsed().as_secs();
+            say(format_args!("{cases} cases, {schedules} schedules in {seconds} s, seed {seed}"))?;
         }
-        println!("no difference in {schedules} schedules");
-        Ok(())
+        say(format_args!("no difference in {schedules} schedules"))
     }
 }
 

@@ -59,7 +59,7 @@ impl Blocks {
     pub(super) fn measure(&self, report: &mut Report) -> Result<()> {
         let loads = if self.load.is_empty() { Load::all() } else { self.load.clone() };
         for load in loads {
-            report.table(&self.table(load)?);
+            report.table(&self.table(load)?)?;
         }
         Ok(())
     }

@@ -92,9 +92,9 @@ pub(super) fn measure(
             }
         }
     }
-    report.table(&times);
+    report.table(&times)?;
     if counts {
-        report.table(&instructions);
+        report.table(&instructions)?;
     } else {
         quick::skip("instructions are not counted: valgrind is not installed (Debian package valgrind)")?;
     }

@@ -39,7 +39,7 @@ pub(super) fn measure(plan: &Plan, report: &mut Report) -> Result<bool> {
         let each = instructions as f64 / items.max(1) as f64;
         table.row(vec![name.into(), items.into(), Cell::Number(each, 1)]);
     }
-    report.table(&table);
+    report.table(&table)?;
     Ok(true)
 }
 

@@ -54,7 +54,7 @@ impl Latency {
 
     pub(super) fn measure(&self, report: &mut Report) -> Result<()> {
         ensure!(self.load.is_protocol(), "{} has no exchanges", self.load.name());
-        report.table(&on_a_pair(|| self.table())?);
+        report.table(&on_a_pair(|| self.table())?)?;
         Ok(())
     }
 

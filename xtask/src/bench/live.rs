@@ -137,7 +137,7 @@ impl Live {
         let stages = if self.stage.is_empty() { Stage::ALL.to_vec() } else { self.stage.clone() };
         let way = match (self.generator, &self.iface) {
             (Source::None, Some(interface)) => {
-                report.table(&self.watch(interface, &stages)?);
+                report.table(&self.watch(interface, &stages)?)?;
                 return Ok(0);
             }
             (Source::None, None) => anyhow::bail!("--generator none measures what comes to an --iface"),
@@ -189,7 +189,7 @@ impl Live {
             highest.row(row);
             unaccounted += best.unaccounted().unsigned_abs();
         }
-        report.table(&highest);
+        report.table(&highest)?;
 
         let lowest = found.iter().map(|found| found.best.rate()).fold(f64::INFINITY, f64::min);
         let rate = self.common_rate.unwrap_or(lowest);
@@ -203,7 +203,7 @@ impl Live {
             common.row(row);
             unaccounted += trial.unaccounted().unsigned_abs();
         }
-        report.table(&common);
+        report.table(&common)?;
         Ok(unaccounted)
     }
 

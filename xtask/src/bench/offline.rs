@@ -128,12 +128,12 @@ impl Offline {
         }
         for measured in &all {
             ensure!(measured.tally.frames > 0, "{} holds no frames", measured.capture.name);
-            report.table(&stages(measured));
+            report.table(&stages(measured))?;
         }
-        report.table(&workers(&all));
+        report.table(&workers(&all))?;
         let mut memory = Table::new("this process", &["", "MiB"]);
         memory.row(vec!["peak memory".into(), peak_memory().map(|kib| kib / 1024).into()]);
-        report.table(&memory);
+        report.table(&memory)?;
         Ok(())
     }
 }

@@ -22,6 +22,7 @@ use sniff_x_proto::host::Host;
 use super::blocks;
 use super::stages::{Nothing, configured_with, engine, engine_config, host};
 use super::traffic::Load;
+use crate::output::{say, where_others_print};
 
 /// Which parts.
 #[derive(Args, Clone, Debug)]
@@ -85,19 +86,18 @@ impl Parts {
         self.once || self.list
     }
 
-    #[expect(clippy::print_stdout, reason = "what was asked for")]
     pub(crate) fn run(&self) -> Result<()> {
         let wanted = |name: &&str| self.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
         let mut names = names().filter(wanted);
         if self.list {
-            names.for_each(|name| println!("{name}"));
+            names.try_for_each(say)?;
         } else if self.once {
             let mut part = ready(names.next().context("no such part")?)?;
             counted(&mut part);
-            println!("{}", part.items);
+            say(part.items)?;
         } else {
             let _ = FILTER.set(self.filter.clone().unwrap_or_default());
-            divan::Divan::default().run_benches();
+            where_others_print(|| divan::Divan::default().run_benches())?;
         }
         Ok(())
     }
@@ -107,8 +107,8 @@ impl Parts {
 static FILTER: OnceLock<String> = OnceLock::new();
 
 /// Runs every part once, without timing.
-pub(super) fn smoke() {
-    divan::Divan::default().test_benches();
+pub(super) fn smoke() -> Result<()> {
+    where_others_print(|| divan::Divan::default().test_benches())
 }
 
 /// The names of all parts.

@@ -67,7 +67,7 @@ impl Peers {
         let all = Load::all().into_iter().filter(|load| load.is_protocol());
         let loads = if self.load.is_empty() { all.collect() } else { self.load.clone() };
         for load in loads {
-            report.table(&self.table(load, &own)?);
+            report.table(&self.table(load, &own)?)?;
         }
         Ok(())
     }

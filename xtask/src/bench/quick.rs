@@ -46,7 +46,7 @@ pub(super) fn run() -> Result<()> {
     let own = sniff_x()?;
     Peers::smoke(Load::Mysql, own.clone()).measure(&mut report)?;
     compare::measure(&own, &own, "the same", &offline, &mut report)?;
-    parts::smoke();
+    parts::smoke()?;
     instructions::measure(&Plan { filter: Some("packet: 60 bytes"), as_built: true }, &mut report)?;
     if nix::unistd::geteuid().is_root() {
         for (way, load) in

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use super::machine;
+use crate::output::{Closed, say};
 
 /// A cell of a table.
 #[derive(Clone, Debug)]
@@ -121,10 +122,14 @@ impl Report {
         Self { json: json.map(Path::to_owned), tables: Vec::new() }
     }
 
-    #[expect(clippy::print_stdout, reason = "the report")]
-    pub(crate) fn table(&mut self, table: &Table) {
-        println!("{table}");
+    /// Prints a table. Where nobody reads on, only a file that is to be written keeps the work going.
+    pub(crate) fn table(&mut self, table: &Table) -> Result<()> {
+        match say(table) {
+            Err(error) if error.is::<Closed>() && self.json.is_some() => {}
+            said => said?,
+        }
         self.tables.push(table.json());
+        Ok(())
     }
 
     /// Writes the file.

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use sniff_x_capture::generator::{Generator, live_frames, tx_ring};
 
 use super::traffic::{Load, mean_length};
+use crate::output::say;
 
 /// How frames come onto the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -64,22 +65,22 @@ pub(crate) struct Send {
 }
 
 impl Send {
-    #[expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "the report, and the answers")]
+    #[expect(clippy::cast_precision_loss, reason = "a rate needs no 53 bits")]
     pub(crate) fn run(&self) -> Result<()> {
         let trace = self.load.trace(self.frames)?;
         let mut generator = self.generator.open(&self.iface, &trace)?;
         if !self.commands {
             let burst = send(&mut *generator, self.rate, self.seconds)?;
             let rate = burst.frames as f64 / burst.time.as_secs_f64();
-            println!("{} frames in {:.3} s: {rate:.0} a second", burst.frames, burst.time.as_secs_f64());
-            return Ok(());
+            let seconds = burst.time.as_secs_f64();
+            return say(format_args!("{} frames in {seconds:.3} s: {rate:.0} a second", burst.frames));
         }
-        println!("ready {}", mean_length(&trace));
+        say(format_args!("ready {}", mean_length(&trace)))?;
         for line in std::io::stdin().lines() {
             let line = line?;
             let (rate, seconds) = line.split_once(' ').context("a rate and seconds")?;
             let burst = send(&mut *generator, rate.parse()?, seconds.parse()?)?;
-            println!("{} {}", burst.frames, burst.time.as_nanos());
+            say(format_args!("{} {}", burst.frames, burst.time.as_nanos()))?;
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use sniff_x_capture::CaptureError;
 use sniff_x_capture::prefilter::{Link, Prefilter};
 
 use self::toolchain::{Route, Toolchain};
+use crate::output::say;
 
 /// How to build.
 #[derive(Args, Clone, Debug)]
@@ -41,8 +42,8 @@ impl BuildEbpf {
         let object = build(&sources, &toolchain)?;
         if !self.check {
             prebuilt.write(&object, &toolchain)?;
-            say(&format!("{} ({} bytes), built by\n{toolchain}", prebuilt.object.display(), object.len()));
-            return Ok(());
+            let file = prebuilt.object.display();
+            return say(format!("{file} ({} bytes), built by\n{toolchain}", object.len()));
         }
         if toolchain.to_string() == recorded {
             ensure!(
@@ -50,10 +51,9 @@ impl BuildEbpf {
                 "{} is not what its sources make: run `cargo xtask build-ebpf` and commit the result",
                 prebuilt.object.display()
             );
-            say(&format!("{} is what its sources make", prebuilt.object.display()));
-            return Ok(());
+            return say(format!("{} is what its sources make", prebuilt.object.display()));
         }
-        say(&format!("not compared byte for byte: this toolchain is\n{toolchain}TOOLCHAIN says\n{recorded}"));
+        say(format!("not compared byte for byte: this toolchain is\n{toolchain}TOOLCHAIN says\n{recorded}"))?;
         load(&object)
     }
 }
@@ -110,23 +110,16 @@ fn load(object: &[u8]) -> Result<()> {
             Err(error @ CaptureError::Permission { .. })
                 if env::var("SNIFFX_REQUIRE").as_deref() != Ok("all") =>
             {
-                say(&format!("skipped: loading it: {error}"));
-                return Ok(());
+                return say(format!("skipped: loading it: {error}"));
             }
             Err(error) => return Err(error).context("this toolchain's object does not load"),
         }
     }
-    say("this toolchain's object loads");
-    Ok(())
+    say("this toolchain's object loads")
 }
 
 /// Runs a command for what it prints; None if it is not there or fails.
 fn output_of(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-#[expect(clippy::print_stdout, reason = "what the task is for")]
-fn say(text: &str) {
-    println!("{text}");
 }

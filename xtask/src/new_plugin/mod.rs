@@ -9,6 +9,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
+use crate::output::say;
+
 /// Where the registry's lines are, and what stands behind the last one.
 const REGISTRY: &str = "engine/proto/src/registry.rs";
 const LAST: &str = "            tcp: Tcp, TcpDecoder;\n";
@@ -44,18 +46,12 @@ impl NewPlugin {
         match &self.name {
             Some(name) => {
                 let written = make(&root, name, self.port)?;
-                written.iter().for_each(|file| say(file));
-                say(&format!("\nTry: cargo test -p sniff-x-proto {name}\n     cargo xtask fuzz {name}"));
-                Ok(())
+                written.iter().try_for_each(say)?;
+                say(format!("\nTry: cargo test -p sniff-x-proto {name}\n     cargo xtask fuzz {name}"))
             }
             None => check(&root),
         }
     }
-}
-
-#[expect(clippy::print_stdout, reason = "what a command says to who gave it")]
-fn say(line: &str) {
-    println!("{line}");
 }
 
 fn root() -> Result<PathBuf> {
