@@ -1,5 +1,5 @@
 //! Real captures with UDP datagrams in fragments: what was put together against tshark's dissection of the same frames. (Those with TCP are
-//! in `captures.rs`.)
+//! asked of the whole program in `tests/tests/dumped.rs`.)
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
