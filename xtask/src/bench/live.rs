@@ -270,8 +270,7 @@ impl Live {
                 Ok(None)
             };
             let reading = self.reading(interface);
-            let mut trial = trial(*stage, &self.plugin, &reading, Box::new(std::io::sink()), pause)?;
-            trial.time = wait;
+            let trial = trial(*stage, &self.plugin, &reading, Box::new(std::io::sink()), pause)?;
             let bits = wire_bits(mean_frame(&trial));
             let mut row = rate_cells(*stage, &trial, bits);
             row.push(Cell::Number(trial.rate() * bits / LINE * 100.0, 1));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use nix::sched::{CloneFlags, unshare};
@@ -37,7 +37,7 @@ pub(crate) struct Trial {
     pub(crate) tally: Tally,
     /// What was sent; none when somebody else sends.
     pub(crate) sent: Option<u64>,
-    /// How long the load lasted.
+    /// How long the load lasted, or else the wait.
     pub(crate) time: Duration,
     /// CPU time of the engine's threads by their names.
     pub(crate) threads: BTreeMap<String, Duration>,
@@ -86,7 +86,8 @@ const QUIET: Duration = Duration::from_millis(1);
 /// Looks after which it goes on all the same.
 const LOOKS: usize = 100;
 
-/// Runs `stage` on the interface while `load` sends. `to` gets what the whole engine writes.
+/// Runs `stage` on the interface while `load` sends, or waits where somebody else does. `to` gets what the whole engine writes.
+#[expect(clippy::disallowed_methods, reason = "a rate is frames on the clock")]
 pub(crate) fn trial(
     stage: Stage,
     plugin: &str,
@@ -104,18 +105,21 @@ pub(crate) fn trial(
     let reader = thread::Builder::new().name("reader".to_owned()).spawn(work)?;
     // An error says so at the end: the channel closes.
     let is_open = wait.recv().is_ok();
-    let before = machine::threads();
+    let (before, since) = (machine::threads(), Instant::now());
     let burst = if is_open { load() } else { Ok(None) };
-    let mut last = machine::cpu_time()?;
-    for _ in 0..LOOKS {
-        thread::sleep(LOOK);
-        let now = machine::cpu_time()?;
-        if now.saturating_sub(last) < QUIET {
-            break;
+    if let Ok(Some(_)) = burst {
+        let mut last = machine::cpu_time()?;
+        for _ in 0..LOOKS {
+            thread::sleep(LOOK);
+            let now = machine::cpu_time()?;
+            if now.saturating_sub(last) < QUIET {
+                break;
+            }
+            last = now;
         }
-        last = now;
     }
-    let after = machine::threads();
+    // Somebody else goes on sending: what is counted has to end with the time.
+    let (after, time) = (machine::threads(), since.elapsed());
     stop.store(true, Ordering::Relaxed);
     let tally = reader.join().map_err(|_| anyhow::anyhow!("the reader ended with a panic"))??;
     let burst = burst?;
@@ -127,7 +131,7 @@ pub(crate) fn trial(
     Ok(Trial {
         tally,
         sent: burst.map(|burst| burst.frames),
-        time: burst.map_or(Duration::ZERO, |burst| burst.time),
+        time: burst.map_or(time, |burst| burst.time),
         threads: after.into_iter().filter(|(name, _)| is_engine(name)).map(worked).collect(),
         memory: machine::peak_memory(),
     })
