@@ -112,6 +112,14 @@ impl Replay {
         self.collect(look);
     }
 
+    /// One side has said all: its FIN is in order.
+    pub fn half_close(&mut self, direction: Direction) {
+        self.now = self.now + std::time::Duration::from_nanos(STEP);
+        let chunk = Reassembly { direction, bytes: &[], skip: 0, start: false, end: true, seen: self.now };
+        self.connection.reassembled(&mut self.host, &self.flow, &self.totals, Chunks::from_slice(&[chunk]));
+        self.collect(|_, _| {});
+    }
+
     /// A datagram comes, for plugins that want UDP.
     pub fn datagram(&mut self, direction: Direction, bytes: &[u8]) {
         self.now = self.now + std::time::Duration::from_nanos(STEP);

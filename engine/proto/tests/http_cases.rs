@@ -266,6 +266,82 @@ fn empty_lines_between_requests() {
     assert_eq!(heads(&lines), [("exchange", "ok"); 2]);
 }
 
+/// RFC 9112, 6.3 and 8: a body without a length is whole when the server has closed its side, not when the connection broke.
+#[test]
+fn bodies_up_to_the_end_of_the_connection() {
+    let request = client("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let response = server("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello");
+    let told = |steps: &[Step], closes: &[Direction], end: End| {
+        let mut replay = begin(&[("body", "9")]);
+        steps.iter().for_each(|step| replay.step(step));
+        closes.iter().for_each(|side| replay.half_close(*side));
+        let lines = replay.finish(end);
+        assert_eq!(values(&lines, "sniffx.http.response.body"), ["hello"]);
+        head(&lines[0]).1.to_owned()
+    };
+    let steps = [request.clone(), response.clone()];
+    let both = [Direction::ToServer, Direction::ToClient];
+    assert_eq!(told(&steps, &[Direction::ToClient], End::Fin), "ok");
+    // Clients may close their side first.
+    assert_eq!(told(&steps, &both, End::Fin), "ok");
+    assert_eq!(told(&steps, &[Direction::ToServer], End::Rst), "incomplete:eof");
+    assert_eq!(told(&steps, &[], End::Rst), "incomplete:eof");
+    assert_eq!(told(&steps, &[], End::Evicted), "incomplete:evicted");
+    // What is missing makes it incomplete, however it ends.
+    let gap = [request, response, Step::Gap(Direction::ToClient, 7)];
+    assert_eq!(told(&gap, &[Direction::ToClient], End::Fin), "incomplete:gap");
+    // A length that was announced was not reached.
+    let short = server("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello");
+    assert_eq!(told(&[steps[0].clone(), short], &both, End::Fin), "incomplete:eof");
+}
+
+#[test]
+fn only_slow_ones_or_errors_if_that_is_asked_for() {
+    let ask = |path: &str| client(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    let steps = [
+        ask("/fast"),
+        server(OK),
+        ask("/slow"),
+        Step::Wait(200_000_000),
+        server(OK),
+        ask("/missing"),
+        server("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+        ask("/broken"),
+        Step::Wait(200_000_000),
+        server("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"),
+        ask("/never"),
+    ];
+    for (options, paths) in [
+        (&[][..], &["/fast", "/slow", "/missing", "/broken", "/never"][..]),
+        (&[("slow", "100")], &["/slow", "/broken"]),
+        (&[("slow", "300")], &[]),
+        (&[("errors", "")], &["/missing", "/broken"]),
+        (&[("errors", ""), ("slow", "100")], &["/broken"]),
+    ] {
+        assert_eq!(values(&play_with(options, &steps), "url.path"), paths, "{options:?}");
+    }
+    // Nobody answered within the time: slow, whatever the number.
+    let late = [&steps[10..], &[Step::Wait(3_600_000_000_000)]].concat();
+    assert_eq!(heads(&play_with(&[("slow", "5000000")], &late)), [("exchange", "incomplete:timeout")]);
+}
+
+#[test]
+fn options_that_make_no_sense() {
+    for (name, value, expected) in [
+        ("body", "65537", "a number of bytes up to 65536"),
+        ("body", "all", "a number of bytes up to 65536"),
+        ("header", "", "the name of a header field"),
+        ("header", "a b", "the name of a header field"),
+        ("port", "0", "a port"),
+        ("slow", "fast", "milliseconds"),
+    ] {
+        let mut options = Options::default();
+        options.push(name, value);
+        let error = Http::default().configure(&options).unwrap_err().to_string();
+        assert!(error.contains(expected), "{name} {value}: {error}");
+    }
+}
+
 /// The first byte of the response, and its last one, counted from the request's first.
 #[test]
 fn first_byte_and_total() {
