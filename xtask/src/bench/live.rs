@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 
 use super::report::{Cell, Report, Table};
 use super::send::{Sender, Way};
-use super::stages::Stage;
+use super::stages::{Stage, configured};
 use super::traffic::{LINE, Load, wire_bits};
 use super::trial::{RECEIVING, RETIRE, Reading, SENDING, Trial, on_a_pair, trial};
 
@@ -33,7 +33,7 @@ enum Source {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Live {
     /// Loads: 64, 128, 256, 512, 1024, 1518 (bytes with the checksum), imix, mysql, mysql-prepared, redis, http; all without it
-    #[arg(long, value_parser = Load::parse, value_delimiter = ',')]
+    #[arg(long, value_parser = Load::parse, value_delimiter = ',', conflicts_with = "iface")]
     load: Vec<Load>,
     /// Stages; all without it
     #[arg(long, value_enum, value_delimiter = ',')]
@@ -45,19 +45,19 @@ pub(crate) struct Live {
     #[arg(long)]
     iface: Option<String>,
     /// The plugin with --iface
-    #[arg(long, default_value = "tcp")]
+    #[arg(long, default_value = "tcp", requires = "iface")]
     plugin: String,
     /// Seconds of each try; more than the ring holds
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
     /// Halvings of the rate's range
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 6, conflicts_with = "iface")]
     steps: u32,
     /// Tries at a rate before it counts as too high
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, conflicts_with = "iface")]
     tries: u32,
     /// The rate at which CPU shares are compared, in frames a second; without it the lowest of the stages' highest rates
-    #[arg(long)]
+    #[arg(long, conflicts_with = "iface")]
     common_rate: Option<f64>,
     /// Readers with a ring and a worker each, in the last stage
     #[arg(long, default_value_t = 1)]
@@ -66,7 +66,7 @@ pub(crate) struct Live {
     #[arg(long, default_value_t = 64)]
     ring: usize,
     /// Frames of a load, which are sent over and over
-    #[arg(long, default_value_t = 65_536)]
+    #[arg(long, default_value_t = 65_536, conflicts_with = "iface")]
     frames: usize,
     /// Write the tables to this file, too
     #[arg(long)]
@@ -263,6 +263,7 @@ impl Live {
         ];
         let title = format!("{interface}, plugin {}: what came in {} s", self.plugin, self.seconds);
         let mut table = Table::new(title, &columns);
+        let mut came = false;
         for stage in stages {
             let wait = Duration::from_secs_f64(self.seconds);
             let pause = || {
@@ -271,6 +272,7 @@ impl Live {
             };
             let reading = self.reading(interface);
             let trial = trial(*stage, &self.plugin, &reading, Box::new(std::io::sink()), pause)?;
+            came |= trial.received() > 0;
             let bits = wire_bits(mean_frame(&trial));
             let mut row = rate_cells(*stage, &trial, bits);
             row.push(Cell::Number(trial.rate() * bits / LINE * 100.0, 1));
@@ -280,6 +282,11 @@ impl Live {
             row.extend(counts.into_iter().chain([memory.into()]));
             table.row(row);
         }
+        ensure!(
+            came,
+            "nothing of `{}` came to {interface}: does the generator send, and that?",
+            configured(&self.plugin)?.rule()
+        );
         Ok(table)
     }
 }

@@ -15,9 +15,8 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, RawFd};
 use aya::maps::{Array, IterableMap as _, MapData};
 use aya::programs::{Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader, Pod};
-use nix::net::if_::if_nametoindex;
 
-use super::{Generator, LONGEST, SLOT, errno, system};
+use super::{Generator, LONGEST, SLOT, index_of, system};
 use crate::CaptureError;
 use crate::prefilter::{object, refused, take_map};
 
@@ -41,7 +40,7 @@ pub struct LiveFrames {
 
 impl LiveFrames {
     pub(super) fn open(interface: &str, trace: &[Vec<u8>]) -> Result<Self, CaptureError> {
-        let index = if_nametoindex(interface).map_err(errno("if_nametoindex"))?;
+        let index = index_of(interface)?;
         let mut loader = EbpfLoader::new();
         let count = u32::try_from(trace.len()).unwrap_or(u32::MAX);
         let mut frames: Array<MapData, [u8; SLOT]> = array(&mut loader, count)?;

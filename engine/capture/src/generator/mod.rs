@@ -66,6 +66,11 @@ fn check(trace: &[Vec<u8>]) -> Result<(), CaptureError> {
     }
 }
 
+fn index_of(interface: &str) -> Result<u32, CaptureError> {
+    nix::net::if_::if_nametoindex(interface)
+        .map_err(|error| CaptureError::Config(format!("no interface '{interface}': {}", error.desc())))
+}
+
 fn system(call: &'static str) -> impl Fn(std::io::Error) -> CaptureError {
     move |error| CaptureError::System { call, error }
 }

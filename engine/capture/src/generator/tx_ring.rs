@@ -13,10 +13,9 @@ use std::thread;
 
 use libc::{c_int, c_uint};
 use memmap2::{MmapOptions, MmapRaw};
-use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-use super::{Generator, SLOT, errno, system};
+use super::{Generator, SLOT, errno, index_of, system};
 use crate::CaptureError;
 
 /// Where a frame begins in its slot: `TPACKET2_HDRLEN - sizeof(struct sockaddr_ll)`.
@@ -33,7 +32,7 @@ pub struct TxRing {
 
 impl TxRing {
     pub(super) fn open(interface: &str, trace: &[Vec<u8>]) -> Result<Self, CaptureError> {
-        let index = if_nametoindex(interface).map_err(errno("if_nametoindex"))?;
+        let index = index_of(interface)?;
         // Protocol 0: it receives nothing.
         let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
             .map_err(errno("socket(AF_PACKET)"))?;
