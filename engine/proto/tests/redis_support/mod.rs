@@ -7,6 +7,8 @@
     reason = "what fails here fails the test; the exemption of tests does not reach functions beside them"
 )]
 
+pub(crate) mod by_hand;
+
 use sniff_x_flow::Direction;
 use sniff_x_proto::replay::Step;
 
