@@ -133,7 +133,8 @@ struct Worktree {
 impl Worktree {
     fn add(root: &Path, revision: &str) -> Result<Self> {
         let folder = root.join("target/compare/source");
-        let commit = git(root, &["rev-parse", "--short", "--verify", &format!("{revision}^{{commit}}")])?;
+        let verify = ["rev-parse", "--short", "--verify", &format!("{revision}^{{commit}}")];
+        let commit = git(root, &verify).with_context(|| format!("no revision '{revision}'"))?;
         let this = Self { root: root.to_owned(), folder, commit };
         // What an earlier run that was killed left behind.
         this.remove();
