@@ -158,6 +158,33 @@ fn content_that_is_expected() {
     assert_eq!(values(&lines, "http.request.body.size"), ["7", "0"]);
 }
 
+/// RFC 9110, 10.1.1: a final status instead of 100 tells the client to leave the body out; one that does not wait has sent it already.
+#[test]
+fn content_that_is_refused() {
+    let asked = client("PUT /big HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 7\r\n\r\n");
+    let refused = server("HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n");
+    let next = [client("GET /next HTTP/1.1\r\nHost: a\r\n\r\n"), server(OK)];
+    for body in [None, Some("content"), Some("G 12345")] {
+        let steps = [Some(asked.clone()), Some(refused.clone()), body.map(client)];
+        let steps: Vec<_> = steps.into_iter().flatten().chain(next.clone()).collect();
+        let lines = play(&steps);
+        assert_eq!(values(&lines, "url.path"), ["/big", "/next"], "{body:?}: {lines:#?}");
+        assert_eq!(values(&lines, "http.response.status_code"), ["417", "200"]);
+    }
+}
+
+/// A server that closes an idle connection may say why.
+#[test]
+fn responses_that_nobody_asked_for() {
+    let lines = play(&[
+        client("GET /a HTTP/1.1\r\nHost: a\r\n\r\n"),
+        server(OK),
+        server("HTTP/1.1 408 Request Time-out\r\nConnection: close\r\n\r\n"),
+    ]);
+    assert_eq!(heads(&lines), [("exchange", "ok"), ("notice", "")], "{lines:#?}");
+    assert_eq!(values(&lines, "http.response.status_code"), ["200", "408"]);
+}
+
 /// RFC 9110, 9.3.6: a tunnel begins behind any 2xx, lengths or not; any other response leaves HTTP going.
 #[test]
 fn connect() {

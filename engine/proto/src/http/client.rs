@@ -18,6 +18,18 @@ impl HttpDecoder {
     pub(super) fn client_data(&mut self, window: Window<'_>, out: &mut Out<'_>) -> Next {
         let bytes = window.bytes;
         let all = Next::More { used: bytes.len(), need: 0 };
+        if self.refused {
+            // Some send the body all the same.
+            match begins(bytes) {
+                Begins::Maybe => return Next::More { used: 0, need: 0 },
+                Begins::Request => {
+                    self.request_body = Body::Over;
+                    self.request_ends();
+                }
+                _ => {}
+            }
+            self.refused = false;
+        }
         self.client.last = window.seen_at(bytes.len());
         let mut fresh = core::mem::take(&mut self.client.fresh);
         if self.is_new && self.queue.is_empty() {

@@ -45,6 +45,8 @@ pub struct HttpDecoder {
     pub(super) searched: [usize; 2],
     pub(super) ahead: Ahead,
     pub(super) turn: bool,
+    /// The server answered before a byte of the body came for which its consent was asked: the body may not come any more.
+    pub(super) refused: bool,
     /// Requests were lost, or none was seen before, that may have responses.
     pub(super) doubtful: bool,
     pub(super) reason: IncompleteReason,
@@ -68,6 +70,7 @@ impl HttpDecoder {
             searched: [0; 2],
             ahead: Ahead::new(midstream),
             turn: false,
+            refused: false,
             doubtful: midstream,
             reason: IncompleteReason::Midstream,
             alone: false,
@@ -140,6 +143,7 @@ impl HttpDecoder {
         self.ahead.lose();
         self.alone = false;
         self.kept[0] = Kept::default();
+        self.refused = false;
         self.request_body = Body::Over;
         self.searched[0] = 0;
         self.reason = reason;

@@ -32,6 +32,8 @@ pub(super) struct Exchange {
     pub(super) is_head: bool,
     /// The method is CONNECT: what comes behind the response is another protocol.
     pub(super) is_connect: bool,
+    /// The client wants the server's consent before it sends the body.
+    pub(super) expects: bool,
     /// Its last byte was seen.
     pub(super) complete: bool,
     /// An event told of it.
@@ -64,6 +66,7 @@ impl Exchange {
             body_size: 0,
             is_head: request.method == b"HEAD",
             is_connect: request.method == b"CONNECT",
+            expects: request.fields.expects,
             complete: false,
             reported: false,
             loss: None,

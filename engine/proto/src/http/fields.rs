@@ -13,6 +13,8 @@ pub(super) struct Fields<'a> {
     pub(super) content_encoding: &'a [u8],
     /// `Upgrade` names the WebSocket protocol.
     pub(super) websocket: bool,
+    /// `Expect` asks the server for its consent before the body is sent.
+    pub(super) expects: bool,
     pub(super) body: Announced,
     pub(super) odd: Oddities,
     hosts: u32,
@@ -135,6 +137,9 @@ impl<'a> Fields<'a> {
                 if self.hosts == 1 {
                     self.host = value.trim_ascii();
                 }
+            }
+            6 if is_name(name, b"expect") => {
+                self.expects |= items(value).any(|word| word.eq_ignore_ascii_case(b"100-continue"));
             }
             7 if is_name(name, b"upgrade") => {
                 self.websocket |= items(value).any(|word| word.eq_ignore_ascii_case(b"websocket"));

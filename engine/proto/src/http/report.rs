@@ -209,6 +209,14 @@ pub(super) fn notice(what: &str, at: Nanos, lost: Option<u64>, out: &mut Out<'_>
         .emit();
 }
 
+/// A response that nobody asked for: a server that closes an idle connection may say so with 408.
+pub(super) fn stray(code: u16, at: Nanos, out: &mut Out<'_>) {
+    out.event(NAME, Kind::Notice, at)
+        .text(Key::NOTICE, b"a response without a request", Sensitivity::Public)
+        .number(Key::HTTP_STATUS_CODE, u64::from(code))
+        .emit();
+}
+
 /// The connection speaks something else.
 pub(super) fn session(state: &str, at: Nanos, notice: Option<&str>, out: &mut Out<'_>) {
     out.event(NAME, Kind::Session, at)

@@ -82,7 +82,7 @@ impl HttpDecoder {
                         Then::Stray => {
                             if self.client.in_step && !self.doubtful {
                                 self.ahead.turn(false);
-                                report::notice("a response without a request", time, None, out);
+                                report::stray(response.code, time, out);
                             }
                             self.lose_responses();
                             return all;
@@ -188,6 +188,7 @@ impl HttpDecoder {
             self.queue.pop();
         } else if let Some(front) = self.queue.front_mut() {
             front.reported = true;
+            self.refused = front.expects && front.body_size == 0;
         }
     }
 
