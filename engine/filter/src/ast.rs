@@ -60,15 +60,21 @@ fn joined(left: Node, right: Node, open: impl Fn(Node) -> Result<Vec<Node>, Node
 pub(crate) enum Primitive {
     /// A protocol by its name alone: `tcp`.
     Protocol(Protocol),
-    /// `ether proto N`; up to 1500 N is an 802.2 service access point.
-    EtherProto(u16),
+    /// `ether proto N`; up to 1500 N is an 802.2 service access point. Numbers of protocols are as wide as libpcap takes them: one that
+    /// does not fit its field is never found there.
+    EtherProto(u32),
     /// `iso proto N`, `isis proto N`.
-    IsoProto(u8),
-    IsisProto(u8),
+    IsoProto(u32),
+    IsisProto(u32),
     /// `ip proto N`, `ip6 proto N`, `proto N`.
     IpProto {
         family: Option<Family>,
-        number: u8,
+        number: u32,
+    },
+    /// `protochain N`: the same, behind headers that stand before the protocol's.
+    ProtoChain {
+        family: Option<Family>,
+        number: u32,
     },
     /// A port or a range of ports.
     Port {
@@ -246,14 +252,8 @@ impl fmt::Display for Primitive {
             Self::EtherProto(number) => write!(f, "ether proto {number:#x}"),
             Self::IsoProto(number) => write!(f, "iso proto {number:#x}"),
             Self::IsisProto(number) => write!(f, "isis proto {number}"),
-            Self::IpProto { family, number } => {
-                f.write_str(match family {
-                    None => "",
-                    Some(Family::V4) => "ip ",
-                    Some(Family::V6) => "ip6 ",
-                })?;
-                write!(f, "proto {number}")
-            }
+            Self::IpProto { family, number } => write!(f, "{}proto {number}", ip_word(*family)),
+            Self::ProtoChain { family, number } => write!(f, "{}protochain {number}", ip_word(*family)),
             Self::Port { transport, ends, first, last } => {
                 f.write_str(match transport {
                     None => "",
@@ -316,6 +316,14 @@ impl fmt::Display for Primitive {
                 write!(f, "{left} {} {right}", comparison.symbol())
             }
         }
+    }
+}
+
+const fn ip_word(family: Option<Family>) -> &'static str {
+    match family {
+        None => "",
+        Some(Family::V4) => "ip ",
+        Some(Family::V6) => "ip6 ",
     }
 }
 

@@ -96,7 +96,7 @@ impl Code<'_> {
         };
         // An IPv6 header is loaded whole.
         let v6 =
-            self.link == Link::Ethernet && known.only(&Value::load(12, 2)) == Some(u32::from(ether::IPV6));
+            self.link == Link::Ethernet && known.only(&Value::load(12, 2)) == Some(ether::IPV6);
         let [head, .., largest] = in_order;
         let window = in_order
             .iter()

@@ -55,15 +55,16 @@ impl Lower for Writer<'_> {
         match *primitive {
             Primitive::Protocol(protocol) => match protocol.asks() {
                 Asks::Link(number) => self.announced(to, scope, number, yes, no),
-                Asks::Ip(number, family) => self.ip_proto(to, scope, family, number, yes, no),
-                Asks::Iso(number) => self.iso(to, scope, number, yes, no),
+                Asks::Ip(number, family) => self.ip_proto(to, scope, family, u32::from(number), yes, no),
+                Asks::Iso(number) => self.iso(to, scope, u32::from(number), yes, no),
                 Asks::Isis(types) => {
-                    types.iter().rev().fold(no, |no, number| self.isis(to, scope, *number, yes, no))
+                    types.iter().rev().fold(no, |no, number| self.isis(to, scope, u32::from(*number), yes, no))
                 }
                 Asks::Nothing => no,
             },
             Primitive::EtherProto(number) => self.announced(to, scope, number, yes, no),
             Primitive::IpProto { family, number } => self.ip_proto(to, scope, family, number, yes, no),
+            Primitive::ProtoChain { family, number } => self.chain(to, scope, (family, number), yes, no),
             Primitive::IsoProto(number) => self.iso(to, scope, number, yes, no),
             Primitive::IsisProto(number) => self.isis(to, scope, number, yes, no),
             Primitive::V4 { inside, ends, address, mask } => {
@@ -101,7 +102,7 @@ impl Lower for Writer<'_> {
                     Some(id) => to.test(field(scope.payload.load(0, 2), 0x0fff, u32::from(id)), yes, no),
                     None => yes,
                 };
-                let tags = Ranges::new(ether::TAGS.map(|tag| (u32::from(tag), u32::from(tag))));
+                let tags = Ranges::new(ether::TAGS.map(|tag| (tag, tag)));
                 to.test(Test::Field { value: scope.kind.load(0, 2), mask: u32::MAX, set: tags }, entry, no)
             }
             Primitive::Mpls(label) => {
@@ -196,14 +197,13 @@ impl Writer<'_> {
         to: &mut Builder<Test>,
         scope: &Scope,
         family: Option<Family>,
-        number: u8,
+        number: u32,
         yes: Next,
         no: Next,
     ) -> Next {
         if scope.lost {
             return to.test(Test::Undecided, yes, no);
         }
-        let number = u32::from(number);
         let byte = |at, number| field(scope.network().load(at, 1), u32::MAX, number);
         let mut no = no;
         if family != Some(Family::V4) {
@@ -220,15 +220,15 @@ impl Writer<'_> {
         no
     }
 
-    fn iso(&self, to: &mut Builder<Test>, scope: &Scope, number: u8, yes: Next, no: Next) -> Next {
-        let entry = to.test(field(scope.payload.load(scope.llc, 1), u32::MAX, u32::from(number)), yes, no);
+    fn iso(&self, to: &mut Builder<Test>, scope: &Scope, number: u32, yes: Next, no: Next) -> Next {
+        let entry = to.test(field(scope.payload.load(scope.llc, 1), u32::MAX, number), yes, no);
         self.announced(to, scope, sap::ISO, entry, no)
     }
 
-    fn isis(&self, to: &mut Builder<Test>, scope: &Scope, number: u8, yes: Next, no: Next) -> Next {
+    fn isis(&self, to: &mut Builder<Test>, scope: &Scope, number: u32, yes: Next, no: Next) -> Next {
         let entry =
-            to.test(field(scope.payload.load(scope.llc + 4, 1), u32::MAX, u32::from(number)), yes, no);
-        self.iso(to, scope, iso::ISIS, entry, no)
+            to.test(field(scope.payload.load(scope.llc + 4, 1), u32::MAX, number), yes, no);
+        self.iso(to, scope, u32::from(iso::ISIS), entry, no)
     }
 
     fn v4(

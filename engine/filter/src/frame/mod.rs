@@ -4,6 +4,7 @@
 //! end of the frame rejects it, under `not` as well.
 
 mod announced;
+mod chain;
 mod geneve;
 mod known;
 mod link;
@@ -34,8 +35,17 @@ pub(crate) enum Test {
     Compare { left: Value, how: Compare, right: Value },
     /// No question: puts a number into a register.
     Set { register: u8, value: Value },
+    /// Whether a protocol comes behind the headers that follow the IP header; programs can't tell.
+    Chain(chain::Chain),
     /// What this program can't tell: it lets pass, and user space decides.
     Undecided,
+}
+
+impl Test {
+    /// Whether a program lets pass what gets to this test.
+    pub(crate) const fn is_left_open(&self) -> bool {
+        matches!(self, Self::Chain(_) | Self::Undecided)
+    }
 }
 
 /// How two numbers compare; the other ways are these, turned round.
@@ -65,6 +75,8 @@ pub(crate) enum Refused {
     TagBehindLabel,
     #[error("behind 'mpls' only IPv4 and IPv6 can be told")]
     OverMpls,
+    #[error("'protochain' can't stand behind 'geneve'")]
+    ChainInTunnel,
     #[error("'geneve' stands in itself too often")]
     TooManyTunnels,
 }
@@ -86,6 +98,7 @@ pub(crate) fn accepts(graph: &Graph<Test>, link: Link, frame: &Frame<'_>) -> boo
                 }
                 true
             }
+            Test::Chain(chain) => chain.holds(&view)?,
             Test::Undecided => true,
         })
     })

@@ -15,7 +15,7 @@ use crate::ranges::Ranges;
 /// A check that a packet is of the protocol whose bytes are read.
 #[derive(Clone, Copy, Debug)]
 enum Check {
-    Announced(u16),
+    Announced(u32),
     IpProto(u8, Option<Family>),
     /// In the IPv6 header itself.
     V6Next(u8),
@@ -58,7 +58,7 @@ impl Writer<'_> {
         };
         checks.iter().rev().fold(entry, |entry, check| match *check {
             Check::Announced(protocol) => self.announced(to, scope, protocol, entry, no),
-            Check::IpProto(number, family) => self.ip_proto(to, scope, family, number, entry, no),
+            Check::IpProto(number, family) => self.ip_proto(to, scope, family, u32::from(number), entry, no),
             Check::V6Next(number) => {
                 to.test(field(scope.network().load(6, 1), u32::MAX, u32::from(number)), entry, no)
             }

@@ -45,6 +45,14 @@ impl Place {
         }
     }
 
+    /// Its offset, if that is known before the program runs.
+    pub(super) const fn fixed_offset(self) -> Option<u32> {
+        match self.register {
+            None => Some(self.offset),
+            Some(_) => None,
+        }
+    }
+
     /// Where it is, as a number.
     pub(super) fn register(self) -> Option<Value> {
         self.register.map(Value::Register)

@@ -155,8 +155,14 @@ impl<'f> View<'f> {
         })
     }
 
+    /// Bytes of the frame that are there.
+    pub(super) const fn len(&self) -> usize {
+        self.frame.bytes.len()
+    }
+
+    /// `size` bytes from `start` on.
     #[inline]
-    fn load(&self, start: u64, size: u8) -> Result<u32, PastTheEnd> {
+    pub(super) fn load(&self, start: u64, size: u8) -> Result<u32, PastTheEnd> {
         let start = match self.tag {
             Some((place, _)) if start >= place + 4 => start - 4,
             Some((place, tag)) if start + u64::from(size) > place => {

@@ -152,6 +152,7 @@ pub(crate) fn packets() -> Vec<(u16, Vec<u8>)> {
         options.extend(&payload);
         all.push((IPV6, v6(0, A6, A6, &options)));
     }
+    all.extend(chains());
     for protocol in [1, 2, 4, 9, 41, 47, 50, 51, 58, 103, 112, 255] {
         all.push((IPV4, v4(protocol, A, C, 0, &[], &[8, 0, 0, 80, 0, 1, 0, 1])));
         all.push((IPV6, v6(protocol, B6, A6, &[128, 0, 0, 80, 0, 1, 0, 1])));
@@ -188,6 +189,38 @@ pub(crate) fn packets() -> Vec<(u16, Vec<u8>)> {
     all.push((IPV4, v6(6, A6, B6, &ports(80, 80))));
     all.push((ARP, inner));
     all
+}
+
+/// Extension headers one behind the other, and AH, of which libpcap's `protochain` takes the length for a place counted from the IP header.
+fn chains() -> Vec<(u16, Vec<u8>)> {
+    let header = |next: u8, len: u8, bytes: usize| [&[next, len][..], &vec![1; bytes - 2]].concat();
+    let tcp = ports(40000, 80);
+    let chain = |headers: &[Vec<u8>]| [headers.concat(), tcp.clone()].concat();
+    let v6s = [
+        (0, chain(&[header(60, 0, 8), header(43, 1, 16), header(6, 0, 8)])),
+        (43, chain(&[header(44, 2, 24), header(17, 0, 8)])),
+        (60, chain(&[header(59, 0, 8)])),
+        (0, chain(&[header(51, 0, 8), header(6, 4, 24)])),
+        // AH whose length leads to behind itself: (14 + 2) * 4 = 40 + 24.
+        (51, chain(&[header(6, 4, 24)])),
+        (51, chain(&[header(60, 14, 24), header(132, 0, 8)])),
+        // And to itself, for ever.
+        (51, chain(&[header(51, 8, 24)])),
+        // Longer than the frame.
+        (60, chain(&[header(6, 255, 8)])),
+        (0, chain(&vec![header(0, 0, 8); 20])),
+    ];
+    let v4s = [
+        (51, chain(&[header(6, 4, 24)])),
+        (51, chain(&[header(51, 5, 8), header(17, 0, 8)])),
+        (51, chain(&[header(51, 3, 8)])),
+        (60, chain(&[header(6, 0, 8)])),
+    ];
+    let v6s = v6s.into_iter().map(|(next, payload)| (IPV6, v6(next, A6, B6, &payload)));
+    let v4s = v4s.into_iter().flat_map(|(next, payload)| {
+        [&[][..], &[1; 8]].map(|options| (IPV4, v4(next, A, B, 0, options, &payload)))
+    });
+    v6s.chain(v4s).collect()
 }
 
 /// MPLS: one label and two, with IPv4 and IPv6 inside; one that says that another follows, and none does.

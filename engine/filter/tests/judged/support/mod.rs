@@ -4,8 +4,14 @@ pub(crate) mod frames;
 pub(crate) mod verifier;
 pub(crate) mod vm;
 
-use pcap::{BpfProgram, Capture, Dead, Linktype};
+use pcap::{BpfInstruction, BpfProgram, Capture, Dead, Linktype};
+use sniff_x_filter::{Instruction, Link, RuleSet};
 use sniff_x_flow::{Frame, FrameFlags, LinkType, Nanos, VlanTag};
+
+use self::classic::Meta;
+
+/// No frame here keeps a program that ends for so long.
+const ENDLESS: usize = 20_000;
 
 /// A frame as a source would lend it.
 pub(crate) fn frame(link_type: LinkType, bytes: &[u8], vlan: Option<VlanTag>) -> Frame<'_> {
@@ -29,6 +35,8 @@ pub(crate) fn dlt(link_type: LinkType) -> Linktype {
 /// An expression as libpcap compiles it.
 pub(crate) struct Judge {
     plain: BpfProgram,
+    /// The same, where it has a loop: on some frames that has no end.
+    loops: Option<Vec<Instruction>>,
     optimised: Option<BpfProgram>,
 }
 
@@ -50,22 +58,42 @@ impl Judge {
         let plain = capture.compile(text, false)?;
         // The optimiser refuses what can never match.
         let optimised = capture.compile(text, true).ok();
-        Ok(Self { plain, optimised })
+        let instructions = plain.get_instructions().iter().map(instruction).collect::<Vec<_>>();
+        let back = instructions.iter().any(|instruction| instruction.code == 5 && (instruction.k as i32) < 0);
+        Ok(Self { plain, loops: back.then_some(instructions), optimised: optimised.filter(|_| !back) })
     }
 
-    /// What the program says without optimiser.
+    /// What the program says without optimiser. Where it never ends it says nothing, and no frame passes.
     pub(crate) fn plain(&self, bytes: &[u8]) -> bool {
-        self.plain.filter(bytes)
+        match &self.loops {
+            Some(program) => {
+                classic::run_for(program, bytes, &Meta::default(), ENDLESS).is_some_and(|verdict| verdict != 0)
+            }
+            None => self.plain.filter(bytes),
+        }
     }
 
     /// What both say, if they agree.
     pub(crate) fn verdict(&self, bytes: &[u8]) -> Verdict {
-        let plain = self.plain.filter(bytes);
+        let plain = self.plain(bytes);
         match &self.optimised {
             Some(optimised) if optimised.filter(bytes) != plain => Verdict::Unsure,
             _ => Verdict::Is(plain),
         }
     }
+}
+
+/// As libpcap writes it: the four numbers.
+fn instruction(written: &BpfInstruction) -> Instruction {
+    let written = written.to_string();
+    let mut numbers = written.split(' ').map(|number| number.parse::<u32>().expect("a number"));
+    let mut next = || numbers.next().expect("four numbers");
+    Instruction { code: next() as u16, jt: next() as u8, jf: next() as u8, k: next() }
+}
+
+/// Whether a program's verdict is what it may be: libpcap's, or where it is not the last word, to let pass.
+pub(crate) fn agrees(rules: &RuleSet, link: Link, passes: bool, expected: bool) -> bool {
+    passes == expected || passes && !rules.filter_is_final(link)
 }
 
 /// What libpcap and we say of an expression on a link: taken by both, or refused by both.
