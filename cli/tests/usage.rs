@@ -140,6 +140,11 @@ fn what_filters_are_made_into() {
         "{cbpf}"
     );
     wrong(&["--dump-filter", "c", "mysql"], &["ast, ebpf, cbpf"]);
+    // What has no end in the kernel is asked there as far as it goes.
+    for (form, asks) in [("ebpf", "if w0 == 0x33 goto"), ("cbpf", "jeq #0x33 ")] {
+        let said = sniff_x(&["--filter", "ip protochain 6", "--dump-filter", form, "mysql"]);
+        assert!(said.out.contains(asks) && said.out.ends_with("again in user space\n"), "{}", said.out);
+    }
 }
 
 #[test]
