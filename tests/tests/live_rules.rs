@@ -92,7 +92,10 @@ fn several_plugins_and_a_filter() {
             let left_open = filter.starts_with("protochain");
             let says = |what: &str| said.contains(what) || !left_open;
             assert!(says("asked of it again in user space") && says("filtering in user space"), "{said}");
-            assert!(status.success() && (left_open || said.contains(&format!("filtering {level}"))), "{said}");
+            assert!(
+                status.success() && (left_open || said.contains(&format!("filtering {level}"))),
+                "{said}"
+            );
             assert_eq!(told(&events), expected(&file, wanted), "{filter} on {level}\n{said}");
             // Whoever has the last word, what a classic program rejects is not counted.
             let counted = said.contains(" filtered, ");
@@ -140,9 +143,13 @@ fn a_filter_too_long_for_the_kernel_is_told() {
         let counters: Value = serde_json::from_slice(&std::fs::read(stats).unwrap()).unwrap();
         let counters = &counters["counters"];
         if level.contains("classic BPF") {
-            assert!(counters.get("frames.filtered").or(counters.get("frames.received")).is_none(), "{counters:#}");
+            assert!(
+                counters.get("frames.filtered").or(counters.get("frames.received")).is_none(),
+                "{counters:#}"
+            );
         } else {
-            let [received, filtered] = ["frames.received", "frames.filtered"].map(|name| counters[name].as_u64());
+            let [received, filtered] =
+                ["frames.received", "frames.filtered"].map(|name| counters[name].as_u64());
             assert!(filtered >= Some(4) && received == filtered.map(|filtered| filtered + 6), "{counters:#}");
         }
         assert_eq!(counters["frames.passed"], 6, "{counters:#}");

@@ -55,7 +55,11 @@ impl RuleSet {
                 let place = frame::Link::Ethernet.tag_place().filter(|_| link == Link::Ethernet);
                 let beside = place.map(|place| frame::simplified_beside(&graph, place));
                 let plain = frame::simplified(&graph, frame::Known::default());
-                !plain.steps.iter().chain(beside.iter().flat_map(|beside| &beside.steps)).any(|step| step.test.0.is_left_open())
+                !plain
+                    .steps
+                    .iter()
+                    .chain(beside.iter().flat_map(|beside| &beside.steps))
+                    .any(|step| step.test.0.is_left_open())
             }
             Err(_) => false,
         }

@@ -216,7 +216,9 @@ impl Filtering {
         if let Level::Ebpf { undecided: true, .. }
         | Level::Unprivileged(Unprivileged::Classic { undecided: true, .. }) = &self.level
         {
-            log::info!("what the kernel's program can't tell passes, and --filter is asked of it again in user space");
+            log::info!(
+                "what the kernel's program can't tell passes, and --filter is asked of it again in user space"
+            );
         }
         match &self.level {
             Level::Ebpf { .. } => log::debug!("the prefilter and the program of the rules are in the kernel"),

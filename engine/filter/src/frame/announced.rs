@@ -8,9 +8,9 @@ use crate::ast::{ether, sap};
 use crate::graph::{Builder, Next};
 use crate::ranges::Ranges;
 
-/// `AF_INET` everywhere; `AF_INET6` as libpcap for Linux knows it, also for files from other systems.
-const AF_INET: u32 = 2;
-const AF_INET6: u32 = 10;
+/// `AF_INET` everywhere; `AF_INET6` of the systems that write such frames: NetBSD and OpenBSD, FreeBSD, macOS. Linux has no such links.
+const AF_INET: &[u32] = &[2];
+const AF_INET6: &[u32] = &[24, 28, 30];
 
 /// What a cooked header says instead of an Ethernet type: 802.3 without 802.2, and 802.2.
 const SLL_802_3: u32 = 1;
@@ -48,7 +48,9 @@ impl Writer<'_> {
         match (scope.layer, protocol) {
             (Layer::Link(Link::Ethernet), _) => ethernet(to, scope, protocol, yes, no),
             (Layer::Link(Link::Sll), _) => cooked(to, scope, protocol, yes, no),
-            (Layer::Link(Link::Sll2), _) => to.test(field(scope.kind.load(0, 2), u32::MAX, protocol), yes, no),
+            (Layer::Link(Link::Sll2), _) => {
+                to.test(field(scope.kind.load(0, 2), u32::MAX, protocol), yes, no)
+            }
             (Layer::Link(Link::Any), ..=ether::LARGEST_LENGTH | ether::ATALK | ether::AARP) => {
                 to.test(Test::Undecided, yes, no)
             }
@@ -61,11 +63,12 @@ impl Writer<'_> {
                 to.test(field(scope.network().load(0, 1), 0xf0, 0x60), yes, no)
             }
             (Layer::Link(Link::Null | Link::Loop), ether::IPV4 | ether::IPV6) => {
-                let family = if protocol == ether::IPV4 { AF_INET } else { AF_INET6 };
+                let families = if protocol == ether::IPV4 { AF_INET } else { AF_INET6 };
                 // The order of the host that wrote a NULL frame is not known here; no family's number reads as another's backwards.
-                let backwards =
-                    if scope.layer == Layer::Link(Link::Null) { family.swap_bytes() } else { family };
-                let set = Ranges::new([family, backwards].map(|number| (number, number)));
+                let is_null = scope.layer == Layer::Link(Link::Null);
+                let backwards = families.iter().filter(|_| is_null).map(|family| family.swap_bytes());
+                let all = families.iter().copied().chain(backwards);
+                let set = Ranges::new(all.map(|number| (number, number)));
                 to.test(Test::Field { value: scope.header.load(0, 4), mask: u32::MAX, set }, yes, no)
             }
             (Layer::Link(Link::Raw | Link::V4 | Link::V6 | Link::Null | Link::Loop), _) => constant(false),

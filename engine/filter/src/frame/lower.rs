@@ -57,9 +57,10 @@ impl Lower for Writer<'_> {
                 Asks::Link(number) => self.announced(to, scope, number, yes, no),
                 Asks::Ip(number, family) => self.ip_proto(to, scope, family, u32::from(number), yes, no),
                 Asks::Iso(number) => self.iso(to, scope, u32::from(number), yes, no),
-                Asks::Isis(types) => {
-                    types.iter().rev().fold(no, |no, number| self.isis(to, scope, u32::from(*number), yes, no))
-                }
+                Asks::Isis(types) => types
+                    .iter()
+                    .rev()
+                    .fold(no, |no, number| self.isis(to, scope, u32::from(*number), yes, no)),
                 Asks::Nothing => no,
             },
             Primitive::EtherProto(number) => self.announced(to, scope, number, yes, no),
@@ -226,8 +227,7 @@ impl Writer<'_> {
     }
 
     fn isis(&self, to: &mut Builder<Test>, scope: &Scope, number: u32, yes: Next, no: Next) -> Next {
-        let entry =
-            to.test(field(scope.payload.load(scope.llc + 4, 1), u32::MAX, number), yes, no);
+        let entry = to.test(field(scope.payload.load(scope.llc + 4, 1), u32::MAX, number), yes, no);
         self.iso(to, scope, u32::from(iso::ISIS), entry, no)
     }
 

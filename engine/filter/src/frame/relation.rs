@@ -114,7 +114,10 @@ impl Writer<'_> {
         size: u8,
         checks: &mut Vec<Check>,
     ) -> Value {
-        if scope.lost || (protocol == Protocol::Ether && scope.layer == Layer::Link(Link::Any)) {
+        // Before the network header stands the link's, of which a program for all links knows nothing.
+        let before = matches!(index, Value::Number(number) if number > i32::MAX.cast_unsigned());
+        let unknown = protocol == Protocol::Ether || before;
+        if scope.lost || (unknown && scope.layer == Layer::Link(Link::Any)) {
             checks.push(Check::Undecided);
         }
         match protocol.asks() {
@@ -134,17 +137,13 @@ impl Writer<'_> {
                 };
                 let base = Value::binary(Operator::Add, index, Value::clone(&header));
                 match &base {
-                    // Not behind a carry, and not what looks negative: the sum stays what BPF makes of it.
+                    // A constant index is part of the offset, as in `Place::indexed`.
                     Value::Binary(Operator::Add, sides) => match &**sides {
-                        (Value::Number(number), header)
-                            if offset.checked_add(*number).is_some_and(|sum| sum < 1 << 16) =>
-                        {
-                            Value::Load(Load {
-                                base: Some(Arc::new(header.clone())),
-                                offset: offset + number,
-                                size,
-                            })
-                        }
+                        (Value::Number(number), header) => Value::Load(Load {
+                            base: Some(Arc::new(header.clone())),
+                            offset: offset.wrapping_add(*number),
+                            size,
+                        }),
                         _ => Value::Load(Load { base: Some(Arc::new(base)), offset, size }),
                     },
                     _ => Value::Load(Load { base: Some(Arc::new(base)), offset, size }),

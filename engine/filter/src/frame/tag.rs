@@ -43,7 +43,7 @@ fn value_beside(value: &Value, place: u32) -> Option<Value> {
         }
         Value::Load(Load { base: None, offset, size }) => at(*offset, *size, place),
         Value::Load(Load { base: Some(base), offset, size }) => {
-            if least(base).checked_add(*offset)? < place + TAG {
+            if least(base).saturating_add(*offset) < place + TAG {
                 return None;
             }
             let mut base = value_beside(base, place)?;

@@ -220,7 +220,16 @@ fn never_matching() {
     }
     assert!(parse("mpls and arp").is_ok_and(|e| e.never_matches_anything()));
     assert!(!parse("ether host 2:0:0:0:0:1").is_ok_and(|e| e.never_matches_anything()));
-    for text in ["", "tcp", "ip or arp", "tcp port 80 and port 443", "not 1 = 2", "ip[0] > 254", "not proto 300", "protochain 255"] {
+    for text in [
+        "",
+        "tcp",
+        "ip or arp",
+        "tcp port 80 and port 443",
+        "not 1 = 2",
+        "ip[0] > 254",
+        "not proto 300",
+        "protochain 255",
+    ] {
         assert!(!never(text), "{text}");
     }
     assert!(parse("arp").is_ok_and(|e| e.never_matches(LinkType::RAW)));

@@ -81,7 +81,11 @@ fn tags_in_metadata() {
             let half = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
             let tag = VlanTag { tpid: half(12), tci: half(14) };
             let verdict = run(&program, &stripped, &Meta { tag: Some(tag), ..Meta::default() }) != 0;
-            assert!(agrees(&rules, Link::Ethernet, verdict, expected), "'{text}' on {bytes:02x?}\n{}", ClassicListing(&program));
+            assert!(
+                agrees(&rules, Link::Ethernet, verdict, expected),
+                "'{text}' on {bytes:02x?}\n{}",
+                ClassicListing(&program)
+            );
         }
     }
 }

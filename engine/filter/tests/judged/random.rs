@@ -7,7 +7,7 @@ use sniff_x_flow::{LinkType, VlanTag};
 use crate::support::classic::{self, Meta};
 use crate::support::verifier::verify;
 use crate::support::vm::{Skb, Vm};
-use crate::support::{Judge, agrees, Verdict, frame, frames};
+use crate::support::{Judge, Verdict, agrees, frame, frames};
 
 /// A term in the syntax of pcap-filter(7), every qualifier in every combination that libpcap takes.
 fn term() -> impl Strategy<Value = String> {

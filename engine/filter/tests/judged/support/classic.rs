@@ -17,11 +17,23 @@ pub(crate) struct Meta {
 
 /// Runs the program; a load past the end returns 0.
 pub(crate) fn run(program: &[Instruction], bytes: &[u8], meta: &Meta) -> u32 {
-    run_for(program, bytes, meta, program.len()).expect("the kernel's programs have no loops")
+    // As processors shift.
+    let width = |by| by & 31;
+    step_through(program, bytes, meta, program.len(), width).expect("the kernel's programs have no loops")
 }
 
-/// The same for a program that may have loops; none when it has not ended after so many steps.
-pub(crate) fn run_for(program: &[Instruction], bytes: &[u8], meta: &Meta, steps: usize) -> Option<u32> {
+/// The same by libpcap's own machine, for a program that may have loops; none when it has not ended after so many steps.
+pub(crate) fn run_for(program: &[Instruction], bytes: &[u8], steps: usize) -> Option<u32> {
+    step_through(program, bytes, &Meta::default(), steps, |by| by)
+}
+
+fn step_through(
+    program: &[Instruction],
+    bytes: &[u8],
+    meta: &Meta,
+    steps: usize,
+    width: fn(u32) -> u32,
+) -> Option<u32> {
     let (mut a, mut x, mut memory) = (0_u32, 0_u32, [0_u32; 16]);
     let load = |at: u64, size: usize| -> Option<u32> {
         let field = bytes.get(at as usize..at as usize + size)?;
@@ -83,9 +95,8 @@ pub(crate) fn run_for(program: &[Instruction], bytes: &[u8], meta: &Meta, steps:
                     0x50 => a & other,
                     0xa0 => a ^ other,
                     0x80 => a.wrapping_neg(),
-                    // As processors do it.
-                    0x60 => a << (other & 31),
-                    0x70 => a >> (other & 31),
+                    0x60 => a.checked_shl(width(other)).unwrap_or_default(),
+                    0x70 => a.checked_shr(width(other)).unwrap_or_default(),
                     _ => panic!("{code:#x}"),
                 }
             }

@@ -39,7 +39,7 @@ pub(crate) fn link(link_type: LinkType, ether_type: u16, payload: &[u8]) -> Opti
         LinkType::NULL | LinkType::LOOP => {
             let family: u32 = match ether_type {
                 IPV4 => 2,
-                IPV6 => 10,
+                IPV6 => [24, 28, 30][payload.len() % 3],
                 _ => 7,
             };
             if link_type == LinkType::NULL { family.to_le_bytes() } else { family.to_be_bytes() }.to_vec()
@@ -204,16 +204,13 @@ fn chains() -> Vec<(u16, Vec<u8>)> {
         // AH whose length leads to behind itself: (14 + 2) * 4 = 40 + 24.
         (51, chain(&[header(6, 4, 24)])),
         (51, chain(&[header(60, 14, 24), header(132, 0, 8)])),
-        // And to itself, for ever.
-        (51, chain(&[header(51, 8, 24)])),
         // Longer than the frame.
         (60, chain(&[header(6, 255, 8)])),
         (0, chain(&vec![header(0, 0, 8); 20])),
     ];
     let v4s = [
         (51, chain(&[header(6, 4, 24)])),
-        (51, chain(&[header(51, 5, 8), header(17, 0, 8)])),
-        (51, chain(&[header(51, 3, 8)])),
+        (51, chain(&[header(51, 6, 8), header(17, 0, 8)])),
         (60, chain(&[header(6, 0, 8)])),
     ];
     let v6s = v6s.into_iter().map(|(next, payload)| (IPV6, v6(next, A6, B6, &payload)));
@@ -221,6 +218,13 @@ fn chains() -> Vec<(u16, Vec<u8>)> {
         [&[][..], &[1; 8]].map(|options| (IPV4, v4(next, A, B, 0, options, &payload)))
     });
     v6s.chain(v4s).collect()
+}
+
+/// AH that leads to itself: on these libpcap's `protochain` has no end. So they stand apart from all others.
+pub(crate) fn endless(link_type: LinkType) -> Vec<Vec<u8>> {
+    let v6 = v6(51, A6, B6, &[&[51, 8][..], &[1; 22]].concat());
+    let v4 = v4(51, A, B, 0, &[], &[51, 3, 1, 1, 1, 1, 1, 1]);
+    [(IPV6, v6), (IPV4, v4)].iter().filter_map(|(kind, packet)| link(link_type, *kind, packet)).collect()
 }
 
 /// MPLS: one label and two, with IPv4 and IPv6 inside; one that says that another follows, and none does.
