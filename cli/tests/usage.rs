@@ -118,6 +118,11 @@ fn filters_that_can_not_be_asked() {
 fn a_filter_that_never_matches_is_a_warning() {
     let said = sniff_x(&["--read", "/nonexistent/x.pcap", "--filter", "ip and arp", "tcp"]);
     assert!(said.err.contains("no frame can match this: ip and arp"), "{}", said.err);
+    for text in ["ip proto 300", "byte 0 & 1 or ether proto 70000"] {
+        let said = sniff_x(&["--read", "/nonexistent/x.pcap", "--filter", text, "tcp"]);
+        assert!(said.err.contains(&format!("no frame can match this: {text}")), "{}", said.err);
+        assert_eq!(said.err.contains("read no byte, as in tcpdump"), text.contains('&'), "{}", said.err);
+    }
 }
 
 #[test]

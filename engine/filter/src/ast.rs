@@ -30,6 +30,15 @@ impl Node {
         }
     }
 
+    /// Whether a term is so.
+    pub(crate) fn has(&self, is: fn(&Primitive) -> bool) -> bool {
+        match self {
+            Self::Primitive(primitive) => is(primitive),
+            Self::Not(inner) => inner.has(is),
+            Self::All(nodes) | Self::Any(nodes) => nodes.iter().any(|node| node.has(is)),
+        }
+    }
+
     pub(crate) fn and(self, other: Self) -> Self {
         Self::All(joined(self, other, |node| match node {
             Self::All(list) => Ok(list),
@@ -124,6 +133,18 @@ pub(crate) enum Primitive {
     Interface(u32),
     /// 802.2, with a kind of frame or any.
     Llc(Option<Llc>),
+    /// `byte N = M`: a byte of the frame, the old way.
+    Byte {
+        index: u32,
+        comparison: Comparison,
+        number: u32,
+    },
+    /// `byte N & M`, `byte N | M`: libpcap leaves out the load, so it asks this of what the test before looked at, of 0 when there is none.
+    UnreadByte {
+        index: u32,
+        operator: Operator,
+        number: u32,
+    },
     /// Two numbers compared.
     Relation {
         left: Arith,
@@ -245,6 +266,13 @@ impl Node {
     }
 }
 
+impl Primitive {
+    /// Whether it asks what the test before it looked at.
+    pub(crate) const fn reads_nothing(&self) -> bool {
+        matches!(self, Self::UnreadByte { .. })
+    }
+}
+
 impl fmt::Display for Primitive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -312,6 +340,12 @@ impl fmt::Display for Primitive {
             Self::Interface(index) => write!(f, "ifindex {index}"),
             Self::Llc(None) => f.write_str("llc"),
             Self::Llc(Some(kind)) => write!(f, "llc {}", kind.name),
+            Self::Byte { index, comparison, number } => {
+                write!(f, "byte {index} {} {number}", comparison.symbol())
+            }
+            Self::UnreadByte { index, operator, number } => {
+                write!(f, "byte {index} {} {number}", operator.symbol())
+            }
             Self::Relation { left, comparison, right } => {
                 write!(f, "{left} {} {right}", comparison.symbol())
             }

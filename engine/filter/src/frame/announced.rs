@@ -3,7 +3,7 @@
 use super::link::Link;
 use super::lower::{Writer, field};
 use super::scope::{Layer, Scope};
-use super::{Refused, Test, Value};
+use super::{Compare, Refused, Test, Value};
 use crate::ast::{ether, sap};
 use crate::graph::{Builder, Next};
 use crate::ranges::Ranges;
@@ -44,7 +44,6 @@ impl Writer<'_> {
             let last = scope.payload.load((4 * scope.labels).wrapping_sub(2), 1);
             return to.test(field(last, 1, 1), entry, no);
         }
-        let constant = |answer: bool| if answer { yes } else { no };
         match (scope.layer, protocol) {
             (Layer::Link(Link::Ethernet), _) => ethernet(to, scope, protocol, yes, no),
             (Layer::Link(Link::Sll), _) => cooked(to, scope, protocol, yes, no),
@@ -55,7 +54,9 @@ impl Writer<'_> {
                 to.test(Test::Undecided, yes, no)
             }
             (Layer::Link(Link::Any), _) => to.test(field(Value::Protocol, u32::MAX, protocol), yes, no),
-            (Layer::Link(Link::V4), ether::IPV4) | (Layer::Link(Link::V6), ether::IPV6) => constant(true),
+            (Layer::Link(Link::V4), ether::IPV4) | (Layer::Link(Link::V6), ether::IPV6) => {
+                self.constant(to, true, yes, no)
+            }
             (Layer::Link(Link::Raw), ether::IPV4) => {
                 to.test(field(scope.network().load(0, 1), 0xf0, 0x40), yes, no)
             }
@@ -71,9 +72,22 @@ impl Writer<'_> {
                 let set = Ranges::new(all.map(|number| (number, number)));
                 to.test(Test::Field { value: scope.header.load(0, 4), mask: u32::MAX, set }, yes, no)
             }
-            (Layer::Link(Link::Raw | Link::V4 | Link::V6 | Link::Null | Link::Loop), _) => constant(false),
+            (Layer::Link(Link::Raw | Link::V4 | Link::V6 | Link::Null | Link::Loop), _) => {
+                self.constant(to, false, yes, no)
+            }
             (Layer::Ppp, _) => to.test(field(scope.kind.load(0, 2), u32::MAX, in_ppp(protocol)), yes, no),
         }
+    }
+}
+
+impl Writer<'_> {
+    /// What the kind of link answers by itself.
+    fn constant(&self, to: &mut Builder<Test>, answer: bool, yes: Next, no: Next) -> Next {
+        if self.leaves {
+            let left = Value::Number(u32::from(!answer));
+            return to.test(Test::Compare { left, how: Compare::Equal, right: Value::Number(0) }, yes, no);
+        }
+        if answer { yes } else { no }
     }
 }
 

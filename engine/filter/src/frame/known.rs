@@ -66,7 +66,13 @@ impl Known {
 
 impl Knowledge<Test> for Known {
     fn answer(&self, test: &Test) -> Option<bool> {
-        let Test::Field { value, mask, set } = test else { return None };
+        let (value, mask, set) = match test {
+            Test::Field { value, mask, set } => (value, mask, set),
+            Test::Compare { left: Value::Number(left), how, right: Value::Number(right) } => {
+                return Some(how.holds(*left, *right));
+            }
+            _ => return None,
+        };
         if let Some(number) = self.only(value) {
             return Some(set.contains(number & mask));
         }

@@ -7,10 +7,10 @@ use super::announced::is_length;
 use super::link::Link;
 use super::scope::{Layer, Scope, Scopes};
 use super::value::{Load, OUTGOING, Value};
-use super::{Compare, Refused, Test};
+use super::{Compare, FRAGMENT_OFFSET, Refused, Test};
 use crate::ast::{
-    Asks, Cast, CastOf, Ends, Family, Llc, Node, Operator, Primitive, Transport, V4Inside, ether, ip, iso,
-    sap,
+    Arith, Asks, Cast, CastOf, Ends, Family, Llc, Node, Operator, Primitive, Protocol, Transport, V4Inside,
+    ether, ip, iso, sap,
 };
 use crate::graph::{self, Builder, Graph, Lower, Next, Ports};
 use crate::ranges::Ranges;
@@ -18,7 +18,11 @@ use crate::ranges::Ranges;
 /// The tests of an expression on frames of one link layer.
 pub(crate) fn lower(node: Option<&Node>, link: Link) -> Result<Graph<Test>, Refused> {
     let scopes = node.map(|node| Scopes::of(node, link)).transpose()?;
-    let writer = Writer { scopes: scopes.as_ref(), refused: Cell::new(None) };
+    let writer = Writer {
+        scopes: scopes.as_ref(),
+        refused: Cell::new(None),
+        leaves: node.is_some_and(|node| node.has(Primitive::reads_nothing)),
+    };
     let graph = graph::lower(node, &writer);
     writer.refused.get().map_or(Ok(graph), Err)
 }
@@ -27,6 +31,8 @@ pub(crate) fn lower(node: Option<&Node>, link: Link) -> Result<Graph<Test>, Refu
 pub(super) struct Writer<'s> {
     scopes: Option<&'s Scopes>,
     refused: Cell<Option<Refused>>,
+    /// A term asks what the test before it looked at: each must leave what libpcap's test leaves.
+    pub(super) leaves: bool,
 }
 
 /// Whether a number under a mask is this one.
@@ -141,8 +147,20 @@ impl Lower for Writer<'_> {
                 to.test(field(value, u32::MAX, index), yes, no)
             }
             Primitive::Llc(kind) => self.llc(to, scope, kind, yes, no),
+            // At the beginning nothing was looked at.
+            Primitive::UnreadByte { operator, number, .. } if term == 0 => {
+                if operator.apply(0, number) == Some(0) { no } else { yes }
+            }
+            Primitive::UnreadByte { operator, number, .. } => {
+                to.test(Test::LookedAt { operator, number }, yes, no)
+            }
             Primitive::Relation { ref left, comparison, ref right } => {
-                self.relation(to, scope, (left, comparison, right), yes, no)
+                self.relation(to, scope, (left, comparison, right), self.leaves, yes, no)
+            }
+            Primitive::Byte { index, comparison, number } => {
+                let left =
+                    Arith::Bytes { protocol: Protocol::Ether, index: Arith::Number(index).into(), size: 1 };
+                self.relation(to, scope, (&left, comparison, &Arith::Number(number)), false, yes, no)
             }
             // Ports come through `ports`.
             Primitive::Port { .. } => no,
@@ -150,6 +168,13 @@ impl Lower for Writer<'_> {
     }
 
     fn ports(&self, to: &mut Builder<Test>, ports: &Ports, yes: Next, no: Next) -> Next {
+        if self.leaves && ports.ranges.len() > 1 {
+            return ports
+                .ranges
+                .iter()
+                .rev()
+                .fold(no, |no, range| self.ports(to, &Ports { ranges: vec![*range], ..*ports }, yes, no));
+        }
         let Some(scope) = self.scopes.and_then(|scopes| scopes.get(ports.term)) else { return no };
         if scope.lost {
             return to.test(Test::Undecided, yes, no);
@@ -165,7 +190,7 @@ impl Lower for Writer<'_> {
             |at| Test::Field { value: scope.network().load(at, 1), mask: u32::MAX, set: transports.clone() };
         // Ports are not looked for in later fragments.
         let entry = port_list(to, ports, |at| self.v4_payload(scope, at, 2), yes, no);
-        let entry = to.test(field(scope.network().load(6, 2), 0x1fff, 0), entry, no);
+        let entry = to.test(field(scope.network().load(6, 2), FRAGMENT_OFFSET, 0), entry, no);
         let entry = to.test(protocol(9), entry, no);
         let v4 = self.announced(to, scope, ether::IPV4, entry, no);
 

@@ -7,7 +7,7 @@ use super::link::Link;
 use super::lower::{Writer, field};
 use super::scope::{Layer, Scope};
 use super::value::{Load, Value};
-use super::{Compare, Refused, Test};
+use super::{Compare, FRAGMENT_OFFSET, Refused, Test};
 use crate::ast::{Arith, Asks, Comparison, Family, Operator, Protocol, ether};
 use crate::graph::{Builder, Next};
 use crate::ranges::Ranges;
@@ -31,6 +31,7 @@ impl Writer<'_> {
         to: &mut Builder<Test>,
         scope: &Scope,
         (left, comparison, right): (&Arith, Comparison, &Arith),
+        leaves: bool,
         yes: Next,
         no: Next,
     ) -> Next {
@@ -46,7 +47,8 @@ impl Writer<'_> {
             Comparison::NotEqual => (Compare::Equal, false),
         };
         let (holds, fails) = if positive { (yes, no) } else { (no, yes) };
-        let entry = match compare(left, how, right) {
+        let made = if leaves { Err(Test::Compare { left, how, right }) } else { compare(left, how, right) };
+        let entry = match made {
             Ok(answer) => {
                 if answer {
                     holds
@@ -62,7 +64,7 @@ impl Writer<'_> {
             Check::V6Next(number) => {
                 to.test(field(scope.network().load(6, 1), u32::MAX, u32::from(number)), entry, no)
             }
-            Check::NoFragment => to.test(field(scope.network().load(6, 2), 0x1fff, 0), entry, no),
+            Check::NoFragment => to.test(field(scope.network().load(6, 2), FRAGMENT_OFFSET, 0), entry, no),
             // Whatever the relation would say.
             Check::Undecided => to.test(Test::Undecided, yes, yes),
         })

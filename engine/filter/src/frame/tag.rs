@@ -26,7 +26,7 @@ pub(super) fn beside(graph: &Graph<Test>, place: u32) -> Graph<Test> {
             Test::Set { register, value } => {
                 moved(value).map(|value| Test::Set { register: *register, value })
             }
-            Test::Chain(_) | Test::Undecided => None,
+            Test::Chain(_) | Test::LookedAt { .. } | Test::Undecided => None,
         };
         test.unwrap_or(Test::Undecided)
     };

@@ -141,7 +141,8 @@ fn arithmetic() {
         ("len & 3 | 4 ^ 5 + 1 = 0", "((len & 3) | (4 ^ (5 + 1))) = 0"),
         ("tcp[tcpflags] & tcp-syn != 0", "tcp[13] & 2 != 0"),
         ("- 1 + 2 = 1", "((- 1) + 2) = 1"),
-        ("byte 3 = 5", "ether[3] = 5"),
+        ("byte 3 = 5", "byte 3 = 5"),
+        ("byte 3 & 5", "byte 3 & 5"),
         ("(len) == 5", "len = 5"),
     ] {
         let got = written(text).map(|text| text.replace(['(', ')'], ""));
@@ -160,7 +161,8 @@ fn one_word_and_a_number() {
     points_at("vlan (5", "(", "not closed");
     points_at("less tcp", "tcp", "expected a number behind 'less'");
     points_at("less (5)", "(", "expected a number behind 'less'");
-    points_at("byte 3 & 5", "&", "write 'link[3] & … != 0'");
+    points_at("byte 3 + 5", "+", "expected '=', '<', '>', '&' or '|'");
+    points_at("byte 3 &", "", "expected a number behind '&'");
     points_at("ip6 broadcast", "ip6", "only 'ether' and 'ip'");
     points_at("tcp multicast", "tcp", "only 'ether', 'ip' and 'ip6'");
     points_at("llc foo", "foo", "expected 'and' or 'or'");

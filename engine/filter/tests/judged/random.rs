@@ -107,6 +107,8 @@ fn frame_term() -> impl Strategy<Value = String> {
             "ip protochain 51",
             "ip6 protochain 17",
             "not ip6 protochain 300",
+            "byte 0 & 6",
+            "byte 2 | 0",
             "ether proto 70000",
             "ip proto 300",
             "broadcast",
