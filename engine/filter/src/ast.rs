@@ -110,6 +110,11 @@ pub(crate) enum Primitive {
         ends: Ends,
         address: [u8; 6],
     },
+    /// A DECnet address: six bits of area, ten of node.
+    Decnet {
+        ends: Ends,
+        address: u16,
+    },
     /// A destination address of many: `broadcast`, `ip multicast`.
     Cast {
         kind: Cast,
@@ -318,6 +323,9 @@ impl fmt::Display for Primitive {
             }
             Self::Mac { ends, address: [a, b, c, d, e, g] } => {
                 write!(f, "ether {}host {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}", ends.words())
+            }
+            Self::Decnet { ends, address } => {
+                write!(f, "decnet {}host {}.{}", ends.words(), address >> 10, address & 0x3ff)
             }
             Self::Cast { kind, of } => {
                 f.write_str(match of {

@@ -100,6 +100,7 @@ impl Lower for Writer<'_> {
                 });
                 self.with_link_header(to, scope, "Ethernet addresses", entry, yes, no)
             }
+            Primitive::Decnet { ends, address } => self.decnet(to, scope, (ends, address), yes, no),
             Primitive::Cast { kind, of } => self.cast(to, scope, kind, of, yes, no),
             Primitive::Vlan(id) => {
                 if scope.lost || !scope.is_ethernet() {
@@ -310,7 +311,15 @@ impl Writer<'_> {
                 self.with_link_header(to, scope, "broadcasts", entry, yes, no)
             }
             (CastOf::Link, Cast::Multicast) => {
-                let entry = to.test(field(scope.header.load(0, 1), 1, 1), yes, no);
+                let first = scope.header.load(0, 1);
+                let test = if self.leaves {
+                    // Asked by BPF_JSET, which leaves all bits.
+                    let set = Ranges::new((1..=255).step_by(2).map(|odd| (odd, odd)));
+                    Test::Field { value: first, mask: u32::MAX, set }
+                } else {
+                    field(first, 1, 1)
+                };
+                let entry = to.test(test, yes, no);
                 self.with_link_header(to, scope, "multicasts", entry, yes, no)
             }
             // The network's mask is not known: only the addresses that are the same everywhere.
@@ -418,7 +427,7 @@ fn port_list(
 }
 
 /// The tests of one or both ends.
-fn either(
+pub(super) fn either(
     to: &mut Builder<Test>,
     ends: Ends,
     yes: Next,

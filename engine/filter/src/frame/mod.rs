@@ -5,6 +5,7 @@
 
 mod announced;
 mod chain;
+mod decnet;
 mod geneve;
 mod known;
 mod link;

@@ -68,6 +68,8 @@ fn addresses() {
     points_at("tcp host 10.0.0.1", "10.0.0.1", "write 'tcp and host 10.0.0.1'");
     points_at("host 2:0:0:0:0:1", "2:0:0:0:0:1", "needs 'ether host'");
     points_at("ether port 2:0:0:0:0:1", "2:0:0:0:0:1", "needs 'ether host'");
+    points_at("decnet host 1.2.3", "1.2.3", "no DECnet address such as 1.10");
+    points_at("decnet host ::1", "::1", "no DECnet address such as 1.10");
     points_at("ether host 10.0.0.1", "10.0.0.1", "'ether' has no addresses");
 }
 

@@ -13,6 +13,16 @@ impl<'t> Parser<'t> {
     pub(super) fn value(&mut self, start: Lexeme<'t>, qualifier: Qualifier) -> Result<Node, ParseError> {
         self.at += 1;
         Ok(Node::Primitive(match start.token {
+            Token::Number(number) if qualifier.asks_decnet() => {
+                self.decnet(start, Some(number), qualifier)?
+            }
+            Token::Dotted(dotted) if qualifier.asks_decnet() => {
+                // Of the area six bits count, of the node ten.
+                let number = dotted.split_once('.').and_then(|(area, node)| {
+                    Some((area.parse::<u32>().ok()? & 0x3f) << 10 | node.parse::<u32>().ok()? & 0x3ff)
+                });
+                self.decnet(start, number, qualifier)?
+            }
             Token::Number(number) => self.plain_number(start, number, qualifier)?,
             Token::Dotted(dotted) => self.v4(start, dotted, qualifier)?,
             Token::V6(address) => self.v6(start, address.to_bits(), qualifier)?,
@@ -60,6 +70,21 @@ impl<'t> Parser<'t> {
         }
         self.frame_only(at)?;
         Ok(Primitive::Mac { ends: qualifier.ends(), address })
+    }
+
+    /// A DECnet address, none where it is malformed; of a plain number the lower two bytes count.
+    fn decnet(
+        &self,
+        at: Lexeme<'_>,
+        number: Option<u32>,
+        qualifier: Qualifier,
+    ) -> Result<Primitive, ParseError> {
+        let Some(number) = number else {
+            return Err(self.error(at, format!("'{}' is no DECnet address such as 1.10", at.text)));
+        };
+        self.frame_only(at)?;
+        let [.., high, low] = number.to_be_bytes();
+        Ok(Primitive::Decnet { ends: qualifier.ends(), address: u16::from_be_bytes([high, low]) })
     }
 
     fn port(&self, at: Lexeme<'_>, number: u64) -> Result<u16, ParseError> {
@@ -372,7 +397,7 @@ impl<'t> Parser<'t> {
 
     fn no_addresses(&self, at: Lexeme<'_>, protocol: Protocol) -> ParseError {
         if protocol == Protocol::Decnet {
-            return self.error(at, "DECnet addresses can't be asked for");
+            return self.error(at, format!("'{}' is no DECnet address such as 1.10", at.text));
         }
         let name = protocol.name();
         self.error(at, format!("'{name}' has no addresses: write '{name} and host {}'", at.text))
@@ -385,6 +410,10 @@ impl<'t> Parser<'t> {
 }
 
 impl Qualifier {
+    fn asks_decnet(self) -> bool {
+        self.protocol == Some(Protocol::Decnet) && self.kind.is_of_addresses()
+    }
+
     fn ends(self) -> Ends {
         self.ends.unwrap_or(Ends::Either)
     }

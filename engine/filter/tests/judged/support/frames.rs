@@ -182,6 +182,13 @@ pub(crate) fn packets() -> Vec<(u16, Vec<u8>)> {
     for ether_type in [0x6001, 0x6002, 0x6003, 0x6004, 0x6007, 0x809b, 0x80f3, 0x8137, 0x9000, 0x8863] {
         all.push((ether_type, vec![1; 40]));
     }
+    let of = |header: &[&[u8]]| (0x6003, [&[40, 0], &header.concat()[..], &[0; 30]].concat());
+    let (one, two) = ([0x0a, 0x04], [0x0b, 0x04]);
+    all.push(of(&[&[0x02], &two, &one]));
+    all.push(of(&[&[0x81, 0x02], &one, &two]));
+    all.push(of(&[&[0x26, 0, 0, 0xaa, 0, 4, 0], &one, &[0, 0, 0xaa, 0, 4, 0], &two]));
+    all.push(of(&[&[0x81, 0x26, 0, 0, 0xaa, 0, 4, 0], &two, &[0, 0, 0xaa, 0, 4, 0], &one]));
+    all.push(of(&[&[0x81, 0x06, 0, 0, 0xaa, 0, 4, 0], &one, &[0, 0, 0xaa, 0, 4, 0], &one]));
     all.push((0x0026, inner.clone()));
     all.push((IPV4, v4(4, C, C, 0, &[], &inner)));
     // The link header says one thing, the packet another.
