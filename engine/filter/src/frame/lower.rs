@@ -180,23 +180,33 @@ impl Lower for Writer<'_> {
         if scope.lost {
             return to.test(Test::Undecided, yes, no);
         }
-        let transports = match ports.transport {
-            Some(transport) => Ranges::one(u32::from(transport.number())),
+        let one = |transport: Transport| Ranges::one(u32::from(transport.number()));
+        let all = [Transport::Sctp, Transport::Tcp, Transport::Udp];
+        // libpcap asks for one after the other; together they have the same answer, but leave another number.
+        let transports: Vec<Ranges> = match ports.transport {
+            Some(transport) => vec![one(transport)],
+            None if self.leaves => all.map(one).into(),
             None => {
-                let all = [Transport::Sctp, Transport::Tcp, Transport::Udp];
-                Ranges::new(all.map(|t| (u32::from(t.number()), u32::from(t.number()))))
+                vec![Ranges::new(all.map(|t| (u32::from(t.number()), u32::from(t.number()))))]
             }
         };
-        let protocol =
-            |at| Test::Field { value: scope.network().load(at, 1), mask: u32::MAX, set: transports.clone() };
-        // Ports are not looked for in later fragments.
-        let entry = port_list(to, ports, |at| self.v4_payload(scope, at, 2), yes, no);
-        let entry = to.test(field(scope.network().load(6, 2), FRAGMENT_OFFSET, 0), entry, no);
-        let entry = to.test(protocol(9), entry, no);
+        let protocol = |at, set: &Ranges| Test::Field {
+            value: scope.network().load(at, 1),
+            mask: u32::MAX,
+            set: set.clone(),
+        };
+        let entry = transports.iter().rev().fold(no, |no, set| {
+            let entry = port_list(to, ports, |at| self.v4_payload(scope, at, 2), yes, no);
+            // Ports are not looked for in later fragments.
+            let entry = to.test(field(scope.network().load(6, 2), FRAGMENT_OFFSET, 0), entry, no);
+            to.test(protocol(9, set), entry, no)
+        });
         let v4 = self.announced(to, scope, ether::IPV4, entry, no);
 
-        let entry = port_list(to, ports, |at| scope.network().load(40 + at, 2), yes, v4);
-        let entry = to.test(protocol(6), entry, v4);
+        let entry = transports.iter().rev().fold(v4, |no, set| {
+            let entry = port_list(to, ports, |at| scope.network().load(40 + at, 2), yes, no);
+            to.test(protocol(6, set), entry, no)
+        });
         self.announced(to, scope, ether::IPV6, entry, v4)
     }
 }
