@@ -96,6 +96,11 @@ pub(crate) fn filter(matches: &ArgMatches) -> Result<Option<sniff_x_filter::Expr
     if let Some(why) = filter.refused_on(LinkType::ETHERNET) {
         return Err(Failure::Usage(format!("--filter: {why}\n  {text}")));
     }
+    if filter.reads_nothing() {
+        log::warn!(
+            "--filter: 'byte N & M' and 'byte N | M' read no byte, as in tcpdump: write 'link[N] & M != 0': {text}"
+        );
+    }
     if filter.never_matches_anything() {
         log::warn!("--filter: no frame can match this: {text}");
     }

@@ -46,6 +46,12 @@ pub(crate) fn show(matches: &ArgMatches, plugins: &mut [Chosen]) -> Result<bool,
             }
         }
     }
+    if form != "ast" && !rules.filter_is_final(link) {
+        writeln!(
+            text,
+            "what this program can't tell passes, and --filter is asked of it again in user space"
+        )?;
+    }
     io::stdout().write_all(&text)?;
     io::stdout().flush()?;
     Ok(true)

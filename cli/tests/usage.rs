@@ -118,6 +118,11 @@ fn filters_that_can_not_be_asked() {
 fn a_filter_that_never_matches_is_a_warning() {
     let said = sniff_x(&["--read", "/nonexistent/x.pcap", "--filter", "ip and arp", "tcp"]);
     assert!(said.err.contains("no frame can match this: ip and arp"), "{}", said.err);
+    for text in ["ip proto 300", "byte 0 & 1 or ether proto 70000"] {
+        let said = sniff_x(&["--read", "/nonexistent/x.pcap", "--filter", text, "tcp"]);
+        assert!(said.err.contains(&format!("no frame can match this: {text}")), "{}", said.err);
+        assert_eq!(said.err.contains("read no byte, as in tcpdump"), text.contains('&'), "{}", said.err);
+    }
 }
 
 #[test]
@@ -140,6 +145,11 @@ fn what_filters_are_made_into() {
         "{cbpf}"
     );
     wrong(&["--dump-filter", "c", "mysql"], &["ast, ebpf, cbpf"]);
+    // What has no end in the kernel is asked there as far as it goes.
+    for (form, asks) in [("ebpf", "if w0 == 0x33 goto"), ("cbpf", "jeq #0x33 ")] {
+        let said = sniff_x(&["--filter", "ip protochain 6", "--dump-filter", form, "mysql"]);
+        assert!(said.out.contains(asks) && said.out.ends_with("again in user space\n"), "{}", said.out);
+    }
 }
 
 #[test]

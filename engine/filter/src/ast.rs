@@ -30,6 +30,15 @@ impl Node {
         }
     }
 
+    /// Whether a term is so.
+    pub(crate) fn has(&self, is: fn(&Primitive) -> bool) -> bool {
+        match self {
+            Self::Primitive(primitive) => is(primitive),
+            Self::Not(inner) => inner.has(is),
+            Self::All(nodes) | Self::Any(nodes) => nodes.iter().any(|node| node.has(is)),
+        }
+    }
+
     pub(crate) fn and(self, other: Self) -> Self {
         Self::All(joined(self, other, |node| match node {
             Self::All(list) => Ok(list),
@@ -60,15 +69,21 @@ fn joined(left: Node, right: Node, open: impl Fn(Node) -> Result<Vec<Node>, Node
 pub(crate) enum Primitive {
     /// A protocol by its name alone: `tcp`.
     Protocol(Protocol),
-    /// `ether proto N`; up to 1500 N is an 802.2 service access point.
-    EtherProto(u16),
+    /// `ether proto N`; up to 1500 N is an 802.2 service access point. Numbers of protocols are as wide as libpcap takes them: one that
+    /// does not fit its field is never found there.
+    EtherProto(u32),
     /// `iso proto N`, `isis proto N`.
-    IsoProto(u8),
-    IsisProto(u8),
+    IsoProto(u32),
+    IsisProto(u32),
     /// `ip proto N`, `ip6 proto N`, `proto N`.
     IpProto {
         family: Option<Family>,
-        number: u8,
+        number: u32,
+    },
+    /// `protochain N`: the same, behind headers that stand before the protocol's.
+    ProtoChain {
+        family: Option<Family>,
+        number: u32,
     },
     /// A port or a range of ports.
     Port {
@@ -95,6 +110,11 @@ pub(crate) enum Primitive {
         ends: Ends,
         address: [u8; 6],
     },
+    /// A DECnet address: six bits of area, ten of node.
+    Decnet {
+        ends: Ends,
+        address: u16,
+    },
     /// A destination address of many: `broadcast`, `ip multicast`.
     Cast {
         kind: Cast,
@@ -118,6 +138,18 @@ pub(crate) enum Primitive {
     Interface(u32),
     /// 802.2, with a kind of frame or any.
     Llc(Option<Llc>),
+    /// `byte N = M`: a byte of the frame, the old way.
+    Byte {
+        index: u32,
+        comparison: Comparison,
+        number: u32,
+    },
+    /// `byte N & M`, `byte N | M`: libpcap leaves out the load, so it asks this of what the test before looked at, of 0 when there is none.
+    UnreadByte {
+        index: u32,
+        operator: Operator,
+        number: u32,
+    },
     /// Two numbers compared.
     Relation {
         left: Arith,
@@ -239,6 +271,13 @@ impl Node {
     }
 }
 
+impl Primitive {
+    /// Whether it asks what the test before it looked at.
+    pub(crate) const fn reads_nothing(&self) -> bool {
+        matches!(self, Self::UnreadByte { .. })
+    }
+}
+
 impl fmt::Display for Primitive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -246,14 +285,8 @@ impl fmt::Display for Primitive {
             Self::EtherProto(number) => write!(f, "ether proto {number:#x}"),
             Self::IsoProto(number) => write!(f, "iso proto {number:#x}"),
             Self::IsisProto(number) => write!(f, "isis proto {number}"),
-            Self::IpProto { family, number } => {
-                f.write_str(match family {
-                    None => "",
-                    Some(Family::V4) => "ip ",
-                    Some(Family::V6) => "ip6 ",
-                })?;
-                write!(f, "proto {number}")
-            }
+            Self::IpProto { family, number } => write!(f, "{}proto {number}", ip_word(*family)),
+            Self::ProtoChain { family, number } => write!(f, "{}protochain {number}", ip_word(*family)),
             Self::Port { transport, ends, first, last } => {
                 f.write_str(match transport {
                     None => "",
@@ -291,6 +324,9 @@ impl fmt::Display for Primitive {
             Self::Mac { ends, address: [a, b, c, d, e, g] } => {
                 write!(f, "ether {}host {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}", ends.words())
             }
+            Self::Decnet { ends, address } => {
+                write!(f, "decnet {}host {}.{}", ends.words(), address >> 10, address & 0x3ff)
+            }
             Self::Cast { kind, of } => {
                 f.write_str(match of {
                     CastOf::Link => "ether ",
@@ -312,10 +348,24 @@ impl fmt::Display for Primitive {
             Self::Interface(index) => write!(f, "ifindex {index}"),
             Self::Llc(None) => f.write_str("llc"),
             Self::Llc(Some(kind)) => write!(f, "llc {}", kind.name),
+            Self::Byte { index, comparison, number } => {
+                write!(f, "byte {index} {} {number}", comparison.symbol())
+            }
+            Self::UnreadByte { index, operator, number } => {
+                write!(f, "byte {index} {} {number}", operator.symbol())
+            }
             Self::Relation { left, comparison, right } => {
                 write!(f, "{left} {} {right}", comparison.symbol())
             }
         }
+    }
+}
+
+const fn ip_word(family: Option<Family>) -> &'static str {
+    match family {
+        None => "",
+        Some(Family::V4) => "ip ",
+        Some(Family::V6) => "ip6 ",
     }
 }
 

@@ -126,7 +126,7 @@ impl Lower for Mode {
         match *primitive {
             Primitive::Protocol(protocol) => match protocol.asks() {
                 Asks::Link(number) => ether_type(to, number, yes, no),
-                Asks::Ip(number, family) => ip_proto(to, family, number, yes, no),
+                Asks::Ip(number, family) => ip_proto(to, family, u32::from(number), yes, no),
                 Asks::Iso(_) | Asks::Isis(_) | Asks::Nothing => no,
             },
             Primitive::EtherProto(number) => ether_type(to, number, yes, no),
@@ -159,7 +159,7 @@ impl Lower for Mode {
         let set = Ranges::new(ports.ranges.iter().copied());
         let entry = ends_of(to, ports.ends, yes, no, |end| Test::Port { end, set: set.clone() });
         match ports.transport {
-            Some(transport) => protocol(to, transport.number(), entry, no),
+            Some(transport) => protocol(to, u32::from(transport.number()), entry, no),
             None => entry,
         }
     }
@@ -190,7 +190,7 @@ fn loads(node: &Node) -> bool {
     }
 }
 
-fn ether_type(to: &mut Builder<Test>, number: u16, yes: Next, no: Next) -> Next {
+fn ether_type(to: &mut Builder<Test>, number: u32, yes: Next, no: Next) -> Next {
     match number {
         ether::IPV4 => to.test(Test::Family(Family::V4), yes, no),
         ether::IPV6 => to.test(Test::Family(Family::V6), yes, no),
@@ -198,7 +198,7 @@ fn ether_type(to: &mut Builder<Test>, number: u16, yes: Next, no: Next) -> Next 
     }
 }
 
-fn ip_proto(to: &mut Builder<Test>, family: Option<Family>, number: u8, yes: Next, no: Next) -> Next {
+fn ip_proto(to: &mut Builder<Test>, family: Option<Family>, number: u32, yes: Next, no: Next) -> Next {
     let entry = protocol(to, number, yes, no);
     match family {
         Some(family) if entry != no => to.test(Test::Family(family), entry, no),
@@ -206,8 +206,11 @@ fn ip_proto(to: &mut Builder<Test>, family: Option<Family>, number: u8, yes: Nex
     }
 }
 
-fn protocol(to: &mut Builder<Test>, number: u8, yes: Next, no: Next) -> Next {
-    if matches!(number, ip::TCP | ip::UDP) { to.test(Test::Protocol(number), yes, no) } else { no }
+fn protocol(to: &mut Builder<Test>, number: u32, yes: Next, no: Next) -> Next {
+    match u8::try_from(number) {
+        Ok(number @ (ip::TCP | ip::UDP)) => to.test(Test::Protocol(number), yes, no),
+        _ => no,
+    }
 }
 
 fn ends_of(to: &mut Builder<Test>, ends: Ends, yes: Next, no: Next, test: impl Fn(End) -> Test) -> Next {

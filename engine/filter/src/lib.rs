@@ -113,6 +113,12 @@ impl Expression {
         frame::Link::of(link_type).is_some_and(|link| self.never_matches_on(link))
     }
 
+    /// Whether a term reads nothing of the frame: `byte 0 & 1`, whose load libpcap leaves out.
+    #[must_use]
+    pub fn reads_nothing(&self) -> bool {
+        self.node.as_ref().is_some_and(|node| node.has(ast::Primitive::reads_nothing))
+    }
+
     /// Whether no frame of any type can match.
     #[must_use]
     pub fn never_matches_anything(&self) -> bool {

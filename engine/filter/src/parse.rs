@@ -66,6 +66,7 @@ enum Kind {
     Port,
     PortRange,
     Proto,
+    ProtoChain,
 }
 
 impl Kind {
@@ -77,6 +78,7 @@ impl Kind {
             Self::Port => "port",
             Self::PortRange => "portrange",
             Self::Proto => "proto",
+            Self::ProtoChain => "protochain",
         }
     }
 
@@ -86,8 +88,16 @@ impl Kind {
             Self::Net => "a network such as 10.0.0.0/8, 192.168 or fe80::/10",
             Self::Port => "a port number",
             Self::PortRange => "two port numbers with '-' between them",
-            Self::Proto => "a protocol number",
+            Self::Proto | Self::ProtoChain => "a protocol number",
         }
+    }
+
+    const fn is_of_protocols(self) -> bool {
+        matches!(self, Self::Proto | Self::ProtoChain)
+    }
+
+    const fn is_of_addresses(self) -> bool {
+        matches!(self, Self::Open | Self::Host | Self::Net)
     }
 }
 
@@ -263,15 +273,11 @@ impl<'t> Parser<'t> {
             Token::Word("net") => Kind::Net,
             Token::Word("port") => Kind::Port,
             Token::Word("portrange") => Kind::PortRange,
-            Token::Word("proto") if has_ends => {
-                return Err(self.error(lexeme, "'proto' takes no 'src' or 'dst'"));
+            Token::Word(word @ ("proto" | "protochain")) if has_ends => {
+                return Err(self.error(lexeme, format!("'{word}' takes no 'src' or 'dst'")));
             }
             Token::Word("proto") => Kind::Proto,
-            Token::Word("protochain") => {
-                // libpcap's own program for it has loops, which the kernel refuses as well.
-                let message = "'protochain' needs a loop over all headers, which no kernel filter may have: use 'proto'";
-                return Err(self.error(lexeme, message));
-            }
+            Token::Word("protochain") => Kind::ProtoChain,
             Token::Word("gateway") => {
                 return Err(self.error(
                     lexeme,

@@ -53,12 +53,13 @@ impl RuleSet {
             Ok(Some(_)) if link == Link::Any => false,
             Ok(Some(graph)) => {
                 let place = frame::Link::Ethernet.tag_place().filter(|_| link == Link::Ethernet);
-                !place.is_some_and(|place| {
-                    frame::simplified_beside(&graph, place)
-                        .steps
-                        .iter()
-                        .any(|step| step.test.0 == Test::Undecided)
-                })
+                let beside = place.map(|place| frame::simplified_beside(&graph, place));
+                let plain = frame::simplified(&graph, frame::Known::default());
+                !plain
+                    .steps
+                    .iter()
+                    .chain(beside.iter().flat_map(|beside| &beside.steps))
+                    .any(|step| step.test.0.is_left_open())
             }
             Err(_) => false,
         }

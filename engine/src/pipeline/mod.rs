@@ -244,7 +244,7 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
     }
     let summary = total(readers.iter_mut().map(Reader::share), &published, &output);
     let setup = in_force.setup();
-    if summary.reader.passed == 0 && summary.filtered() > 0 && decodes {
+    if summary.reader.passed == 0 && summary.filtered() != Some(0) && decodes {
         let of_filter = if setup.rules.filter.is_some() { " and --filter" } else { "" };
         log::warn!("no frame matched {}{of_filter}: is it another port?", setup.wanted.join(" or "));
     }

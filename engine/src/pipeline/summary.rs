@@ -37,23 +37,29 @@ impl Summary {
         self.frames_written += other.frames_written;
     }
 
-    /// Frames that the filters rejected, in the kernel and here.
+    /// Frames that the filters rejected, in the kernel and here; none where the kernel does not count them.
     #[must_use]
-    pub fn filtered(&self) -> u64 {
-        self.source.filtered.unwrap_or(0) + self.reader.filtered
+    pub fn filtered(&self) -> Option<u64> {
+        self.source.filtered.map(|in_kernel| in_kernel + self.reader.filtered)
     }
 
-    /// Every counter by its name, in the order in which it is shown; the names are those of `--stats-file`.
+    /// Every counter by its name, in the order in which it is shown; the names are those of `--stats-file`. One that can't be known is left
+    /// out.
     #[must_use]
     pub fn counters(&self) -> Vec<(&'static str, u64)> {
         let (source, reader) = (&self.source, &self.reader);
         let mut counters = Vec::with_capacity(96);
         let mut put = |name, value| counters.push((name, value));
-        put("frames.received", source.received.unwrap_or(reader.frames));
-        if let Some(dropped) = source.dropped {
-            put("frames.dropped", dropped);
+        let of_source = [
+            ("frames.received", source.received),
+            ("frames.dropped", source.dropped),
+            ("frames.filtered", self.filtered()),
+        ];
+        for (name, value) in of_source {
+            if let Some(value) = value {
+                put(name, value);
+            }
         }
-        put("frames.filtered", self.filtered());
         put("frames.passed", reader.passed);
         put("frames.truncated", reader.truncated);
         put("frames.duplicates", source.duplicates);

@@ -94,7 +94,7 @@ impl Filtering {
             uncounted: false,
         };
         this.level = level(&this);
-        this.uncounted = this.level() == FilterLevel::Classic;
+        this.uncounted = this.is_classic();
         this
     }
 
@@ -158,7 +158,7 @@ impl Filtering {
         let put = self.load_rules(rules).and_then(|loaded| self.put_rules(loaded));
         if let Err(error) = put {
             self.level = Level::Unprivileged(self.unprivileged(rules, error.to_string()));
-            self.uncounted = self.level() == FilterLevel::Classic;
+            self.uncounted = self.is_classic();
             return false;
         }
         true
@@ -206,8 +206,20 @@ impl Filtering {
         Ok(())
     }
 
+    /// The sockets have classic programs, whether or not those have the last word.
+    const fn is_classic(&self) -> bool {
+        matches!(self.level, Level::Unprivileged(Unprivileged::Classic { .. }))
+    }
+
     /// Says why it is not the best level; which one it is the engine says.
     pub(super) fn report(&self) {
+        if let Level::Ebpf { undecided: true, .. }
+        | Level::Unprivileged(Unprivileged::Classic { undecided: true, .. }) = &self.level
+        {
+            log::info!(
+                "what the kernel's program can't tell passes, and --filter is asked of it again in user space"
+            );
+        }
         match &self.level {
             Level::Ebpf { .. } => log::debug!("the prefilter and the program of the rules are in the kernel"),
             Level::Unprivileged(Unprivileged::Classic { program, why, .. }) => {
@@ -241,7 +253,8 @@ impl Filtering {
         }
     }
 
-    /// Completes what the sockets counted: `packets` are those that their filters let pass.
+    /// Completes what the sockets counted: `packets` are those that their filters let pass. How many a classic program rejected, and so how
+    /// many there were, nobody knows.
     pub(super) fn count(&mut self, packets: u64, counters: &mut SourceCounters) {
         match &mut self.level {
             Level::Ebpf { prefilter, counted, .. } => {

@@ -289,6 +289,7 @@ impl Source for FileSource {
     fn counters(&mut self) -> SourceCounters {
         SourceCounters {
             received: Some(self.received + self.unreadable),
+            filtered: Some(0),
             unreadable: self.unreadable,
             ..SourceCounters::default()
         }

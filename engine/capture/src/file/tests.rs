@@ -164,7 +164,10 @@ fn pcap_in_all_its_forms() {
                 read.interfaces,
                 [Interface { id: 0, name: String::new(), link_type, snaplen: 65535 }]
             );
-            assert_eq!(read.counters, SourceCounters { received: Some(3), ..SourceCounters::default() });
+            assert_eq!(
+                read.counters,
+                SourceCounters { received: Some(3), filtered: Some(0), ..SourceCounters::default() }
+            );
         }
     }
 }

@@ -53,7 +53,7 @@ impl Operator {
         Self::ALL.iter().find(|(symbol, ..)| *symbol == text).map(|(_, operator, _)| *operator)
     }
 
-    fn symbol(self) -> &'static str {
+    pub(super) fn symbol(self) -> &'static str {
         Self::ALL.iter().find(|(_, operator, _)| *operator == self).map_or("", |(symbol, ..)| symbol)
     }
 

@@ -48,7 +48,7 @@ pub(crate) enum Protocol {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asks {
     /// The link layer announces this type, or up to 1500 this 802.2 service access point.
-    Link(u16),
+    Link(u32),
     /// The IP header, of one version or of either, announces this protocol.
     Ip(u8, Option<Family>),
     /// The OSI network layer announces this protocol.
@@ -163,31 +163,31 @@ impl Protocol {
 
 /// Numbers of network protocols (<https://www.iana.org/assignments/ieee-802-numbers>).
 pub(crate) mod ether {
-    pub(crate) const IPV4: u16 = 0x0800;
-    pub(crate) const ARP: u16 = 0x0806;
-    pub(crate) const RARP: u16 = 0x8035;
-    pub(crate) const IPV6: u16 = 0x86dd;
-    pub(crate) const DECNET: u16 = 0x6003;
-    pub(crate) const ATALK: u16 = 0x809b;
-    pub(crate) const AARP: u16 = 0x80f3;
-    pub(crate) const IPX: u16 = 0x8137;
-    pub(crate) const MPLS: u16 = 0x8847;
-    pub(crate) const PPPOE_DISCOVERY: u16 = 0x8863;
-    pub(crate) const PPPOE_SESSION: u16 = 0x8864;
+    pub(crate) const IPV4: u32 = 0x0800;
+    pub(crate) const ARP: u32 = 0x0806;
+    pub(crate) const RARP: u32 = 0x8035;
+    pub(crate) const IPV6: u32 = 0x86dd;
+    pub(crate) const DECNET: u32 = 0x6003;
+    pub(crate) const ATALK: u32 = 0x809b;
+    pub(crate) const AARP: u32 = 0x80f3;
+    pub(crate) const IPX: u32 = 0x8137;
+    pub(crate) const MPLS: u32 = 0x8847;
+    pub(crate) const PPPOE_DISCOVERY: u32 = 0x8863;
+    pub(crate) const PPPOE_SESSION: u32 = 0x8864;
     /// VLAN tags: 802.1Q, 802.1ad, and the outer tag's number before 802.1ad.
-    pub(crate) const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
+    pub(crate) const TAGS: [u32; 3] = [0x8100, 0x88a8, 0x9100];
     /// What libpcap calls `loopback`.
-    pub(crate) const LOOPBACK: u16 = 0x9000;
+    pub(crate) const LOOPBACK: u32 = 0x9000;
     /// Up to here the field is a length.
-    pub(crate) const LARGEST_LENGTH: u16 = 1500;
+    pub(crate) const LARGEST_LENGTH: u32 = 1500;
 }
 
 /// 802.2 service access points.
 pub(crate) mod sap {
-    pub(crate) const STP: u16 = 0x42;
-    pub(crate) const IPX: u16 = 0xe0;
-    pub(crate) const NETBEUI: u16 = 0xf0;
-    pub(crate) const ISO: u16 = 0xfe;
+    pub(crate) const STP: u32 = 0x42;
+    pub(crate) const IPX: u32 = 0xe0;
+    pub(crate) const NETBEUI: u32 = 0xf0;
+    pub(crate) const ISO: u32 = 0xfe;
 }
 
 /// Numbers of OSI network layer protocols.

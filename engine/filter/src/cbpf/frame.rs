@@ -54,7 +54,7 @@ impl Code<'_> {
                 Test::Field { value, .. } => value.needs(*register),
                 Test::Compare { left, right, .. } => left.needs(*register) || right.needs(*register),
                 Test::Set { register: set, value } => set == register || value.needs(*register),
-                Test::Undecided => false,
+                Test::Chain(_) | Test::LookedAt { .. } | Test::Undecided => false,
             })
         };
         let registers: Vec<u8> = (0..=u8::MAX).take(REGISTERS).filter(used).collect();
@@ -109,7 +109,7 @@ impl Code<'_> {
                 self.asm.jump(yes);
             }
             // A settled graph has none.
-            Test::Undecided => self.asm.jump(yes),
+            Test::Chain(_) | Test::LookedAt { .. } | Test::Undecided => self.asm.jump(yes),
         }
         Ok(())
     }

@@ -201,7 +201,7 @@ impl Code<'_> {
                 }
             }
             // A settled graph has none.
-            Test::Undecided => asm.jump(to.yes),
+            Test::Chain(_) | Test::LookedAt { .. } | Test::Undecided => asm.jump(to.yes),
         }
         Ok(())
     }
@@ -356,7 +356,7 @@ impl Test {
         match self {
             Self::Field { value, .. } | Self::Set { value, .. } => reads(value),
             Self::Compare { left, right, .. } => reads(left) || reads(right),
-            Self::Undecided => false,
+            Self::Chain(_) | Self::LookedAt { .. } | Self::Undecided => false,
         }
     }
 }

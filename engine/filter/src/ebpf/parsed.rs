@@ -22,7 +22,7 @@ const HEADER_LEN: u32 = 20;
 pub(super) fn known() -> Known {
     let one = Ranges::one;
     Known::default()
-        .knowing(Value::load(12, 2), u32::MAX, one(u32::from(ether::IPV4)))
+        .knowing(Value::load(12, 2), u32::MAX, one(ether::IPV4))
         .knowing(Value::load(HEADER, 1), u32::MAX, one(FIRST))
         .knowing(Value::load(HEADER + 6, 2), 0x1fff, one(0))
         .knowing(Value::load(HEADER + 6, 2), 0x3fff, one(0))

@@ -75,7 +75,7 @@ impl Code<'_> {
     ) -> Option<i16> {
         let size = u32::from(load.size);
         if let Some(header) = behind_v4(load) {
-            let at = load.offset.checked_sub(header).filter(|at| at + size <= PORTS_LEN)?;
+            let at = load.offset.checked_sub(header).filter(|at| at.saturating_add(size) <= PORTS_LEN)?;
             let index = self.headers.iter().position(|known| *known == header)?;
             let (id, stack) = *PORTS.get(index)?;
             if !present.has(id) {
@@ -95,8 +95,7 @@ impl Code<'_> {
             window.holds(load.offset, size) && (load.size == 1 || window.place(load.offset) % 2 == 0)
         };
         // An IPv6 header is loaded whole.
-        let v6 =
-            self.link == Link::Ethernet && known.only(&Value::load(12, 2)) == Some(u32::from(ether::IPV6));
+        let v6 = self.link == Link::Ethernet && known.only(&Value::load(12, 2)) == Some(ether::IPV6);
         let [head, .., largest] = in_order;
         let window = in_order
             .iter()

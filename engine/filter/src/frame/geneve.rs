@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use super::Test;
 use super::link::Link;
 use super::lower::{Writer, field};
 use super::scope::{Layer, Registers, Scope};
 use super::value::{Load, Value};
+use super::{FRAGMENT_OFFSET, Test};
 use crate::ast::{Operator, ether, ip};
 use crate::graph::{Builder, Next};
 
@@ -77,7 +77,7 @@ impl Writer<'_> {
         let v4 = |at, size| self.v4_payload(scope, at, size);
         let entry = set(to, header, start(v4(0, 1)), inside);
         let entry = tunnel(to, &v4, entry, no_v4);
-        let entry = to.test(field(scope.network().load(6, 2), 0x1fff, 0), entry, no_v4);
+        let entry = to.test(field(scope.network().load(6, 2), FRAGMENT_OFFSET, 0), entry, no_v4);
         let entry = to.test(byte(9, u32::from(ip::UDP)), entry, no_v4);
         self.announced(to, scope, ether::IPV4, entry, no_v4)
     }

@@ -32,13 +32,13 @@ pub(crate) fn simplified(graph: &Graph<Test>, start: Known) -> Graph<(Test, Know
 
 /// The tests of frames whose tag, at `place`, lies beside them.
 pub(crate) fn simplified_beside(graph: &Graph<Test>, place: u32) -> Graph<(Test, Known)> {
-    let tags = ether::TAGS.map(|tag| (u32::from(tag), u32::from(tag)));
+    let tags = ether::TAGS.map(|tag| (tag, tag));
     simplified(&beside(graph, place), Known::default().knowing(Value::TagType, u32::MAX, Ranges::new(tags)))
 }
 
 /// A program's graph: what it can't tell, it accepts.
 pub(crate) fn settled(graph: Graph<(Test, Known)>) -> Graph<(Test, Known)> {
-    let undecided: Vec<bool> = graph.steps.iter().map(|step| step.test.0 == Test::Undecided).collect();
+    let undecided: Vec<bool> = graph.steps.iter().map(|step| step.test.0.is_left_open()).collect();
     let turn = |next| match next {
         Next::Step(index) if undecided.get(index) == Some(&true) => Next::Accept,
         next => next,
@@ -66,7 +66,13 @@ impl Known {
 
 impl Knowledge<Test> for Known {
     fn answer(&self, test: &Test) -> Option<bool> {
-        let Test::Field { value, mask, set } = test else { return None };
+        let (value, mask, set) = match test {
+            Test::Field { value, mask, set } => (value, mask, set),
+            Test::Compare { left: Value::Number(left), how, right: Value::Number(right) } => {
+                return Some(how.holds(*left, *right));
+            }
+            _ => return None,
+        };
         if let Some(number) = self.only(value) {
             return Some(set.contains(number & mask));
         }
@@ -76,7 +82,11 @@ impl Knowledge<Test> for Known {
     }
 
     fn certain(&self, test: &Test) -> Option<bool> {
-        let Test::Field { value, mask, set } = test else { return None };
+        let (value, mask, set) = match test {
+            Test::Field { value, mask, set } => (value, mask, set),
+            Test::Chain(chain) => return chain.never_holds().then_some(false),
+            _ => return None,
+        };
         let all = Ranges::new([(0, value.bounds().1.min(*mask))]);
         let inside = all.and(set);
         if inside.is_empty() { Some(false) } else { (inside == all).then_some(true) }

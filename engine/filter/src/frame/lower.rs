@@ -7,10 +7,10 @@ use super::announced::is_length;
 use super::link::Link;
 use super::scope::{Layer, Scope, Scopes};
 use super::value::{Load, OUTGOING, Value};
-use super::{Compare, Refused, Test};
+use super::{Compare, FRAGMENT_OFFSET, Refused, Test};
 use crate::ast::{
-    Asks, Cast, CastOf, Ends, Family, Llc, Node, Operator, Primitive, Transport, V4Inside, ether, ip, iso,
-    sap,
+    Arith, Asks, Cast, CastOf, Ends, Family, Llc, Node, Operator, Primitive, Protocol, Transport, V4Inside,
+    ether, ip, iso, sap,
 };
 use crate::graph::{self, Builder, Graph, Lower, Next, Ports};
 use crate::ranges::Ranges;
@@ -18,7 +18,11 @@ use crate::ranges::Ranges;
 /// The tests of an expression on frames of one link layer.
 pub(crate) fn lower(node: Option<&Node>, link: Link) -> Result<Graph<Test>, Refused> {
     let scopes = node.map(|node| Scopes::of(node, link)).transpose()?;
-    let writer = Writer { scopes: scopes.as_ref(), refused: Cell::new(None) };
+    let writer = Writer {
+        scopes: scopes.as_ref(),
+        refused: Cell::new(None),
+        leaves: node.is_some_and(|node| node.has(Primitive::reads_nothing)),
+    };
     let graph = graph::lower(node, &writer);
     writer.refused.get().map_or(Ok(graph), Err)
 }
@@ -27,6 +31,8 @@ pub(crate) fn lower(node: Option<&Node>, link: Link) -> Result<Graph<Test>, Refu
 pub(super) struct Writer<'s> {
     scopes: Option<&'s Scopes>,
     refused: Cell<Option<Refused>>,
+    /// A term asks what the test before it looked at: each must leave what libpcap's test leaves.
+    pub(super) leaves: bool,
 }
 
 /// Whether a number under a mask is this one.
@@ -55,15 +61,17 @@ impl Lower for Writer<'_> {
         match *primitive {
             Primitive::Protocol(protocol) => match protocol.asks() {
                 Asks::Link(number) => self.announced(to, scope, number, yes, no),
-                Asks::Ip(number, family) => self.ip_proto(to, scope, family, number, yes, no),
-                Asks::Iso(number) => self.iso(to, scope, number, yes, no),
-                Asks::Isis(types) => {
-                    types.iter().rev().fold(no, |no, number| self.isis(to, scope, *number, yes, no))
-                }
+                Asks::Ip(number, family) => self.ip_proto(to, scope, family, u32::from(number), yes, no),
+                Asks::Iso(number) => self.iso(to, scope, u32::from(number), yes, no),
+                Asks::Isis(types) => types
+                    .iter()
+                    .rev()
+                    .fold(no, |no, number| self.isis(to, scope, u32::from(*number), yes, no)),
                 Asks::Nothing => no,
             },
             Primitive::EtherProto(number) => self.announced(to, scope, number, yes, no),
             Primitive::IpProto { family, number } => self.ip_proto(to, scope, family, number, yes, no),
+            Primitive::ProtoChain { family, number } => self.chain(to, scope, (family, number), yes, no),
             Primitive::IsoProto(number) => self.iso(to, scope, number, yes, no),
             Primitive::IsisProto(number) => self.isis(to, scope, number, yes, no),
             Primitive::V4 { inside, ends, address, mask } => {
@@ -92,6 +100,7 @@ impl Lower for Writer<'_> {
                 });
                 self.with_link_header(to, scope, "Ethernet addresses", entry, yes, no)
             }
+            Primitive::Decnet { ends, address } => self.decnet(to, scope, (ends, address), yes, no),
             Primitive::Cast { kind, of } => self.cast(to, scope, kind, of, yes, no),
             Primitive::Vlan(id) => {
                 if scope.lost || !scope.is_ethernet() {
@@ -101,7 +110,7 @@ impl Lower for Writer<'_> {
                     Some(id) => to.test(field(scope.payload.load(0, 2), 0x0fff, u32::from(id)), yes, no),
                     None => yes,
                 };
-                let tags = Ranges::new(ether::TAGS.map(|tag| (u32::from(tag), u32::from(tag))));
+                let tags = Ranges::new(ether::TAGS.map(|tag| (tag, tag)));
                 to.test(Test::Field { value: scope.kind.load(0, 2), mask: u32::MAX, set: tags }, entry, no)
             }
             Primitive::Mpls(label) => {
@@ -139,8 +148,20 @@ impl Lower for Writer<'_> {
                 to.test(field(value, u32::MAX, index), yes, no)
             }
             Primitive::Llc(kind) => self.llc(to, scope, kind, yes, no),
+            // At the beginning nothing was looked at.
+            Primitive::UnreadByte { operator, number, .. } if term == 0 => {
+                if operator.apply(0, number) == Some(0) { no } else { yes }
+            }
+            Primitive::UnreadByte { operator, number, .. } => {
+                to.test(Test::LookedAt { operator, number }, yes, no)
+            }
             Primitive::Relation { ref left, comparison, ref right } => {
-                self.relation(to, scope, (left, comparison, right), yes, no)
+                self.relation(to, scope, (left, comparison, right), self.leaves, yes, no)
+            }
+            Primitive::Byte { index, comparison, number } => {
+                let left =
+                    Arith::Bytes { protocol: Protocol::Ether, index: Arith::Number(index).into(), size: 1 };
+                self.relation(to, scope, (&left, comparison, &Arith::Number(number)), false, yes, no)
             }
             // Ports come through `ports`.
             Primitive::Port { .. } => no,
@@ -148,27 +169,44 @@ impl Lower for Writer<'_> {
     }
 
     fn ports(&self, to: &mut Builder<Test>, ports: &Ports, yes: Next, no: Next) -> Next {
+        if self.leaves && ports.ranges.len() > 1 {
+            return ports
+                .ranges
+                .iter()
+                .rev()
+                .fold(no, |no, range| self.ports(to, &Ports { ranges: vec![*range], ..*ports }, yes, no));
+        }
         let Some(scope) = self.scopes.and_then(|scopes| scopes.get(ports.term)) else { return no };
         if scope.lost {
             return to.test(Test::Undecided, yes, no);
         }
-        let transports = match ports.transport {
-            Some(transport) => Ranges::one(u32::from(transport.number())),
+        let one = |transport: Transport| Ranges::one(u32::from(transport.number()));
+        let all = [Transport::Sctp, Transport::Tcp, Transport::Udp];
+        // libpcap asks for one after the other; together they have the same answer, but leave another number.
+        let transports: Vec<Ranges> = match ports.transport {
+            Some(transport) => vec![one(transport)],
+            None if self.leaves => all.map(one).into(),
             None => {
-                let all = [Transport::Sctp, Transport::Tcp, Transport::Udp];
-                Ranges::new(all.map(|t| (u32::from(t.number()), u32::from(t.number()))))
+                vec![Ranges::new(all.map(|t| (u32::from(t.number()), u32::from(t.number()))))]
             }
         };
-        let protocol =
-            |at| Test::Field { value: scope.network().load(at, 1), mask: u32::MAX, set: transports.clone() };
-        // Ports are not looked for in later fragments.
-        let entry = port_list(to, ports, |at| self.v4_payload(scope, at, 2), yes, no);
-        let entry = to.test(field(scope.network().load(6, 2), 0x1fff, 0), entry, no);
-        let entry = to.test(protocol(9), entry, no);
+        let protocol = |at, set: &Ranges| Test::Field {
+            value: scope.network().load(at, 1),
+            mask: u32::MAX,
+            set: set.clone(),
+        };
+        let entry = transports.iter().rev().fold(no, |no, set| {
+            let entry = port_list(to, ports, |at| self.v4_payload(scope, at, 2), yes, no);
+            // Ports are not looked for in later fragments.
+            let entry = to.test(field(scope.network().load(6, 2), FRAGMENT_OFFSET, 0), entry, no);
+            to.test(protocol(9, set), entry, no)
+        });
         let v4 = self.announced(to, scope, ether::IPV4, entry, no);
 
-        let entry = port_list(to, ports, |at| scope.network().load(40 + at, 2), yes, v4);
-        let entry = to.test(protocol(6), entry, v4);
+        let entry = transports.iter().rev().fold(v4, |no, set| {
+            let entry = port_list(to, ports, |at| scope.network().load(40 + at, 2), yes, no);
+            to.test(protocol(6, set), entry, no)
+        });
         self.announced(to, scope, ether::IPV6, entry, v4)
     }
 }
@@ -196,14 +234,13 @@ impl Writer<'_> {
         to: &mut Builder<Test>,
         scope: &Scope,
         family: Option<Family>,
-        number: u8,
+        number: u32,
         yes: Next,
         no: Next,
     ) -> Next {
         if scope.lost {
             return to.test(Test::Undecided, yes, no);
         }
-        let number = u32::from(number);
         let byte = |at, number| field(scope.network().load(at, 1), u32::MAX, number);
         let mut no = no;
         if family != Some(Family::V4) {
@@ -220,15 +257,14 @@ impl Writer<'_> {
         no
     }
 
-    fn iso(&self, to: &mut Builder<Test>, scope: &Scope, number: u8, yes: Next, no: Next) -> Next {
-        let entry = to.test(field(scope.payload.load(scope.llc, 1), u32::MAX, u32::from(number)), yes, no);
+    fn iso(&self, to: &mut Builder<Test>, scope: &Scope, number: u32, yes: Next, no: Next) -> Next {
+        let entry = to.test(field(scope.payload.load(scope.llc, 1), u32::MAX, number), yes, no);
         self.announced(to, scope, sap::ISO, entry, no)
     }
 
-    fn isis(&self, to: &mut Builder<Test>, scope: &Scope, number: u8, yes: Next, no: Next) -> Next {
-        let entry =
-            to.test(field(scope.payload.load(scope.llc + 4, 1), u32::MAX, u32::from(number)), yes, no);
-        self.iso(to, scope, iso::ISIS, entry, no)
+    fn isis(&self, to: &mut Builder<Test>, scope: &Scope, number: u32, yes: Next, no: Next) -> Next {
+        let entry = to.test(field(scope.payload.load(scope.llc + 4, 1), u32::MAX, number), yes, no);
+        self.iso(to, scope, u32::from(iso::ISIS), entry, no)
     }
 
     fn v4(
@@ -285,7 +321,15 @@ impl Writer<'_> {
                 self.with_link_header(to, scope, "broadcasts", entry, yes, no)
             }
             (CastOf::Link, Cast::Multicast) => {
-                let entry = to.test(field(scope.header.load(0, 1), 1, 1), yes, no);
+                let first = scope.header.load(0, 1);
+                let test = if self.leaves {
+                    // Asked by BPF_JSET, which leaves all bits.
+                    let set = Ranges::new((1..=255).step_by(2).map(|odd| (odd, odd)));
+                    Test::Field { value: first, mask: u32::MAX, set }
+                } else {
+                    field(first, 1, 1)
+                };
+                let entry = to.test(test, yes, no);
                 self.with_link_header(to, scope, "multicasts", entry, yes, no)
             }
             // The network's mask is not known: only the addresses that are the same everywhere.
@@ -393,7 +437,7 @@ fn port_list(
 }
 
 /// The tests of one or both ends.
-fn either(
+pub(super) fn either(
     to: &mut Builder<Test>,
     ends: Ends,
     yes: Next,

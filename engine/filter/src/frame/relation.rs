@@ -7,7 +7,7 @@ use super::link::Link;
 use super::lower::{Writer, field};
 use super::scope::{Layer, Scope};
 use super::value::{Load, Value};
-use super::{Compare, Refused, Test};
+use super::{Compare, FRAGMENT_OFFSET, Refused, Test};
 use crate::ast::{Arith, Asks, Comparison, Family, Operator, Protocol, ether};
 use crate::graph::{Builder, Next};
 use crate::ranges::Ranges;
@@ -15,7 +15,7 @@ use crate::ranges::Ranges;
 /// A check that a packet is of the protocol whose bytes are read.
 #[derive(Clone, Copy, Debug)]
 enum Check {
-    Announced(u16),
+    Announced(u32),
     IpProto(u8, Option<Family>),
     /// In the IPv6 header itself.
     V6Next(u8),
@@ -31,6 +31,7 @@ impl Writer<'_> {
         to: &mut Builder<Test>,
         scope: &Scope,
         (left, comparison, right): (&Arith, Comparison, &Arith),
+        leaves: bool,
         yes: Next,
         no: Next,
     ) -> Next {
@@ -46,7 +47,8 @@ impl Writer<'_> {
             Comparison::NotEqual => (Compare::Equal, false),
         };
         let (holds, fails) = if positive { (yes, no) } else { (no, yes) };
-        let entry = match compare(left, how, right) {
+        let made = if leaves { Err(Test::Compare { left, how, right }) } else { compare(left, how, right) };
+        let entry = match made {
             Ok(answer) => {
                 if answer {
                     holds
@@ -58,11 +60,11 @@ impl Writer<'_> {
         };
         checks.iter().rev().fold(entry, |entry, check| match *check {
             Check::Announced(protocol) => self.announced(to, scope, protocol, entry, no),
-            Check::IpProto(number, family) => self.ip_proto(to, scope, family, number, entry, no),
+            Check::IpProto(number, family) => self.ip_proto(to, scope, family, u32::from(number), entry, no),
             Check::V6Next(number) => {
                 to.test(field(scope.network().load(6, 1), u32::MAX, u32::from(number)), entry, no)
             }
-            Check::NoFragment => to.test(field(scope.network().load(6, 2), 0x1fff, 0), entry, no),
+            Check::NoFragment => to.test(field(scope.network().load(6, 2), FRAGMENT_OFFSET, 0), entry, no),
             // Whatever the relation would say.
             Check::Undecided => to.test(Test::Undecided, yes, yes),
         })
@@ -114,7 +116,10 @@ impl Writer<'_> {
         size: u8,
         checks: &mut Vec<Check>,
     ) -> Value {
-        if scope.lost || (protocol == Protocol::Ether && scope.layer == Layer::Link(Link::Any)) {
+        // Before the network header stands the link's, of which a program for all links knows nothing.
+        let before = matches!(index, Value::Number(number) if number > i32::MAX.cast_unsigned());
+        let unknown = protocol == Protocol::Ether || before;
+        if scope.lost || (unknown && scope.layer == Layer::Link(Link::Any)) {
             checks.push(Check::Undecided);
         }
         match protocol.asks() {
@@ -134,17 +139,13 @@ impl Writer<'_> {
                 };
                 let base = Value::binary(Operator::Add, index, Value::clone(&header));
                 match &base {
-                    // Not behind a carry, and not what looks negative: the sum stays what BPF makes of it.
+                    // A constant index is part of the offset, as in `Place::indexed`.
                     Value::Binary(Operator::Add, sides) => match &**sides {
-                        (Value::Number(number), header)
-                            if offset.checked_add(*number).is_some_and(|sum| sum < 1 << 16) =>
-                        {
-                            Value::Load(Load {
-                                base: Some(Arc::new(header.clone())),
-                                offset: offset + number,
-                                size,
-                            })
-                        }
+                        (Value::Number(number), header) => Value::Load(Load {
+                            base: Some(Arc::new(header.clone())),
+                            offset: offset.wrapping_add(*number),
+                            size,
+                        }),
                         _ => Value::Load(Load { base: Some(Arc::new(base)), offset, size }),
                     },
                     _ => Value::Load(Load { base: Some(Arc::new(base)), offset, size }),

@@ -37,11 +37,17 @@ impl Place {
             None => index,
         };
         match base {
-            // A constant index is part of the offset, unless that does not fit.
-            Value::Number(number) if self.offset.checked_add(number).is_some() => {
-                Value::load(self.offset + number, size)
-            }
+            // A constant index is part of the offset, as libpcap's optimiser has it: `ip[-1]` is the byte before the header.
+            Value::Number(number) => Value::load(self.offset.wrapping_add(number), size),
             base => Value::Load(Load { base: Some(Arc::new(base)), offset: self.offset, size }),
+        }
+    }
+
+    /// Its offset, if that is known before the program runs.
+    pub(super) const fn fixed_offset(self) -> Option<u32> {
+        match self.register {
+            None => Some(self.offset),
+            Some(_) => None,
         }
     }
 

@@ -26,7 +26,7 @@ pub(super) fn beside(graph: &Graph<Test>, place: u32) -> Graph<Test> {
             Test::Set { register, value } => {
                 moved(value).map(|value| Test::Set { register: *register, value })
             }
-            Test::Undecided => None,
+            Test::Chain(_) | Test::LookedAt { .. } | Test::Undecided => None,
         };
         test.unwrap_or(Test::Undecided)
     };
@@ -43,7 +43,7 @@ fn value_beside(value: &Value, place: u32) -> Option<Value> {
         }
         Value::Load(Load { base: None, offset, size }) => at(*offset, *size, place),
         Value::Load(Load { base: Some(base), offset, size }) => {
-            if least(base).checked_add(*offset)? < place + TAG {
+            if least(base).saturating_add(*offset) < place + TAG {
                 return None;
             }
             let mut base = value_beside(base, place)?;

@@ -116,6 +116,8 @@ pub(super) struct View<'f> {
     /// The place of the tag, and the tag.
     tag: Option<(u64, [u8; 4])>,
     pub(super) registers: [u32; REGISTERS],
+    /// The number that the last test made of what it looked at.
+    pub(super) looked_at: u32,
 }
 
 impl<'f> View<'f> {
@@ -124,7 +126,7 @@ impl<'f> View<'f> {
             let [[a, b], [c, d]] = [tag.tpid.to_be_bytes(), tag.tci.to_be_bytes()];
             (u64::from(place), [a, b, c, d])
         });
-        Self { frame, tag, registers: [0; REGISTERS] }
+        Self { frame, tag, registers: [0; REGISTERS], looked_at: 0 }
     }
 
     pub(super) fn value(&self, value: &Value) -> Result<u32, PastTheEnd> {
@@ -155,8 +157,14 @@ impl<'f> View<'f> {
         })
     }
 
+    /// Bytes of the frame that are there.
+    pub(super) const fn len(&self) -> usize {
+        self.frame.bytes.len()
+    }
+
+    /// `size` bytes from `start` on.
     #[inline]
-    fn load(&self, start: u64, size: u8) -> Result<u32, PastTheEnd> {
+    pub(super) fn load(&self, start: u64, size: u8) -> Result<u32, PastTheEnd> {
         let start = match self.tag {
             Some((place, _)) if start >= place + 4 => start - 4,
             Some((place, tag)) if start + u64::from(size) > place => {

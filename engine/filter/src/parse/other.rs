@@ -2,7 +2,7 @@
 
 use super::keywords::foreign;
 use super::{Parser, Part};
-use crate::ast::{Arith, Cast, CastOf, Comparison, Llc, Node, Primitive, Protocol};
+use crate::ast::{Arith, Cast, CastOf, Comparison, Llc, Node, Operator, Primitive, Protocol};
 use crate::error::ParseError;
 use crate::lex::{Lexeme, Token};
 
@@ -98,7 +98,7 @@ impl<'t> Parser<'t> {
         Ok(number)
     }
 
-    /// `byte 3 = 5`: the old way to say `link[3] = 5`.
+    /// `byte 3 = 5`: the old way to say `link[3] = 5`. With `&` and `|` it says nothing of the kind, in libpcap and so here.
     fn byte(&mut self, start: Lexeme<'t>) -> Result<Primitive, ParseError> {
         let index = self.required(start)?;
         let sign = self.peek();
@@ -107,18 +107,13 @@ impl<'t> Parser<'t> {
             "<" => Comparison::Less,
             ">" => Comparison::Greater,
             "&" | "|" => {
-                // libpcap's code for the two leaves out the load.
-                let message = format!(
-                    "'byte' with '{0}' compares nothing in libpcap: write 'link[{index}] {0} … != 0'",
-                    sign.text
-                );
-                return Err(self.error(sign, message));
+                let operator = if sign.text == "&" { Operator::And } else { Operator::Or };
+                return Ok(Primitive::UnreadByte { index, operator, number: self.required(sign)? });
             }
-            _ => return Err(self.error(sign, "expected '=', '<' or '>' behind the byte's place")),
+            _ => return Err(self.error(sign, "expected '=', '<', '>', '&' or '|' behind the byte's place")),
         };
         let number = self.required(sign)?;
-        let left = Arith::Bytes { protocol: Protocol::Ether, index: Arith::Number(index).into(), size: 1 };
-        Ok(Primitive::Relation { left, comparison, right: Arith::Number(number) })
+        Ok(Primitive::Byte { index, comparison, number })
     }
 
     fn llc(&mut self) -> Primitive {

@@ -13,6 +13,16 @@ impl<'t> Parser<'t> {
     pub(super) fn value(&mut self, start: Lexeme<'t>, qualifier: Qualifier) -> Result<Node, ParseError> {
         self.at += 1;
         Ok(Node::Primitive(match start.token {
+            Token::Number(number) if qualifier.asks_decnet() => {
+                self.decnet(start, Some(number), qualifier)?
+            }
+            Token::Dotted(dotted) if qualifier.asks_decnet() => {
+                // Of the area six bits count, of the node ten.
+                let number = dotted.split_once('.').and_then(|(area, node)| {
+                    Some((area.parse::<u32>().ok()? & 0x3f) << 10 | node.parse::<u32>().ok()? & 0x3ff)
+                });
+                self.decnet(start, number, qualifier)?
+            }
             Token::Number(number) => self.plain_number(start, number, qualifier)?,
             Token::Dotted(dotted) => self.v4(start, dotted, qualifier)?,
             Token::V6(address) => self.v6(start, address.to_bits(), qualifier)?,
@@ -43,6 +53,7 @@ impl<'t> Parser<'t> {
                 self.ports(at, qualifier, port, port)
             }
             Kind::Proto => self.proto(at, number, qualifier),
+            Kind::ProtoChain => self.proto_chain(at, number, qualifier),
             Kind::Open | Kind::Host => self.v4_primitive(at, qualifier, number, u32::MAX),
             Kind::Net => {
                 // `net 10` is 10.0.0.0/8: the number's own bytes come first, and only they count. `net 0` stays 0.0.0.0/32, as in libpcap.
@@ -59,6 +70,21 @@ impl<'t> Parser<'t> {
         }
         self.frame_only(at)?;
         Ok(Primitive::Mac { ends: qualifier.ends(), address })
+    }
+
+    /// A DECnet address, none where it is malformed; of a plain number the lower two bytes count.
+    fn decnet(
+        &self,
+        at: Lexeme<'_>,
+        number: Option<u32>,
+        qualifier: Qualifier,
+    ) -> Result<Primitive, ParseError> {
+        let Some(number) = number else {
+            return Err(self.error(at, format!("'{}' is no DECnet address such as 1.10", at.text)));
+        };
+        self.frame_only(at)?;
+        let [.., high, low] = number.to_be_bytes();
+        Ok(Primitive::Decnet { ends: qualifier.ends(), address: u16::from_be_bytes([high, low]) })
     }
 
     fn port(&self, at: Lexeme<'_>, number: u64) -> Result<u16, ParseError> {
@@ -89,27 +115,15 @@ impl<'t> Parser<'t> {
             Some(Protocol::Ip) => Some(Family::V4),
             Some(Protocol::Ip6) => Some(Family::V6),
             Some(Protocol::Ether) => {
-                let ether_type = u16::try_from(number)
-                    .map_err(|_| self.error(at, format!("Ethernet type {number} is larger than 65535")))?;
-                if ether_type <= ether::LARGEST_LENGTH && number > 0xff {
-                    return Err(self.error(
-                        at,
-                        format!(
-                            "Ethernet type {number}: up to 1500 it is a length, up to 255 an 802.2 address"
-                        ),
-                    ));
-                }
-                return Ok(Primitive::EtherProto(ether_type));
+                return Ok(Primitive::EtherProto(number));
             }
-            Some(protocol @ (Protocol::Iso | Protocol::Isis)) => {
-                let number = u8::try_from(number)
-                    .map_err(|_| self.error(at, format!("protocol number {number} is larger than 255")))?;
+            Some(Protocol::Iso) => {
                 self.frame_only(at)?;
-                return Ok(if protocol == Protocol::Iso {
-                    Primitive::IsoProto(number)
-                } else {
-                    Primitive::IsisProto(number)
-                });
+                return Ok(Primitive::IsoProto(number));
+            }
+            Some(Protocol::Isis) => {
+                self.frame_only(at)?;
+                return Ok(Primitive::IsisProto(number));
             }
             Some(other) => {
                 let message = format!(
@@ -119,14 +133,31 @@ impl<'t> Parser<'t> {
                 return Err(self.error(at, message));
             }
         };
-        let number = u8::try_from(number)
-            .map_err(|_| self.error(at, format!("protocol number {number} is larger than 255")))?;
         Ok(Primitive::IpProto { family, number })
+    }
+
+    fn proto_chain(
+        &self,
+        at: Lexeme<'_>,
+        number: u32,
+        qualifier: Qualifier,
+    ) -> Result<Primitive, ParseError> {
+        self.frame_only(at)?;
+        let family = match qualifier.protocol {
+            None => None,
+            Some(Protocol::Ip) => Some(Family::V4),
+            Some(Protocol::Ip6) => Some(Family::V6),
+            Some(other) => {
+                let message = format!("'{} protochain' does not exist: use 'ip' or 'ip6'", other.name());
+                return Err(self.error(at, message));
+            }
+        };
+        Ok(Primitive::ProtoChain { family, number })
     }
 
     /// An IPv4 address or network: `10.0.0.1`, `10.0`, `10.0.0.0/8`, `10.0.0.0 mask 255.0.0.0`.
     fn v4(&mut self, at: Lexeme<'t>, dotted: &str, qualifier: Qualifier) -> Result<Primitive, ParseError> {
-        if matches!(qualifier.kind, Kind::Port | Kind::PortRange | Kind::Proto) {
+        if !qualifier.kind.is_of_addresses() {
             return Err(self.mismatch(at, qualifier));
         }
         let (address, short_mask) = self.dotted(at, dotted)?;
@@ -193,7 +224,7 @@ impl<'t> Parser<'t> {
     }
 
     fn v6(&mut self, at: Lexeme<'t>, address: u128, qualifier: Qualifier) -> Result<Primitive, ParseError> {
-        if matches!(qualifier.kind, Kind::Port | Kind::PortRange | Kind::Proto) {
+        if !qualifier.kind.is_of_addresses() {
             return Err(self.mismatch(at, qualifier));
         }
         match qualifier.protocol {
@@ -231,14 +262,14 @@ impl<'t> Parser<'t> {
 
     /// A name behind a backslash, which may be a keyword.
     fn name(&self, at: Lexeme<'_>, name: &str, qualifier: Qualifier) -> Result<Node, ParseError> {
-        if qualifier.kind != Kind::Proto {
+        if !qualifier.kind.is_of_protocols() {
             return self.word(at, name, qualifier);
         }
         let protocol = Protocol::from_name(name);
         let number = match qualifier.protocol {
             Some(Protocol::Ether) => match protocol.map(Protocol::asks) {
-                Some(Asks::Link(number)) => Some(u32::from(number)),
-                _ if name == "loopback" => Some(u32::from(ether::LOOPBACK)),
+                Some(Asks::Link(number)) => Some(number),
+                _ if name == "loopback" => Some(ether::LOOPBACK),
                 _ => None,
             },
             Some(Protocol::Iso) => match protocol.map(Protocol::asks) {
@@ -249,7 +280,7 @@ impl<'t> Parser<'t> {
             _ => self.names.protocol(name).map(u32::from),
         };
         match number {
-            Some(number) => self.proto(at, number, qualifier).map(Node::Primitive),
+            Some(number) => self.plain_number(at, number, qualifier).map(Node::Primitive),
             None => Err(self.error(at, format!("unknown protocol '{name}': write its number"))),
         }
     }
@@ -258,14 +289,14 @@ impl<'t> Parser<'t> {
         // Behind a backslash a keyword is a name.
         if matches!(at.token, Token::Word(_)) && is_keyword(word) {
             return Err(match qualifier.kind {
-                Kind::Proto if Protocol::from_name(word).is_some() => {
+                kind if kind.is_of_protocols() && Protocol::from_name(word).is_some() => {
                     self.error(at, format!("'{word}' is a keyword: write '\\{word}' or the number"))
                 }
                 _ => self.mismatch(at, qualifier),
             });
         }
         match qualifier.kind {
-            Kind::Proto => self.name(at, word, qualifier),
+            Kind::Proto | Kind::ProtoChain => self.name(at, word, qualifier),
             Kind::Port if range(word).is_some() => {
                 Err(self.error(at, format!("'{word}' is a range: write 'portrange {word}'")))
             }
@@ -366,7 +397,7 @@ impl<'t> Parser<'t> {
 
     fn no_addresses(&self, at: Lexeme<'_>, protocol: Protocol) -> ParseError {
         if protocol == Protocol::Decnet {
-            return self.error(at, "DECnet addresses can't be asked for");
+            return self.error(at, format!("'{}' is no DECnet address such as 1.10", at.text));
         }
         let name = protocol.name();
         self.error(at, format!("'{name}' has no addresses: write '{name} and host {}'", at.text))
@@ -379,6 +410,10 @@ impl<'t> Parser<'t> {
 }
 
 impl Qualifier {
+    fn asks_decnet(self) -> bool {
+        self.protocol == Some(Protocol::Decnet) && self.kind.is_of_addresses()
+    }
+
     fn ends(self) -> Ends {
         self.ends.unwrap_or(Ends::Either)
     }

@@ -21,3 +21,5 @@ mod programs;
 mod random;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod taken;

@@ -7,7 +7,7 @@ use sniff_x_flow::{LinkType, VlanTag};
 use crate::support::classic::{self, Meta};
 use crate::support::verifier::verify;
 use crate::support::vm::{Skb, Vm};
-use crate::support::{Judge, Verdict, frame, frames};
+use crate::support::{Judge, Verdict, agrees, frame, frames};
 
 /// A term in the syntax of pcap-filter(7), every qualifier in every combination that libpcap takes.
 fn term() -> impl Strategy<Value = String> {
@@ -103,6 +103,13 @@ fn frame_term() -> impl Strategy<Value = String> {
             "ipx",
             "atalk",
             "netbeui",
+            "protochain 6",
+            "ip protochain 51",
+            "ip6 protochain 17",
+            "not ip6 protochain 300",
+            "decnet host 1.10",
+            "ether proto 70000",
+            "ip proto 300",
             "broadcast",
             "multicast",
             "ip broadcast",
@@ -275,10 +282,12 @@ proptest! {
             prop_assert_eq!(ours.matches_frame(&frame(LinkType::ETHERNET, &bytes, None)), expected, "'{}' {:02x?}", &text, bytes);
             if let Some(classic) = &classic {
                 let verdict = classic::run(classic, &bytes, &Meta::default()) != 0;
-                prop_assert_eq!(verdict, expected, "'{}' {:02x?}\n{}", &text, bytes, ClassicListing(classic));
+                let agrees = agrees(&rules, Link::Ethernet, verdict, expected);
+                prop_assert!(agrees, "'{}' {:02x?}\n{}", &text, bytes, ClassicListing(classic));
             }
             let skb = Skb { bytes, ..Skb::default() };
-            prop_assert_eq!(vm.run(&skb) != 0, expected, "'{}' {:02x?}\n{}", &text, skb.bytes, Listing(&program));
+            let agrees = agrees(&rules, Link::Ethernet, vm.run(&skb) != 0, expected);
+            prop_assert!(agrees, "'{}' {:02x?}\n{}", &text, skb.bytes, Listing(&program));
             if let [0x81, 0] = skb.bytes.get(12..14).unwrap_or_default()[..] && skb.bytes.len() >= 18 {
                 let half = |at: usize| u16::from_be_bytes([skb.bytes[at], skb.bytes[at + 1]]);
                 let tag = Some(VlanTag { tpid: half(12), tci: half(14) });

@@ -91,6 +91,7 @@ fn the_kernel_says_what_the_evaluator_says() {
         if !set(&mut prefilter, &rules).unwrap_or_else(|e| panic!("{rules:?}: {e}")) {
             continue;
         }
+        let is_final = rules.filter_is_final(Link::Ethernet);
         for whole in &samples {
             for bytes in [&whole[..], &whole[..whole.len().min(33)]] {
                 let frame = Frame {
@@ -106,8 +107,11 @@ fn the_kernel_says_what_the_evaluator_says() {
                 // The 14 bytes that test runs hide stand before the link header.
                 let hidden = [&[0; 14][..], bytes].concat();
                 let passes = bpf::run(program(&prefilter), &hidden).unwrap().result != 0;
-                assert_eq!(passes, rules.matches_frame(&frame), "{rules:?} {bytes:02x?}");
-                compared += 1;
+                let expected = rules.matches_frame(&frame);
+                // Where the program has not the last word it may let pass, and lose nothing.
+                let agrees = passes == expected || passes && !is_final;
+                assert!(agrees, "{rules:?} {bytes:02x?}: {passes}");
+                compared += u32::from(is_final);
             }
         }
     }

@@ -17,19 +17,37 @@ pub(crate) struct Meta {
 
 /// Runs the program; a load past the end returns 0.
 pub(crate) fn run(program: &[Instruction], bytes: &[u8], meta: &Meta) -> u32 {
+    // As processors shift.
+    let width = |by| by & 31;
+    step_through(program, bytes, meta, program.len(), width).expect("the kernel's programs have no loops")
+}
+
+/// The same by libpcap's own machine, for a program that may have loops; none when it has not ended after so many steps.
+pub(crate) fn run_for(program: &[Instruction], bytes: &[u8], steps: usize) -> Option<u32> {
+    step_through(program, bytes, &Meta::default(), steps, |by| by)
+}
+
+fn step_through(
+    program: &[Instruction],
+    bytes: &[u8],
+    meta: &Meta,
+    steps: usize,
+    width: fn(u32) -> u32,
+) -> Option<u32> {
     let (mut a, mut x, mut memory) = (0_u32, 0_u32, [0_u32; 16]);
     let load = |at: u64, size: usize| -> Option<u32> {
         let field = bytes.get(at as usize..at as usize + size)?;
         Some(field.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
     };
-    let mut at = 0;
-    loop {
+    let mut at: usize = 0;
+    for _ in 0..steps {
         let Instruction { code, jt, jf, k } = program[at];
         at += 1;
         let size = [4, 2, 1, 0][usize::from(code >> 3 & 3)];
         let other = if code & 8 != 0 { x } else { k };
         match code {
             0x00 => a = k,
+            0x01 => x = k,
             0x20 | 0x28 | 0x30 if k >= 0xffff_f000 => {
                 a = match k - 0xffff_f000 {
                     4 => meta.packet_type,
@@ -43,14 +61,14 @@ pub(crate) fn run(program: &[Instruction], bytes: &[u8], meta: &Meta) -> u32 {
             }
             0x20 | 0x28 | 0x30 => match load(u64::from(k), size) {
                 Some(number) => a = number,
-                None => return 0,
+                None => return Some(0),
             },
             0x40 | 0x48 | 0x50 => {
                 let sum = x.wrapping_add(k);
                 assert!(sum < 0x8000_0000, "an offset that the kernel reads as its own");
                 match load(u64::from(sum), size) {
                     Some(number) => a = number,
-                    None => return 0,
+                    None => return Some(0),
                 }
             }
             0x60 => a = memory[k as usize],
@@ -58,26 +76,27 @@ pub(crate) fn run(program: &[Instruction], bytes: &[u8], meta: &Meta) -> u32 {
             0x80 => a = bytes.len() as u32,
             0xb1 => match load(u64::from(k), 1) {
                 Some(number) => x = (number & 0xf) * 4,
-                None => return 0,
+                None => return Some(0),
             },
             0x02 => memory[k as usize] = a,
             0x07 => x = a,
-            0x06 => return k,
-            0x05 => at += k as usize,
+            0x87 => a = x,
+            0x06 => return Some(k),
+            0x05 => at = at.wrapping_add_signed(k as i32 as isize),
             _ if code & 7 == 4 => {
                 a = match code & 0xf0 {
                     0x00 => a.wrapping_add(other),
                     0x10 => a.wrapping_sub(other),
                     0x20 => a.wrapping_mul(other),
-                    0x30 | 0x90 if other == 0 => return 0,
+                    0x30 | 0x90 if other == 0 => return Some(0),
                     0x30 => a / other,
                     0x90 => a % other,
                     0x40 => a | other,
                     0x50 => a & other,
                     0xa0 => a ^ other,
-                    // As processors do it.
-                    0x60 => a << (other & 31),
-                    0x70 => a >> (other & 31),
+                    0x80 => a.wrapping_neg(),
+                    0x60 => a.checked_shl(width(other)).unwrap_or_default(),
+                    0x70 => a.checked_shr(width(other)).unwrap_or_default(),
                     _ => panic!("{code:#x}"),
                 }
             }
@@ -94,6 +113,7 @@ pub(crate) fn run(program: &[Instruction], bytes: &[u8], meta: &Meta) -> u32 {
             _ => panic!("{code:#x}"),
         }
     }
+    None
 }
 
 /// Says why the kernel would refuse the program.

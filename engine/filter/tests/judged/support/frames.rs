@@ -39,7 +39,7 @@ pub(crate) fn link(link_type: LinkType, ether_type: u16, payload: &[u8]) -> Opti
         LinkType::NULL | LinkType::LOOP => {
             let family: u32 = match ether_type {
                 IPV4 => 2,
-                IPV6 => 10,
+                IPV6 => [24, 28, 30][payload.len() % 3],
                 _ => 7,
             };
             if link_type == LinkType::NULL { family.to_le_bytes() } else { family.to_be_bytes() }.to_vec()
@@ -152,6 +152,7 @@ pub(crate) fn packets() -> Vec<(u16, Vec<u8>)> {
         options.extend(&payload);
         all.push((IPV6, v6(0, A6, A6, &options)));
     }
+    all.extend(chains());
     for protocol in [1, 2, 4, 9, 41, 47, 50, 51, 58, 103, 112, 255] {
         all.push((IPV4, v4(protocol, A, C, 0, &[], &[8, 0, 0, 80, 0, 1, 0, 1])));
         all.push((IPV6, v6(protocol, B6, A6, &[128, 0, 0, 80, 0, 1, 0, 1])));
@@ -181,6 +182,13 @@ pub(crate) fn packets() -> Vec<(u16, Vec<u8>)> {
     for ether_type in [0x6001, 0x6002, 0x6003, 0x6004, 0x6007, 0x809b, 0x80f3, 0x8137, 0x9000, 0x8863] {
         all.push((ether_type, vec![1; 40]));
     }
+    let of = |header: &[&[u8]]| (0x6003, [&[40, 0], &header.concat()[..], &[0; 30]].concat());
+    let (one, two) = ([0x0a, 0x04], [0x0b, 0x04]);
+    all.push(of(&[&[0x02], &two, &one]));
+    all.push(of(&[&[0x81, 0x02], &one, &two]));
+    all.push(of(&[&[0x26, 0, 0, 0xaa, 0, 4, 0], &one, &[0, 0, 0xaa, 0, 4, 0], &two]));
+    all.push(of(&[&[0x81, 0x26, 0, 0, 0xaa, 0, 4, 0], &two, &[0, 0, 0xaa, 0, 4, 0], &one]));
+    all.push(of(&[&[0x81, 0x06, 0, 0, 0xaa, 0, 4, 0], &one, &[0, 0, 0xaa, 0, 4, 0], &one]));
     all.push((0x0026, inner.clone()));
     all.push((IPV4, v4(4, C, C, 0, &[], &inner)));
     // The link header says one thing, the packet another.
@@ -188,6 +196,42 @@ pub(crate) fn packets() -> Vec<(u16, Vec<u8>)> {
     all.push((IPV4, v6(6, A6, B6, &ports(80, 80))));
     all.push((ARP, inner));
     all
+}
+
+/// Extension headers one behind the other, and AH, of which libpcap's `protochain` takes the length for a place counted from the IP header.
+fn chains() -> Vec<(u16, Vec<u8>)> {
+    let header = |next: u8, len: u8, bytes: usize| [&[next, len][..], &vec![1; bytes - 2]].concat();
+    let tcp = ports(40000, 80);
+    let chain = |headers: &[Vec<u8>]| [headers.concat(), tcp.clone()].concat();
+    let v6s = [
+        (0, chain(&[header(60, 0, 8), header(43, 1, 16), header(6, 0, 8)])),
+        (43, chain(&[header(44, 2, 24), header(17, 0, 8)])),
+        (60, chain(&[header(59, 0, 8)])),
+        (0, chain(&[header(51, 0, 8), header(6, 4, 24)])),
+        // AH whose length leads to behind itself: (14 + 2) * 4 = 40 + 24.
+        (51, chain(&[header(6, 4, 24)])),
+        (51, chain(&[header(60, 14, 24), header(132, 0, 8)])),
+        // Longer than the frame.
+        (60, chain(&[header(6, 255, 8)])),
+        (0, chain(&vec![header(0, 0, 8); 20])),
+    ];
+    let v4s = [
+        (51, chain(&[header(6, 4, 24)])),
+        (51, chain(&[header(51, 6, 8), header(17, 0, 8)])),
+        (60, chain(&[header(6, 0, 8)])),
+    ];
+    let v6s = v6s.into_iter().map(|(next, payload)| (IPV6, v6(next, A6, B6, &payload)));
+    let v4s = v4s.into_iter().flat_map(|(next, payload)| {
+        [&[][..], &[1; 8]].map(|options| (IPV4, v4(next, A, B, 0, options, &payload)))
+    });
+    v6s.chain(v4s).collect()
+}
+
+/// AH that leads to itself: on these libpcap's `protochain` has no end. So they stand apart from all others.
+pub(crate) fn endless(link_type: LinkType) -> Vec<Vec<u8>> {
+    let v6 = v6(51, A6, B6, &[&[51, 8][..], &[1; 22]].concat());
+    let v4 = v4(51, A, B, 0, &[], &[51, 3, 1, 1, 1, 1, 1, 1]);
+    [(IPV6, v6), (IPV4, v4)].iter().filter_map(|(kind, packet)| link(link_type, *kind, packet)).collect()
 }
 
 /// MPLS: one label and two, with IPv4 and IPv6 inside; one that says that another follows, and none does.
