@@ -24,7 +24,7 @@ pub mod source;
 pub use afpacket::open_live;
 pub use devices::{Device, devices};
 pub use fanout::fanout_number;
-pub use file::open_file;
+pub use file::{open_file, open_file_again};
 pub use lease::{Frames, Lease};
 #[cfg(feature = "libpcap")]
 pub use libpcap::open_libpcap;

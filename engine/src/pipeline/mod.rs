@@ -1,8 +1,8 @@
 //! The data path put together: reader, queues, workers, writer; back-pressure, shutdown and counters.
 //!
 //! With one worker the reader, the assembler and the plugins run in the calling thread. With more there are as many readers where the kernel
-//! shares the flows out to several rings, each with its worker in a thread of its own; else the one reader parses and hands batches of
-//! headers to the worker that owns the flow. In any case one more thread writes the output. Rules and plugins' options can be replaced
+//! shares the flows out to several rings, or where a file can be read several times (`shares`), each with its worker in a thread of its own; else the one
+//! reader parses and hands batches of headers to the worker that owns the flow. In any case one more thread writes the output. Rules and plugins' options can be replaced
 //! meanwhile (`setup`).
 
 mod batch;
@@ -14,6 +14,7 @@ mod queue;
 mod reader;
 mod readers;
 mod setup;
+mod shares;
 mod summary;
 mod tally;
 mod worker;
@@ -25,7 +26,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use sniff_x_capture::{CaptureError, Source};
+use sniff_x_capture::{CaptureError, Source, SourceCounters};
 use sniff_x_filter::{ParseError, RuleSet};
 use sniff_x_flow::Nanos;
 use sniff_x_flow::packet::defragment::DefragmentOptions;
@@ -99,6 +100,7 @@ pub enum EngineError {
 pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary)) -> Result<(), EngineError> {
     let setup = Setup::new(Change { plugins: config.plugins, keys: config.keys, filter: config.filter })?;
     let live = matches!(config.input, Input::Live { .. });
+    let is_file = matches!(config.input, Input::File(_));
     if let Some(folder) = &config.dump {
         dump::prepare(folder).map_err(|error| EngineError::File { path: folder.clone(), error })?;
     }
@@ -132,7 +134,10 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
     let output = Arc::new(OutputQueue::new(!live, tally));
     let published: Vec<_> = (0..threads).map(|_| Mutex::new(WorkerCounters::default())).collect();
 
-    let share = |total: usize| total.div_ceil(sources.len().max(1));
+    let is_shared_file = is_file && sources.len() > 1;
+    // Each reader of a file sees all fragments, each of a live line those of its ring.
+    let parts = if is_shared_file { 1 } else { sources.len().max(1) };
+    let share = |total: usize| total.div_ceil(parts);
     let defragment = DefragmentOptions {
         timeout: config.limits.fragment_timeout,
         max_datagrams: share(config.limits.max_fragmented),
@@ -149,15 +154,23 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
         parser: parser.clone(),
         fragments: Fragments::new(defragment),
         peers: None,
+        share: None,
         due: Nanos(u64::MAX),
         counters: ReaderCounters::default(),
+        counts: true,
         control,
         live,
         now: Nanos(0),
         doubted: Vec::new(),
     };
     let mut readers: Vec<_> = sources.into_iter().map(reader).collect();
-    if decodes && readers.len() > 1 {
+    if is_shared_file {
+        let shares = shares::shares(readers.len());
+        for (reader, share) in readers.iter_mut().zip(shares) {
+            reader.counts = share.counts();
+            reader.share = Some(share);
+        }
+    } else if decodes && readers.len() > 1 {
         let peers = peers::peers(readers.len());
         for (reader, peers) in readers.iter_mut().zip(peers) {
             reader.peers = Some(peers);
@@ -197,7 +210,11 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
             }
             each => {
                 for (index, reader) in each.iter_mut().enumerate() {
-                    reader.workers = Workers::Inline(Box::new(plan.worker(index, output.clone())));
+                    let worker = Box::new(plan.worker(index, output.clone()));
+                    reader.workers = match &reader.share {
+                        Some(share) => Workers::Share(worker, share.own(), share.of()),
+                        None => Workers::Inline(worker),
+                    };
                 }
             }
         }
@@ -263,7 +280,7 @@ impl Reader<'_> {
     }
 
     fn report_progress(&self) {
-        if let Some((read, total)) = self.source.progress() {
+        if let Some((read, total)) = self.source.progress().filter(|_| self.counts) {
             self.control.bytes_read.store(read, Ordering::Relaxed);
             self.control.bytes_total.store(total, Ordering::Relaxed);
         }
@@ -272,9 +289,19 @@ impl Reader<'_> {
     /// What it counted, with its source and the worker in its thread.
     fn share(&mut self) -> Summary {
         let workers = match &self.workers {
-            Workers::Inline(worker) => worker.counters(),
+            Workers::Inline(worker) | Workers::Share(worker, ..) => worker.counters(),
             Workers::Queues(_) | Workers::None => WorkerCounters::default(),
         };
+        if !self.counts {
+            // Nothing of its own: what is known stays known.
+            let source = SourceCounters {
+                received: Some(0),
+                dropped: Some(0),
+                filtered: Some(0),
+                ..SourceCounters::default()
+            };
+            return Summary { source, workers, ..Summary::default() };
+        }
         Summary {
             source: self.source.counters(),
             reader: self.counters,
@@ -334,7 +361,10 @@ fn one_line(summary: &Summary) -> String {
 /// Opens what the configuration names: one source, or one for each of the `rings` that the kernel shares the flows out to.
 fn open(input: Input, rules: &RuleSet, rings: usize) -> Result<Vec<Box<dyn Source>>, EngineError> {
     let options = match input {
-        Input::File(path) => return Ok(vec![sniff_x_capture::open_file(&path)?]),
+        Input::File(path) => {
+            let times = if rings <= shares::MOST { rings } else { 1 };
+            return Ok(sniff_x_capture::open_file_again(&path, times)?);
+        }
         Input::Sources(sources) => return Ok(sources),
         Input::Live { backend, interfaces, ring_size, block_size, snaplen, retire, promiscuous } => {
             let rules = rules.clone();

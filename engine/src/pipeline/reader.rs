@@ -15,6 +15,7 @@ use super::clock::{self, Stopwatch};
 use super::fragments::Fragments;
 use super::peers::{Handed, Peers, Stage, Way};
 use super::setup::Watch;
+use super::shares::Share;
 use super::worker::Worker;
 use crate::config::Control;
 use crate::sink::pcapng::PcapngWriter;
@@ -71,6 +72,8 @@ pub struct ReaderCounters {
 pub(crate) enum Workers {
     /// To the one worker, in this thread.
     Inline(Box<Worker>),
+    /// To the one worker, in this thread, if it is the one of so many that has the flow: others see the rest.
+    Share(Box<Worker>, usize, usize),
     /// To one of several, each in its own thread.
     Queues(Vec<WorkerQueue>),
     /// Nowhere: frames are only counted and written.
@@ -89,9 +92,13 @@ pub(crate) struct Reader<'a> {
     pub(crate) fragments: Fragments,
     /// The other readers, if there are any.
     pub(crate) peers: Option<Peers>,
+    /// What is this reader's part of a file that others read, too.
+    pub(crate) share: Option<Share>,
     /// The time of the first packet that one of them handed over and that waits; the end of time if there is none.
     pub(crate) due: Nanos,
     pub(crate) counters: ReaderCounters,
+    /// Its counters count, and it tells of what it sees: not those of one that reads what another reads.
+    pub(crate) counts: bool,
     pub(crate) control: &'a Control,
     /// Frames carry the time of day.
     pub(crate) live: bool,
@@ -155,6 +162,9 @@ impl Reader<'_> {
     /// All frames of one batch.
     fn block(&mut self, lease: &Lease) -> Result<(), EngineError> {
         self.renew();
+        if let Some(share) = &self.share {
+            share.reach(self.counters.bytes, &self.control.stop);
+        }
         let is_doubtful =
             lease.frames().next().is_some_and(|first| self.watch.in_force().is_doubtful(first.timestamp));
         // What reaches a file must not depend on where the rules were applied: the kernel lets fragments and tunnels pass undecided.
@@ -226,7 +236,7 @@ impl Reader<'_> {
         if let Some(setup) = self.watch.news() {
             self.rules = setup.rules.clone();
             self.doubted.clear();
-            if let Workers::Inline(worker) = &mut self.workers {
+            if let Workers::Inline(worker) | Workers::Share(worker, ..) = &mut self.workers {
                 worker.renew();
             }
         }
@@ -302,6 +312,9 @@ impl Reader<'_> {
 
     #[cold]
     fn tell_doubt(&self, link_type: LinkType) {
+        if !self.counts {
+            return;
+        }
         let Some(filter) = &self.rules.filter else { return };
         if let Some(why) = filter.refused_on(link_type) {
             log::warn!("--filter matches no frame of link type {}: {why}", link_type.0);
@@ -313,7 +326,7 @@ impl Reader<'_> {
     /// A frame that can't be read, whether or not a rule would let it pass: the first is worth a line.
     #[cold]
     fn unknown_link(&mut self, frame: &Frame<'_>) {
-        if self.counters.unknown_links == 0 {
+        if self.counters.unknown_links == 0 && self.counts {
             log::warn!("link type {} is not supported: its frames are only counted", frame.link_type.0);
         }
         self.counters.unknown_links += 1;
@@ -342,7 +355,9 @@ impl Reader<'_> {
             self.place(Nanos(u64::MAX));
             self.wait_for_all(Stage::Left);
         }
-        if let Workers::Inline(worker) = &mut self.workers {
+        // From here on nobody waits for it.
+        self.share = None;
+        if let Workers::Inline(worker) | Workers::Share(worker, ..) = &mut self.workers {
             worker.finish();
         }
     }
@@ -407,6 +422,11 @@ impl Workers {
     fn segment(&mut self, segment: &Segment, memory: Memory<'_>) {
         match self {
             Self::Inline(worker) => worker.segment(segment, memory.payload(segment.packet.payload)),
+            Self::Share(worker, own, of) => {
+                if segment.packet.worker(*of) == *own {
+                    worker.segment(segment, memory.payload(segment.packet.payload));
+                }
+            }
             Self::Queues(queues) => {
                 let index = segment.packet.worker(queues.len());
                 if let Some(queue) = queues.get_mut(index) {
@@ -420,6 +440,11 @@ impl Workers {
     fn datagram(&mut self, datagram: &Datagram, memory: Memory<'_>) {
         match self {
             Self::Inline(worker) => worker.datagram(datagram, memory.payload(datagram.packet.payload)),
+            Self::Share(worker, own, of) => {
+                if datagram.packet.worker(*of) == *own {
+                    worker.datagram(datagram, memory.payload(datagram.packet.payload));
+                }
+            }
             Self::Queues(queues) => {
                 let index = datagram.packet.worker(queues.len());
                 if let Some(queue) = queues.get_mut(index) {
@@ -432,7 +457,7 @@ impl Workers {
 
     fn lease_done(&mut self, now: Nanos) {
         match self {
-            Self::Inline(worker) => worker.batch_done(now),
+            Self::Inline(worker) | Self::Share(worker, ..) => worker.batch_done(now),
             Self::Queues(queues) => queues.iter_mut().for_each(|q| q.lease_done(now)),
             Self::None => {}
         }
@@ -440,7 +465,7 @@ impl Workers {
 
     fn tick(&mut self, now: Nanos) {
         match self {
-            Self::Inline(worker) => worker.batch_done(now),
+            Self::Inline(worker) | Self::Share(worker, ..) => worker.batch_done(now),
             Self::Queues(queues) => queues.iter_mut().for_each(|q| q.tick(now)),
             Self::None => {}
         }

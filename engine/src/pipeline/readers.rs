@@ -10,7 +10,7 @@ use super::{EngineError, cores};
 use crate::config::Control;
 
 /// Runs `read` with each reader and its number, until all have ended; the first to end stops the others, which then hand on what
-/// they hold. Several readers stay on a core each, if there are enough for all.
+/// they hold; of those of a file only one that fails does. Several readers of a live line stay on a core each, if there are enough for all.
 ///
 /// # Errors
 /// That of the first reader, in their order, that failed.
@@ -23,19 +23,23 @@ pub(crate) fn run<'a>(
         return panic::catch_unwind(AssertUnwindSafe(|| read(0, reader)))
             .unwrap_or_else(|_| Err(panicked(0)));
     }
-    let cores = Some(cores::allowed()).filter(|cores| cores.len() >= readers.len()).unwrap_or_default();
+    let of_a_file = readers.iter().any(|reader| reader.share.is_some());
+    let cores = Some(cores::allowed()).filter(|cores| cores.len() >= readers.len() && !of_a_file);
+    let cores = cores.unwrap_or_default();
     let mut cores = cores.into_iter();
     let read = &read;
     thread::scope(|scope| {
         let mut handles = Vec::new();
         for (index, reader) in readers.iter_mut().enumerate() {
-            let (core, stop) = (cores.next(), StopOnExit(&control.stop));
+            let (core, stop) = (cores.next(), StopOnExit { stop: &control.stop, stops: !of_a_file });
             let leaving = reader.peers.as_ref().map(Peers::leaving);
             // A thread that can't be started drops these, so that those before it end.
             let thread = move || {
-                let (_stop, _leaving) = (stop, leaving);
+                let (mut stop, _leaving) = (stop, leaving);
                 core.into_iter().for_each(cores::pin);
-                read(index, reader)
+                let result = read(index, reader);
+                stop.stops |= result.is_err();
+                result
             };
             let started = thread::Builder::new().name(format!("reader-{index}")).spawn_scoped(scope, thread);
             handles.push(started.map_err(EngineError::Thread)?);
@@ -52,11 +56,17 @@ fn panicked(index: usize) -> EngineError {
 }
 
 /// Stops all readers when one ends, even by a panic.
-struct StopOnExit<'a>(&'a AtomicBool);
+struct StopOnExit<'a> {
+    stop: &'a AtomicBool,
+    /// Also when it ends well.
+    stops: bool,
+}
 
 impl Drop for StopOnExit<'_> {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        if self.stops || thread::panicking() {
+            self.stop.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -130,8 +140,10 @@ mod tests {
             parser: Parser::default(),
             fragments: Fragments::new(DefragmentOptions::default()),
             peers: None,
+            share: None,
             due: Nanos(u64::MAX),
             counters: ReaderCounters::default(),
+            counts: true,
             control: &control,
             live: true,
             now: Nanos(0),

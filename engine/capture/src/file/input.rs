@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,6 +27,8 @@ pub(crate) struct Input {
     state: Arc<State>,
     /// The file's length, for regular files.
     pub(crate) length: Option<u64>,
+    /// Which file it is, for regular files that are not compressed: device and inode.
+    pub(crate) identity: Option<(u64, u64)>,
     /// What the bytes were compressed with.
     pub(crate) compression: Option<&'static str>,
     /// An uncompressed pipe: whether it has something can be asked before it is read.
@@ -100,10 +103,13 @@ impl Input {
             }
             _ => (Bytes::Plain(raw), None),
         };
+        let identity =
+            (metadata.is_file() && compression.is_none()).then(|| (metadata.dev(), metadata.ino()));
         Ok(Self {
             bytes,
             state,
             length,
+            identity,
             compression,
             #[cfg(target_os = "linux")]
             pipe: pipe.filter(|_| compression.is_none()),

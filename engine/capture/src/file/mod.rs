@@ -70,6 +70,8 @@ pub(crate) struct FileSource {
     /// The input has no more, for this reason if it isn't the file's end.
     end: Option<Option<String>>,
     done: bool,
+    /// Another source tells of damage.
+    quiet: bool,
     received: u64,
     unreadable: u64,
 }
@@ -83,6 +85,28 @@ pub(crate) struct FileSource {
 /// [`CaptureError::File`] when it can't be opened or read, [`CaptureError::Format`] when it is not a capture.
 pub fn open_file(path: &Path) -> Result<Box<dyn Source>, CaptureError> {
     Ok(Box::new(FileSource::open(path)?))
+}
+
+/// Opens a capture file up to `times` times, as [`open_file`] does, each to be read to its end: once where it can't be read again (a pipe) or where
+/// that is dear (compressed). Only the first tells of damage.
+///
+/// # Errors
+/// As those of [`open_file`].
+pub fn open_file_again(path: &Path, times: usize) -> Result<Vec<Box<dyn Source>>, CaptureError> {
+    let first = FileSource::open(path)?;
+    let identity = first.input.identity.filter(|_| path.as_os_str() != "-");
+    let mut sources: Vec<Box<dyn Source>> = vec![Box::new(first)];
+    while identity.is_some() && sources.len() < times {
+        let mut next = FileSource::open(path)?;
+        if next.input.identity != identity {
+            // Another file has its name now.
+            sources.truncate(1);
+            break;
+        }
+        next.quiet = true;
+        sources.push(Box::new(next));
+    }
+    Ok(sources)
 }
 
 impl FileSource {
@@ -106,6 +130,7 @@ impl FileSource {
             skip: 0,
             end: None,
             done: false,
+            quiet: false,
             received: 0,
             unreadable: 0,
         };
@@ -205,7 +230,9 @@ impl FileSource {
         };
         if let Some(reason) = broken.map(str::to_owned).or(damage).or_else(cut) {
             self.unreadable += 1;
-            log::warn!("{}: {reason}; {} whole packets were read", self.path.display(), self.received);
+            if !self.quiet {
+                log::warn!("{}: {reason}; {} whole packets were read", self.path.display(), self.received);
+            }
         }
         self.done = true;
         Batch::End
