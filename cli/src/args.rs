@@ -110,8 +110,8 @@ fn input() -> Vec<Arg> {
         value(
             "threads",
             "N",
-            "Workers; 1 reads, decodes and writes in one thread. Live, each of several has rings of its own, if it may (CAP_BPF) and \
-             nothing is written with --write; else, and for files, one thread reads for all",
+            "Workers; 1 reads and decodes in one thread. Live, each of several has rings of its own, if it may (CAP_BPF); up to four of \
+             a file that is not compressed each read it; else, and with --write, one thread reads for all",
         )
         .value_parser(threads)
             .default_value("1"),

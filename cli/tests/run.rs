@@ -147,6 +147,49 @@ fn a_file_cut_short_gives_its_whole_packets_and_a_warning() {
     assert_eq!((code, err.as_str()), (Some(0), ""), "-q says errors only");
 }
 
+/// However many threads read it: one file, told of and counted once.
+#[test]
+fn several_readers_of_a_file_are_as_one() {
+    let place = Place::new();
+    let whole = three();
+    fs::write(place.file("cut.pcap"), whole.get(..whole.len() - 3).unwrap()).unwrap();
+    let mut unknown = whole;
+    for (place, byte) in unknown.iter_mut().skip(20).zip(250_u32.to_le_bytes()) {
+        *place = byte;
+    }
+    fs::write(place.file("unknown.pcap"), unknown).unwrap();
+    for (file, warning, filter) in [
+        ("cut.pcap", "cut short", "port 4000"),
+        ("unknown.pcap", "link type 250 is not supported", ""),
+        ("unknown.pcap", "--filter matches no frame", "arp"),
+    ] {
+        let run = |threads: &str| {
+            let mut arguments = vec![
+                "--read",
+                file,
+                "--threads",
+                threads,
+                "--stats-file",
+                "stats.json",
+                "--format",
+                "json",
+                "tcp",
+            ];
+            if !filter.is_empty() {
+                arguments.extend(["--filter", filter]);
+            }
+            let (code, out, err) = place.sniff_x(&arguments);
+            assert_eq!(code, Some(0), "{err}");
+            assert_eq!(err.matches(warning).count(), 1, "{threads} threads: {err}");
+            (out, fs::read_to_string(place.file("stats.json")).unwrap())
+        };
+        let one = run("1");
+        for threads in ["2", "4", "6"] {
+            assert_eq!(run(threads), one, "{file}, {threads} threads");
+        }
+    }
+}
+
 /// tcpdump refuses what a file's kind of link can't be asked; here a file can have several kinds, so it is a word, once.
 #[test]
 fn a_filter_that_the_kind_of_link_rules_out_is_told() {

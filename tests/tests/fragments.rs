@@ -68,7 +68,7 @@ fn same_in_fragments(capture: &Path, mtus: &[usize]) {
         assert!(!expected.is_empty() && whole["packets.fragments"] == 0);
         for mtu in mtus {
             let cut = cut_and_shuffle(frames, mtu + more);
-            for threads in ["1", "4"] {
+            for threads in ["1", "4", "6"] {
                 let (events, counters) = decoded(folder.path(), &cut, threads, &[]);
                 eprintln!(
                     "MTU {mtu}: {} datagrams in {} fragments",

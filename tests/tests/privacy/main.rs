@@ -98,6 +98,7 @@ const VIEWS: [(&[&str], &str); 11] = [
     (&["--group-by", "user"], NAMED),
     (&["--format", "json"], "auto"),
     (&["--threads", "2"], "all"),
+    (&["--threads", "5"], "all"),
 ];
 
 const NAMED: &str = "mysql,redis,http,tcp";
