@@ -80,7 +80,7 @@ const OPTIONS: [&str; 22] = [
 ];
 
 /// How events are looked at: what stands in front of the plugins, and they.
-const VIEWS: [(&[&str], &str); 11] = [
+const VIEWS: [(&[&str], &str); 12] = [
     (&["--format", "text"], NAMED),
     (&["--format", "json"], NAMED),
     (&["--wide", "--color", "always", "--time", "date"], NAMED),
