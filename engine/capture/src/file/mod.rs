@@ -97,14 +97,17 @@ pub fn open_file_again(path: &Path, times: usize) -> Result<Vec<Box<dyn Source>>
     let identity = first.input.identity.filter(|_| path.as_os_str() != "-");
     let mut sources: Vec<Box<dyn Source>> = vec![Box::new(first)];
     while identity.is_some() && sources.len() < times {
-        let mut next = FileSource::open(path)?;
-        if next.input.identity != identity {
-            // Another file has its name now.
-            sources.truncate(1);
-            break;
+        match FileSource::open(path) {
+            Ok(mut next) if next.input.identity == identity => {
+                next.quiet = true;
+                sources.push(Box::new(next));
+            }
+            // Another file has its name now, or none.
+            _ => {
+                sources.truncate(1);
+                break;
+            }
         }
-        next.quiet = true;
-        sources.push(Box::new(next));
     }
     Ok(sources)
 }
