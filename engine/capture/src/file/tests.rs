@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sniff_x_flow::LinkType;
 
-use super::open_file;
+use super::{open_file, open_file_again};
 use crate::{Batch, CaptureError, Interface, Source, SourceCounters};
 
 /// A frame that was read, out of its buffer.
@@ -556,4 +556,19 @@ fn a_pipe_gives_what_it_has() {
     drop(writer);
     assert!(matches!(source.next(Duration::from_secs(1)), Ok(Batch::End)));
     assert_eq!(source.counters().unreadable, 0);
+}
+
+/// Each of several readers gets all of a file; what can't be read again, or only dearly, has one.
+#[test]
+fn only_a_plain_file_is_opened_again() {
+    for (bytes, times) in [(pcapng(), 3), (gzip(&pcapng()), 1)] {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&bytes).unwrap();
+        let mut sources = open_file_again(file.path(), 3).unwrap();
+        assert_eq!(sources.len(), times);
+        for source in &mut sources {
+            assert_eq!(drain(source.as_mut()).frames, pcapng_frames());
+        }
+    }
+    assert!(open_file_again(Path::new("no/such.pcap"), 3).is_err());
 }
