@@ -26,6 +26,9 @@ pub(crate) struct Offline {
     /// Frames of a generated capture
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) packets: u64,
+    /// Only these stages, such as frames,plugin, and not the table of workers; for a profiler, too
+    #[arg(long, value_delimiter = ',')]
+    stage: Vec<Stage>,
     /// Rounds through all stages
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,
@@ -48,30 +51,31 @@ const WORKERS: [usize; 2] = [1, 2];
 struct Measured {
     capture: Capture,
     tally: Tally,
-    stages: Vec<Vec<Duration>>,
+    stages: Vec<(Stage, Vec<Duration>)>,
     /// CPU time and time on the clock of the whole engine.
     workers: Vec<Vec<(Duration, Duration)>>,
 }
 
 impl Measured {
-    fn new(capture: Capture) -> Result<Self> {
+    /// Of these stages; of all and of the workers without any.
+    fn new(capture: Capture, only: &[Stage]) -> Result<Self> {
         warm(&capture.file)?;
-        let stages = vec![Vec::new(); Stage::ALL.len()];
-        let workers = vec![Vec::new(); WORKERS.len()];
+        let chosen = Stage::ALL.into_iter().filter(|stage| only.is_empty() || only.contains(stage));
+        let stages = chosen.map(|stage| (stage, Vec::new())).collect();
+        let workers = if only.is_empty() { vec![Vec::new(); WORKERS.len()] } else { Vec::new() };
         Ok(Self { capture, tally: Tally::default(), stages, workers })
     }
 
-    /// Once through all stages.
+    /// Once through the stages.
     #[expect(clippy::disallowed_methods, reason = "what workers bring is time on the clock")]
     fn round(&mut self) -> Result<()> {
         let Capture { file, plugin, .. } = &self.capture;
-        for (stage, times) in Stage::ALL.into_iter().zip(&mut self.stages) {
+        for (stage, times) in &mut self.stages {
             let before = cpu_time()?;
             let tally = stage.run_file(file, plugin)?;
             times.push(cpu_time()?.saturating_sub(before));
-            if stage == Stage::Plugin {
-                self.tally = tally;
-            }
+            // The early ones know nothing of exchanges.
+            self.tally = if tally.exchanges >= self.tally.exchanges { tally } else { self.tally };
         }
         for (threads, times) in WORKERS.into_iter().zip(&mut self.workers) {
             let (before, clock) = (cpu_time()?, Instant::now());
@@ -108,7 +112,14 @@ impl Offline {
 
     /// A run of a moment.
     pub(super) fn smoke() -> Self {
-        Self { read: None, plugin: String::new(), packets: 2000, rounds: 2, json: None }
+        Self {
+            read: None,
+            plugin: String::new(),
+            packets: 2000,
+            stage: Vec::new(),
+            rounds: 2,
+            json: None,
+        }
     }
 
     pub(crate) fn run(&self) -> Result<()> {
@@ -119,8 +130,9 @@ impl Offline {
 
     pub(super) fn measure(&self, report: &mut Report) -> Result<()> {
         let folder = tempfile::tempdir()?;
+        let captures = self.captures(folder.path())?.into_iter();
         let mut all: Vec<_> =
-            self.captures(folder.path())?.into_iter().map(Measured::new).collect::<Result<_>>()?;
+            captures.map(|capture| Measured::new(capture, &self.stage)).collect::<Result<_>>()?;
         for _ in 0..self.rounds.max(1) {
             for measured in &mut all {
                 measured.round()?;
@@ -130,7 +142,9 @@ impl Offline {
             ensure!(measured.tally.frames > 0, "{} holds no frames", measured.capture.name);
             report.table(&stages(measured))?;
         }
-        report.table(&workers(&all))?;
+        if self.stage.is_empty() {
+            report.table(&workers(&all))?;
+        }
         let mut memory = Table::new("this process", &["", "MiB"]);
         memory.row(vec!["peak memory".into(), peak_memory().map(|kib| kib / 1024).into()]);
         report.table(&memory)?;
@@ -147,13 +161,13 @@ fn stages(Measured { capture, tally, stages, .. }: &Measured) -> Table {
         tally.frames,
         tally.bytes,
         tally.exchanges,
-        stages.first().map_or(0, Vec::len)
+        stages.first().map_or(0, |(_, times)| times.len())
     );
     let columns = ["stage", "frames/s", "exchanges/s", "MB/s", "ns/frame", "added ns", "min ns", "max ns"];
     let mut table = Table::new(title, &columns);
     let frames = tally.frames as f64;
     let mut before = 0.0;
-    for (stage, times) in Stage::ALL.into_iter().zip(stages) {
+    for (stage, times) in stages {
         let ns: Vec<_> = times.iter().map(|time| time.as_nanos() as f64 / frames).collect();
         let low = ns.iter().copied().fold(f64::INFINITY, f64::min);
         let high = ns.iter().copied().fold(0.0, f64::max);
