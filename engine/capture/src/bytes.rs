@@ -22,6 +22,16 @@ impl ByteOrder {
         })
     }
 
+    /// A header of four numbers.
+    #[inline]
+    pub(crate) fn four_u32(self, header: &[u8; 16]) -> [u32; 4] {
+        let numbers = [0, 1, 2, 3].map(|at| header.as_chunks().0.get(at).copied().unwrap_or_default());
+        match self {
+            Self::Little => numbers.map(u32::from_le_bytes),
+            Self::Big => numbers.map(u32::from_be_bytes),
+        }
+    }
+
     /// 32 bits at `at`.
     #[inline]
     pub(crate) fn u32(self, bytes: &[u8], at: usize) -> Option<u32> {

@@ -6,6 +6,9 @@ use crate::buffers::Filled;
 use crate::file::{pcap, pcapng};
 use sniff_x_flow::Frame;
 
+/// Cache lines of a frame that are read in any case: the record's or the ring's header, the frame's headers, the beginning of its payload.
+pub(crate) const FRAME_LINES: usize = 3;
+
 /// The right to read a batch's frames until its last clone drops; then the memory goes back to the kernel or the reader.
 ///
 /// The kernel fills its blocks in turn and waits for exactly the next one: a block that is held for long stops the capture. Copy

@@ -32,6 +32,13 @@ pub(crate) struct Tally {
     pub(crate) oversized: u64,
 }
 
+impl Tally {
+    /// Whether there is nothing to tell: asked with each segment.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.unpacked | self.refused | self.oversized == 0
+    }
+}
+
 impl Default for Stock {
     fn default() -> Self {
         Self {

@@ -112,14 +112,7 @@ impl Offline {
 
     /// A run of a moment.
     pub(super) fn smoke() -> Self {
-        Self {
-            read: None,
-            plugin: String::new(),
-            packets: 2000,
-            stage: Vec::new(),
-            rounds: 2,
-            json: None,
-        }
+        Self { read: None, plugin: String::new(), packets: 2000, stage: Vec::new(), rounds: 2, json: None }
     }
 
     pub(crate) fn run(&self) -> Result<()> {

@@ -7,8 +7,8 @@
 use sniff_x_filter::Link;
 use sniff_x_flow::{Frame, FrameFlags, LinkType, Nanos, VlanTag};
 
-use super::prefetch;
 use crate::bytes::ByteOrder;
+use crate::lease::FRAME_LINES;
 
 /// Where the block's status is: the word that says whose block it is.
 pub(crate) const STATUS: usize = 8;
@@ -84,7 +84,7 @@ impl<'a> Walk<'a> {
             }
             self.at = self.at.checked_add(next)?;
             // Frames of different lengths are more than the processor can guess. It has the time that this one takes.
-            prefetch::frame(self.block, self.at);
+            sniff_x_prefetch::bytes(self.block, self.at, FRAME_LINES);
         }
         let outgoing = kind == OUTGOING;
         if outgoing && self.reading.drop_duplicates && hardware == libc::ARPHRD_LOOPBACK {

@@ -8,7 +8,6 @@
 pub(crate) mod block;
 mod filtering;
 mod open;
-mod prefetch;
 pub(crate) mod ring;
 pub(crate) mod socket;
 mod switch;

@@ -9,7 +9,7 @@ use sniff_x_flow::{Frame, FrameFlags, LinkType, Nanos};
 
 use super::{MAX_RECORD, Scan, Stop};
 use crate::bytes::ByteOrder;
-use crate::lease;
+use crate::lease::{self, FRAME_LINES};
 
 /// Bytes of the file header.
 pub(crate) const HEADER: usize = 24;
@@ -95,18 +95,17 @@ impl Format {
 
     #[inline]
     fn record(&self, bytes: &[u8], at: usize) -> Option<Record> {
-        let header = bytes.get(at..)?.get(..self.record)?;
-        let number = |at| self.order.u32(header, at);
-        let (first, second) = (number(8)?, number(12)?);
+        let header = bytes.get(at..)?;
+        let [seconds, fraction, first, second] = self.order.four_u32(header.first_chunk()?);
         let (captured, original) = match self.lengths {
             Lengths::CapturedFirst => (first, second),
             Lengths::OriginalFirst => (second, first),
             Lengths::Either => (first.min(second), first.max(second)),
         };
         let timestamp =
-            Nanos(u64::from(number(0)?) * Nanos::SECOND + u64::from(number(4)?) * u64::from(self.unit));
+            Nanos(u64::from(seconds) * Nanos::SECOND + u64::from(fraction) * u64::from(self.unit));
         // ifindex (4), protocol (2), packet type (1): 4 is outgoing.
-        let outgoing = self.record == 24 && header.get(22) == Some(&4);
+        let outgoing = self.record > 16 && *header.get(..self.record)?.get(22)? == 4;
         Some(Record { timestamp, captured, original, outgoing })
     }
 
@@ -174,6 +173,8 @@ impl<'a> Iterator for Frames<'a> {
         let start = self.at + self.format.record;
         let bytes = self.bytes.get(start..)?.get(..record.captured as usize)?;
         self.at = start + bytes.len();
+        // As in a ring's block: it has the time that this frame takes.
+        sniff_x_prefetch::bytes(self.bytes, self.at, FRAME_LINES);
         Some(Frame {
             bytes,
             offset: u32::try_from(start).ok()?,

@@ -1,9 +1,7 @@
 //! Cache misses ahead of time: what the segments of a batch need is looked at before the first of them is assembled.
 //!
 //! With many connections a segment finds nothing of its own in the cache, and on its way through table, connection and counters each miss
-//! waits for the one before it. Here a batch takes each of these steps together, so that the misses of one step overlap.
-
-use core::hint::black_box;
+//! waits for the one before it. Here a batch takes each of these steps together: the misses of one step overlap.
 
 use super::connection::{State, of};
 use super::pool::NONE;
@@ -17,9 +15,8 @@ const TOGETHER: usize = 64;
 #[derive(Clone, Copy)]
 struct Seen<'a> {
     packet: Option<&'a Packet>,
-    /// Its connection, first as far as the table tells.
+    /// Its connection, as far as the table tells.
     connection: u32,
-    active: u32,
 }
 
 impl<F: StreamFactory> Assembler<F> {
@@ -29,44 +26,39 @@ impl<F: StreamFactory> Assembler<F> {
     pub fn foresee<'a>(&self, mut packets: impl Iterator<Item = &'a Packet>) -> usize {
         let mut known = 0;
         loop {
-            let mut seen = [Seen { packet: None, connection: NONE, active: NONE }; TOGETHER];
+            let mut seen = [Seen { packet: None, connection: NONE }; TOGETHER];
             let mut count = 0;
             for (seen, packet) in seen.iter_mut().zip(packets.by_ref()) {
-                *seen = Seen { packet: Some(packet), connection: self.pool.guess(packet.hash), active: NONE };
+                let connection = self.pool.guess(packet.hash);
+                if let Some(connection) = self.pool.connections.get(connection) {
+                    sniff_x_prefetch::value(connection);
+                }
+                *seen = Seen { packet: Some(packet), connection };
                 count += 1;
             }
-            let Some(seen) = seen.get_mut(..count).filter(|seen| !seen.is_empty()) else { return known };
-            known += self.look(seen);
+            let Some(seen) = seen.get(..count).filter(|seen| !seen.is_empty()) else { return known };
+            known += seen.iter().filter(|seen| self.look(seen)).count();
         }
     }
 
-    fn look(&self, all: &mut [Seen<'_>]) -> usize {
-        let mut known = 0;
-        for Seen { packet, connection: index, active } in &mut *all {
-            let (Some(packet), Some(guess)) = (packet, self.pool.connections.get(*index)) else { continue };
+    /// Looks at the connection of a packet; whether it is under way.
+    fn look(&self, &Seen { packet, connection: guess }: &Seen<'_>) -> bool {
+        let (Some(packet), Some(mut connection)) = (packet, self.pool.connections.get(guess)) else {
+            return false;
+        };
+        if connection.flow.key != packet.key {
             // Others may look the same to the table.
-            let connection = if guess.flow.key == packet.key {
-                guess
-            } else {
-                *index = self.pool.find(packet.hash, &packet.key).unwrap_or(NONE);
-                let Some(found) = self.pool.connections.get(*index) else { continue };
-                found
-            };
-            let half = connection.half(connection.flow.direction(packet.sender));
-            if black_box(connection.state != State::Closed && half.known()) {
-                known += 1;
-                *active = connection.active;
-            }
+            let found = self.pool.find(packet.hash, &packet.key);
+            let Some(found) = found.and_then(|index| self.pool.connections.get(index)) else { return false };
+            connection = found;
         }
-        for Seen { packet, connection, active } in all {
-            let (Some(packet), Some(active)) = (packet, self.pool.actives.get(*active)) else { continue };
-            let Some(connection) = self.pool.connections.get(*connection) else { continue };
-            let totals = of(&active.totals, connection.flow.direction(packet.sender));
-            black_box(totals.packets);
-            if let Some(stream) = &connection.stream {
-                stream.foresee();
-            }
+        let direction = connection.flow.direction(packet.sender);
+        if let Some(active) = self.pool.actives.get(connection.active) {
+            sniff_x_prefetch::value(of(&active.totals, direction));
         }
-        known
+        if let Some(stream) = &connection.stream {
+            stream.foresee();
+        }
+        connection.state != State::Closed && connection.half(direction).known()
     }
 }

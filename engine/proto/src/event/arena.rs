@@ -466,6 +466,12 @@ impl Arena {
         self.fields.push(Field { key, member, value });
     }
 
+    /// Puts a text as it is.
+    pub(super) fn put_copy(&mut self, key: Key, member: Member, text: &[u8]) {
+        let span = self.copy(text);
+        self.put(key, member, Value::Text(span));
+    }
+
     /// Copies `text`, at most `max_text` bytes of it and no part of a character.
     pub(super) fn text(&mut self, text: &[u8]) -> Span {
         let kept = text.get(..self.max_text).map_or(text, whole_characters);

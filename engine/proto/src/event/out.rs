@@ -157,7 +157,13 @@ impl EventBuilder<'_> {
     }
 
     /// A text, cut at `--max-text`. A secret is not put.
+    #[inline]
     pub fn text(self, key: Key, text: &[u8], sensitivity: Sensitivity) -> Self {
+        // Names and codes are most of what is put.
+        if sensitivity == Sensitivity::Public && text.len() <= self.arena.max_text() {
+            self.arena.put_copy(key, Member::None, text);
+            return self;
+        }
         let len = text.len() as u64;
         self.cut_text(key, text, len, sensitivity)
     }
@@ -227,11 +233,10 @@ impl EventBuilder<'_> {
 
     fn put_text(&mut self, key: Key, member: Member, text: &[u8], full_len: u64, sensitivity: Sensitivity) {
         let is_cut = full_len > text.len().min(self.arena.max_text()) as u64;
-        let span = if !is_cut && redact::is_plain(sensitivity, self.arena.redacts()) {
-            self.arena.copy(text)
-        } else {
-            self.shown(text, full_len, is_cut, sensitivity)
-        };
+        if !is_cut && redact::is_plain(sensitivity, self.arena.redacts()) {
+            return self.arena.put_copy(key, member, text);
+        }
+        let span = self.shown(text, full_len, is_cut, sensitivity);
         self.arena.put(key, member, Value::Text(span));
     }
 

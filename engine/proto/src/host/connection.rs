@@ -12,7 +12,6 @@ use trial::{Candidates, Trial};
 
 use super::Host;
 use crate::half::{Fed, Half, Keeper};
-use crate::stock::Tally;
 use crate::tail::TailPool;
 use crate::{BypassReason, Decode, Decoder, Lost, Next, Out, Seen, Window};
 
@@ -176,7 +175,7 @@ impl Connection {
     /// Counts what the connection keeps.
     #[inline]
     fn charge(&mut self, call: &mut Call<'_>) {
-        if call.host.arena.stock.tally != Tally::default() {
+        if !call.host.arena.stock.tally.is_empty() {
             self.take_tally(call.host);
         }
         // Asking costs more than a segment should. A decoder can't hold much more than it was given; one that holds much is asked each
@@ -231,15 +230,18 @@ impl Connection {
         self.tails().saturating_add(held)
     }
 
-    /// Looks at what a chunk of bytes will want, so that it is in the cache then.
+    /// A chunk of bytes will come: what it wants first comes into the cache.
     pub(super) fn foresee(&self) {
-        core::hint::black_box(self.tails().wrapping_add(self.held));
+        sniff_x_prefetch::value(&self.halves);
+        sniff_x_prefetch::value(&self.held);
+        sniff_x_prefetch::value(&self.state);
     }
 
     /// Bytes of unfinished messages, and of what came before it is known whose the connection is.
     fn tails(&self) -> usize {
         let log = self.trial.as_ref().map_or(0, |trial| trial.log.kept());
-        self.halves.iter().map(Half::kept).sum::<usize>() + log
+        let [to_server, to_client] = &self.halves;
+        to_server.kept() + to_client.kept() + log
     }
 
     /// Brings the host's sum of kept bytes up to date.
@@ -346,6 +348,38 @@ impl Connection {
         }
     }
 
+    /// Takes a chunk of a connection that is not simply somebody's; false when it is over.
+    fn unsettled(&mut self, call: &mut Call<'_>, chunk: &Reassembly<'_>) -> bool {
+        match self.state {
+            State::Ignored => return false,
+            State::Bypassed => {
+                call.host.counters.bypassed_bytes += chunk.bytes.len() as u64;
+                return true;
+            }
+            State::Claimed(_) if !chunk.bytes.is_empty() || chunk.skip > 0 => {
+                self.open(call.host, call.flow);
+                self.tell_late(call);
+            }
+            State::Awaited => self.put_on_trial(call),
+            State::Probing | State::Claimed(_) | State::Decoding(_) => {}
+        }
+        if self.trial.is_none() {
+            self.chunk(call, chunk);
+            return true;
+        }
+        self.keep(chunk);
+        if matches!(self.state, State::Probing) && !self.decide(call, true, false) {
+            return true;
+        }
+        self.set_mark(call);
+        self.chunk(call, chunk);
+        self.judge(call);
+        if matches!(self.state, State::Probing) {
+            self.decide(call, false, false);
+        }
+        true
+    }
+
     /// The direction's sender closed it.
     fn half_closed(&mut self, call: &mut Call<'_>, direction: Direction) {
         if let State::Decoding(decoder) = &mut self.state {
@@ -357,43 +391,15 @@ impl Connection {
 }
 
 impl Stream<Host> for Connection {
-    fn reassembled(
-        &mut self,
-        host: &mut Host,
-        flow: &FlowInfo,
-        totals: &[Totals; 2],
-        mut chunks: Chunks<'_>,
-    ) {
+    fn reassembled(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], chunks: Chunks<'_>) {
         let mut call = Call { host, flow, totals, now: flow.first_seen };
-        for chunk in chunks.by_ref() {
+        for chunk in chunks {
             call.now = chunk.seen;
             call.host.now = chunk.seen;
-            match self.state {
-                State::Ignored => return,
-                State::Bypassed => {
-                    call.host.counters.bypassed_bytes += chunk.bytes.len() as u64;
-                    continue;
-                }
-                State::Claimed(_) if !chunk.bytes.is_empty() || chunk.skip > 0 => {
-                    self.open(call.host, flow);
-                    self.tell_late(&mut call);
-                }
-                State::Awaited => self.put_on_trial(&mut call),
-                State::Probing | State::Claimed(_) | State::Decoding(_) => {}
-            }
-            if self.trial.is_none() {
+            if self.trial.is_none() && matches!(self.state, State::Decoding(_)) {
                 self.chunk(&mut call, &chunk);
-                continue;
-            }
-            self.keep(&chunk);
-            if matches!(self.state, State::Probing) && !self.decide(&mut call, true, false) {
-                continue;
-            }
-            self.set_mark(&call);
-            self.chunk(&mut call, &chunk);
-            self.judge(&mut call);
-            if matches!(self.state, State::Probing) {
-                self.decide(&mut call, false, false);
+            } else if !self.unsettled(&mut call, &chunk) {
+                return;
             }
         }
         self.charge(&mut call);

@@ -314,33 +314,17 @@ impl MysqlDecoder {
 
     /// Steps over rows of which nothing but the number matters, in `bytes` from `at` on, as far as they are here whole; where the next packet begins.
     /// Any other packet, and one that is out of sequence, is left to [`MysqlDecoder::response_packet`].
-    pub(super) fn pass_rows(&mut self, bytes: &[u8], mut at: usize) -> usize {
+    pub(super) fn pass_rows(&mut self, bytes: &[u8], at: usize) -> usize {
         let in_rows = self.phase == Phase::Command && self.response.stage == Stage::Rows;
         if !in_rows || self.response.continues || self.stray_eof.is_some() || self.queue.is_empty() {
             return at;
         }
-        let Some(mut expected) = self.response.seq else { return at };
-        let (first_at, mut rows) = (at, 0);
-        // Where a row begins is known only when the one before it has come from memory. Rows are often of one length: so a look at where those
-        // further on would begin makes them come together.
-        const AHEAD: usize = 4;
-        while let Some(rest) = bytes.get(at..)
-            && let Some(&[a, b, c, seq, first]) = rest.first_chunk()
-        {
-            let whole = HEADER + Header::len_of([a, b, c]);
-            let is_row = !matches!(first, packet::EOF | packet::ERR) && whole > HEADER;
-            if !is_row || seq != expected || whole >= HEADER + MAX_PAYLOAD || whole > rest.len() {
-                break;
-            }
-            core::hint::black_box(rest.get(AHEAD * whole).copied());
-            expected = seq.wrapping_add(1);
-            rows += 1;
-            at += whole;
-        }
-        self.response.seq = Some(expected);
-        self.response.rows += rows;
-        self.response.size += (at - first_at) as u64;
-        at
+        let Some(seq) = self.response.seq else { return at };
+        let passed = pass_rows(bytes, at, seq);
+        self.response.seq = Some(passed.seq);
+        self.response.rows += passed.rows;
+        self.response.size += (passed.at - at) as u64;
+        passed.at
     }
 
     /// A result ended with `ok`: what it changed is noted, and more results may follow.
@@ -441,4 +425,37 @@ impl MysqlDecoder {
         self.give_up(usize::from(open), IncompleteReason::Malformed, out);
         Then::Lost
     }
+}
+
+/// Rows that were stepped over.
+struct Passed {
+    rows: u64,
+    /// Where the packet behind them begins, and its sequence id if nothing is amiss.
+    at: usize,
+    seq: u8,
+}
+
+/// Steps over the rows in `bytes` from `at` on whose sequence ids count up from `seq`. On its own, so that nothing but the loop wants registers.
+#[inline(never)]
+fn pass_rows(bytes: &[u8], mut at: usize, mut seq: u8) -> Passed {
+    // Where a row begins is known only when the one before it has come from memory. Rows are often of one length: so a look at where those
+    // further on would begin makes them come together.
+    const AHEAD: usize = 4;
+    let mut rows = 0;
+    // More bytes than are wanted: a number's worth comes with one look. What ends the bytes is left to the caller.
+    while let Some(head) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let head = u64::from_le_bytes(*head);
+        let [a, b, c, row_seq, first, ..] = head.to_le_bytes();
+        let len = Header::len_of([a, b, c]);
+        let next = at + HEADER + len;
+        let is_row = first < packet::EOF && len.wrapping_sub(1) < MAX_PAYLOAD - 1;
+        if !is_row || row_seq != seq || next > bytes.len() {
+            break;
+        }
+        sniff_x_prefetch::bytes(bytes, at + AHEAD * (HEADER + len), 1);
+        seq = seq.wrapping_add(1);
+        rows += 1;
+        at = next;
+    }
+    Passed { rows, at, seq }
 }

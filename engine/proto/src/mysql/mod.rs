@@ -41,6 +41,7 @@ mod flags;
 mod frame;
 mod handshake;
 mod loss;
+mod mentions;
 mod packet;
 mod parameters;
 mod preface;

@@ -5,6 +5,7 @@ use sniff_x_flow::Nanos;
 use super::command::{Command, Shape};
 use super::exchange::{Exchange, Queue};
 use super::execution::{self, Values};
+use super::mentions::Mentions;
 use super::packet::{Failure, Okay};
 use super::response::Response;
 use super::secret;
@@ -113,8 +114,12 @@ impl Sources<'_> {
         event =
             event.text(Key::DB_OPERATION_NAME, keyword.as_ref().map_or(name, sql::Keyword::as_bytes), public);
         let sent = text.map_or(&[][..], |(text, _)| text);
-        let backslash = session.backslash(sent);
-        let hidden = secret::hide(sent, backslash);
+        let mentions = match statement {
+            Some(prepared) if !command.has_statement() => prepared.mentions,
+            _ => Mentions::of(sent),
+        };
+        let backslash = session.backslash(mentions);
+        let hidden = mentions.secret.then(|| secret::hide(sent, backslash)).flatten();
         if let Some((text, len)) = text {
             let whole = len == text.len() as u64;
             let shown = hidden.as_ref().map_or(text, |h| &h.text);

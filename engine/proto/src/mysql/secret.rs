@@ -3,6 +3,7 @@
 //!
 //! Better a literal too many than a password: in such a statement every literal behind the word is hidden, whatever it is.
 
+use super::mentions;
 use crate::Dialect;
 use crate::event::redact::{Lexer, SECRET, Token};
 
@@ -24,11 +25,9 @@ const BEFORE: [&[u8]; 6] = [b"THEN", b"ELSE", b"DO", b"BEGIN", b"LOOP", b"REPEAT
 /// What stands between `IDENTIFIED` and the password or the plugin.
 const BEHIND_IDENTIFIED: [&[u8]; 5] = [b"BY", b"WITH", b"VIA", b"USING", b"AS"];
 
-/// The text without its secrets, if there are any. `backslash`: whether one escapes what follows it, where that is known.
+/// The text without its secrets, if there are any; only a text that [`mentions::secret`] can have some. `backslash`: whether one escapes what follows it,
+/// where that is known.
 pub(super) fn hide(text: &[u8], backslash: Option<bool>) -> Option<Shown> {
-    if !mentions_one(text) {
-        return None;
-    }
     let mut shown = Shown { text: Vec::with_capacity(text.len()), in_parameters: false };
     let mut any = false;
     let mut place = Place::default();
@@ -46,19 +45,6 @@ pub(super) fn hide(text: &[u8], backslash: Option<bool>) -> Option<Shown> {
         place.passes(token, bytes);
     }
     any.then_some(shown)
-}
-
-fn mentions_one(text: &[u8]) -> bool {
-    mentions(text, b'w', 4, b"password") || mentions(text, b'f', 6, b"identified")
-}
-
-/// Whether `word`, which has `letter` at `offset`, stands somewhere in `text`, in whatever case. The letter is one that is rare in SQL.
-fn mentions(text: &[u8], letter: u8, offset: usize, word: &[u8]) -> bool {
-    memchr::memchr2_iter(letter, letter.to_ascii_uppercase(), text).any(|at| {
-        let start = at.checked_sub(offset);
-        let found = start.and_then(|start| text.get(start..start + word.len()));
-        found.is_some_and(|found| found.eq_ignore_ascii_case(word))
-    })
 }
 
 /// Where in a statement we are.
@@ -94,9 +80,9 @@ impl<'a> Place<'a> {
                 // A plain number says when a password expires.
                 let is_value = is_string || bytes.len() > 1 && bytes.starts_with(b"0");
                 self.hides != Hides::Nothing && (is_value || self.value)
-                    || is_string && is_one_of(self.first, &QUOTES) && mentions_one(bytes)
+                    || is_string && is_one_of(self.first, &QUOTES) && mentions::secret(bytes)
             }
-            Token::Unclosed | Token::Unclear => self.hides != Hides::Nothing || mentions_one(bytes),
+            Token::Unclosed | Token::Unclear => self.hides != Hides::Nothing || mentions::secret(bytes),
             Token::Word => self.value && !is_one_of(bytes, &[b"PASSWORD", b"OLD_PASSWORD", b"RANDOM"]),
             _ => false,
         }

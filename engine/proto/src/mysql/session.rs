@@ -6,6 +6,7 @@ use sniff_x_flow::Nanos;
 
 use super::flags::{Caps, STATUS_NO_BACKSLASH_ESCAPES};
 use super::handshake::{Greeting, Login};
+use super::mentions::Mentions;
 use super::packet::Failure;
 use super::report::{NAME, failure};
 use super::settings::{Facts, Settings};
@@ -137,15 +138,8 @@ impl Session {
     }
 
     /// Whether a backslash escapes what follows it in this statement; none when nobody knows.
-    pub(super) fn backslash(&self, statement: &[u8]) -> Option<bool> {
-        // A statement that changes it may have others behind it.
-        const WORD: &[u8] = b"NO_BACKSLASH";
-        let mentions = |at: usize| {
-            let start = at.checked_sub(2)?;
-            statement.get(start..start + WORD.len()).filter(|word| word.eq_ignore_ascii_case(WORD))
-        };
-        let changes = memchr::memchr_iter(b'_', statement).any(|at| mentions(at).is_some());
-        self.backslash.filter(|_| !changes)
+    pub(super) fn backslash(&self, mentions: Mentions) -> Option<bool> {
+        self.backslash.filter(|_| !mentions.backslash)
     }
 
     pub(super) fn user(&self) -> &[u8] {

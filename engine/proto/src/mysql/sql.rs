@@ -32,6 +32,7 @@ pub(super) fn keyword(text: &[u8]) -> Option<Keyword> {
 fn skip_to_word(mut text: &[u8]) -> &[u8] {
     loop {
         text = match text {
+            [b'a'..=b'z' | b'A'..=b'Z', ..] => return text,
             [b' ' | b'\t' | b'\r' | b'\n' | 0x0b | 0x0c | b'(' | b';', rest @ ..] => rest,
             [0xef, 0xbb, 0xbf, rest @ ..] => rest,
             [b'/', b'*', b'!', rest @ ..] | [b'/', b'*', b'M', b'!', rest @ ..] => {

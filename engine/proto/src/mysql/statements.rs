@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::mentions::Mentions;
 use super::parameters::Types;
 
 /// The most statements remembered, and the bytes of all that is remembered of them.
@@ -25,6 +26,8 @@ pub(super) struct Statement {
     used: u32,
     /// How many parameters it has, as the server said.
     pub(super) parameters: u16,
+    /// What the text mentions.
+    pub(super) mentions: Mentions,
 }
 
 const _: () = assert!(size_of::<Statement>() == 64);
@@ -161,8 +164,9 @@ impl Statements {
         let (text, len) = text.filter(|(text, _)| self.make_room(text.len(), id)).unzip();
         let used = self.tick();
         let at = self.ids.partition_point(|known| *known < id);
-        let statement =
-            Statement { text, len: len.unwrap_or(0), bound: Bound::None, ahead: None, used, parameters };
+        let mentions = text.as_ref().map_or(Mentions::default(), |text| Mentions::of(text));
+        let len = len.unwrap_or(0);
+        let statement = Statement { text, len, bound: Bound::None, ahead: None, used, parameters, mentions };
         self.held += statement.held();
         self.ids.insert(at, id);
         self.note_lowest();
@@ -177,9 +181,11 @@ impl Statements {
         Some(statement)
     }
 
-    /// Looks at a statement, so that it is in the cache when the response to its execution comes: nothing waits for it now.
+    /// A statement will be executed: it comes into the cache while the response to that is awaited.
     pub(super) fn foresee(&self, id: u32) {
-        core::hint::black_box(self.find(id).and_then(|at| self.list.get(at)).map(|statement| statement.used));
+        let guess = id.wrapping_sub(self.lowest) as usize;
+        sniff_x_prefetch::element(&self.ids, guess);
+        sniff_x_prefetch::element(&self.list, guess);
     }
 
     fn tick(&mut self) -> u32 {
