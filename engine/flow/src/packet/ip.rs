@@ -30,12 +30,23 @@ pub(super) fn either(walk: &Walk<'_>, packet: Rest<'_>) -> Result<Parsed, Stop> 
 /// Reads from an IPv4 header on.
 #[inline(never)]
 pub(super) fn v4(walk: &Walk<'_>, packet: Rest<'_>) -> Result<Parsed, Stop> {
-    v4_inline(walk, packet)
+    let (header, ends, rest) = v4_header(packet)?;
+    if is_plain_tcp(walk, &header) {
+        transport::tcp(walk, &ends, rest)
+    } else {
+        v4_other(walk, &header, &ends, rest)
+    }
 }
 
-/// As [`v4`], where most packets come along.
+/// As far as a TCP header, if that is what an IPv4 packet has to offer and nothing else is to be done; none: that is for [`v4`] to tell.
 #[inline(always)]
-pub(super) fn v4_inline(walk: &Walk<'_>, packet: Rest<'_>) -> Result<Parsed, Stop> {
+pub(super) fn v4_to_tcp<'a>(walk: &Walk<'_>, packet: Rest<'a>) -> Option<(Ends, Rest<'a>)> {
+    let (header, ends, rest) = v4_header(packet).ok()?;
+    is_plain_tcp(walk, &header).then_some((ends, rest))
+}
+
+#[inline(always)]
+fn v4_header(packet: Rest<'_>) -> Result<(Ipv4HeaderSlice<'_>, Ends, Rest<'_>), Stop> {
     let header = Ipv4HeaderSlice::from_slice(packet.bytes).map_err(|_| Stop::Malformed)?;
     let packet = match usize::from(header.total_len()) {
         0 => packet,
@@ -45,13 +56,12 @@ pub(super) fn v4_inline(walk: &Walk<'_>, packet: Rest<'_>) -> Result<Parsed, Sto
     let rest = packet.skip(header.slice().len())?;
     let ends =
         Ends { source: Endpoint::v4(header.source(), 0), destination: Endpoint::v4(header.destination(), 0) };
-    if header.protocol() == IpNumber::TCP
-        && !header.is_fragmenting_payload()
-        && !walk.options.verify_checksums
-    {
-        return transport::tcp(walk, &ends, rest);
-    }
-    v4_other(walk, &header, &ends, rest)
+    Ok((header, ends, rest))
+}
+
+#[inline(always)]
+fn is_plain_tcp(walk: &Walk<'_>, header: &Ipv4HeaderSlice<'_>) -> bool {
+    header.protocol() == IpNumber::TCP && !header.is_fragmenting_payload() && !walk.options.verify_checksums
 }
 
 /// A fragment, another protocol than TCP, or checksums to check.

@@ -6,7 +6,7 @@ use etherparse::Ethernet2HeaderSlice;
 
 use super::rest::Rest;
 use super::walk::Walk;
-use super::{Parsed, Stop, ether, ip, serial, wireless};
+use super::{Ends, Parsed, Stop, ether, ip, serial, wireless};
 use crate::LinkType;
 
 /// ARPHRD_NETLINK in a cooked header: the protocol field is no EtherType.
@@ -17,20 +17,32 @@ const COOKED_LLC: u16 = 4;
 const NFLOG_PAYLOAD: u16 = 9;
 
 /// Reads a frame.
-#[inline]
 pub(super) fn parse(walk: Walk<'_>, rest: Rest<'_>) -> Result<Parsed, Stop> {
     if walk.frame.link_type != LinkType::ETHERNET {
         return of_type(walk, walk.frame.link_type, rest);
     }
-    let ethernet = Ethernet2HeaderSlice::from_slice(rest.bytes).map_err(|_| Stop::Malformed)?;
-    let ether_type = ethernet.ether_type().0;
-    let rest = rest.skip(ethernet.slice().len())?;
-    // The two that matter; all else goes on where registers don't.
+    let (ether_type, rest) = ethernet_header(rest)?;
     match ether_type {
-        ether::IPV4 if walk.frame.vlan.is_none() => ip::v4_inline(&walk, rest),
+        ether::IPV4 if walk.frame.vlan.is_none() => ip::v4(&walk, rest),
         ether::IPV6 if walk.frame.vlan.is_none() => ip::v6(&walk, rest),
         _ => tagged(walk, ether_type, rest),
     }
+}
+
+/// The short way of most frames: Ethernet, IPv4, TCP. None: that is for [`parse`] to tell.
+#[inline(always)]
+pub(super) fn to_tcp<'a>(walk: &Walk<'_>, rest: Rest<'a>) -> Option<(Ends, Rest<'a>)> {
+    if walk.frame.link_type != LinkType::ETHERNET || walk.frame.vlan.is_some() {
+        return None;
+    }
+    let (ether_type, rest) = ethernet_header(rest).ok()?;
+    if ether_type == ether::IPV4 { ip::v4_to_tcp(walk, rest) } else { None }
+}
+
+#[inline(always)]
+fn ethernet_header(rest: Rest<'_>) -> Result<(u16, Rest<'_>), Stop> {
+    let ethernet = Ethernet2HeaderSlice::from_slice(rest.bytes).map_err(|_| Stop::Malformed)?;
+    Ok((ethernet.ether_type().0, rest.skip(ethernet.slice().len())?))
 }
 
 /// Whether frames of this link type are read.

@@ -34,6 +34,7 @@ use etherparse::IpNumber;
 use crate::assembler::Sequence;
 use crate::{Endpoint, FlowKey, Frame, Nanos, Place, Side};
 use rest::Rest;
+use transport::Tcp;
 use walk::Walk;
 
 /// Reads frames.
@@ -93,7 +94,14 @@ pub fn parse(frame: &Frame<'_>, hasher: &FlowHasher) -> Parsed {
 
 #[inline]
 fn read(frame: &Frame<'_>, hasher: &FlowHasher, options: ParseOptions) -> Parsed {
-    told(link::parse(Walk::new(frame, hasher, options), Rest::new(frame.bytes, frame.original_len)))
+    let (walk, rest) = (Walk::new(frame, hasher, options), Rest::new(frame.bytes, frame.original_len));
+    // A packet is large: made here it is not copied on the way up.
+    if let Some((ends, rest)) = link::to_tcp(&walk, rest)
+        && let Ok(header) = Tcp::read(rest)
+    {
+        return Parsed::Tcp(header.segment(&walk, &ends));
+    }
+    told(link::parse(walk, rest))
 }
 
 #[inline]

@@ -8,37 +8,62 @@ use super::{Datagram, Ends, Packet, Parsed, Segment, Stop, TcpFlags, checksum, u
 use crate::assembler::Sequence;
 use crate::{FlowKey, Transport};
 
-/// Reads a TCP header.
-#[inline(always)]
-pub(super) fn tcp(walk: &Walk<'_>, ends: &Ends, rest: Rest<'_>) -> Result<Parsed, Stop> {
-    // Only the options may be cut by the snap length: without the fixed part nothing can be said.
-    let fixed: [u8; 20] = rest.array(0)?;
-    let [s0, s1, d0, d1, .., offset, flags, w0, w1, _, _, _, _] = fixed;
-    let header_len = usize::from(offset >> 4) * 4;
-    if header_len < fixed.len() {
-        return Err(Stop::Malformed);
-    }
-    let (seq, ack, window_scale) = match TcpHeaderSlice::from_slice(rest.bytes) {
-        Ok(tcp) => {
-            let flags = TcpFlags(flags);
-            let scale = if flags.syn() { window_scale(&tcp) } else { None };
-            (tcp.sequence_number(), tcp.acknowledgment_number(), scale)
-        }
-        Err(_) => (rest.u32(4)?, rest.u32(8)?, None),
-    };
-    let payload = rest.skip_cut(header_len)?;
-    let ports = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
-    Ok(Parsed::Tcp(Segment {
-        packet: packet(walk, ends, Transport::Tcp, ports, payload),
-        seq: Sequence(seq),
-        ack: Sequence(ack),
-        flags: TcpFlags(flags),
-        window: u16::from_be_bytes([w0, w1]),
-        window_scale,
-    }))
+/// What a TCP header says.
+pub(super) struct Tcp<'a> {
+    ports: (u16, u16),
+    seq: u32,
+    ack: u32,
+    flags: TcpFlags,
+    window: u16,
+    window_scale: Option<u8>,
+    payload: Rest<'a>,
 }
 
-fn window_scale(tcp: &TcpHeaderSlice<'_>) -> Option<u8> {
+impl<'a> Tcp<'a> {
+    /// Reads a header.
+    #[inline(always)]
+    pub(super) fn read(rest: Rest<'a>) -> Result<Self, Stop> {
+        // Only the options may be cut by the snap length: without the fixed part nothing can be said.
+        let fixed: [u8; 20] = rest.array(0)?;
+        let [s0, s1, d0, d1, n0, n1, n2, n3, a0, a1, a2, a3, offset, flags, w0, w1, ..] = fixed;
+        let header_len = usize::from(offset >> 4) * 4;
+        if header_len < fixed.len() {
+            return Err(Stop::Malformed);
+        }
+        let flags = TcpFlags(flags);
+        Ok(Self {
+            ports: (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1])),
+            seq: u32::from_be_bytes([n0, n1, n2, n3]),
+            ack: u32::from_be_bytes([a0, a1, a2, a3]),
+            flags,
+            window: u16::from_be_bytes([w0, w1]),
+            window_scale: if flags.syn() { window_scale(rest.bytes) } else { None },
+            payload: rest.skip_cut(header_len)?,
+        })
+    }
+
+    /// The segment that it makes.
+    #[inline(always)]
+    pub(super) fn segment(self, walk: &Walk<'_>, ends: &Ends) -> Segment {
+        Segment {
+            packet: packet(walk, ends, Transport::Tcp, self.ports, self.payload),
+            seq: Sequence(self.seq),
+            ack: Sequence(self.ack),
+            flags: self.flags,
+            window: self.window,
+            window_scale: self.window_scale,
+        }
+    }
+}
+
+/// Reads a TCP header to a segment.
+pub(super) fn tcp(walk: &Walk<'_>, ends: &Ends, rest: Rest<'_>) -> Result<Parsed, Stop> {
+    Ok(Parsed::Tcp(Tcp::read(rest)?.segment(walk, ends)))
+}
+
+#[cold]
+fn window_scale(header: &[u8]) -> Option<u8> {
+    let tcp = TcpHeaderSlice::from_slice(header).ok()?;
     tcp.options_iterator().map_while(Result::ok).find_map(|option| match option {
         // RFC 7323, section 2.3: a shift above 14 counts as 14.
         TcpOptionElement::WindowScale(shift) => Some(shift.min(14)),
