@@ -106,6 +106,7 @@ impl<'a> Execution<'a> {
         self.statement.is_some_and(|s| s.long_data(index).is_some())
     }
 
+    #[inline(always)]
     fn parameter<'e>(
         &self,
         event: EventBuilder<'e>,
@@ -212,6 +213,7 @@ fn hidden<'e>(event: EventBuilder<'e>, key: Key, suffix: Suffix<'_>) -> EventBui
     event.member_text(key, suffix, SECRET, SECRET.len() as u64, Sensitivity::Public)
 }
 
+#[inline(always)]
 fn put<'e>(event: EventBuilder<'e>, key: Key, suffix: Suffix<'_>, value: Value<'_>) -> EventBuilder<'e> {
     match value {
         Value::Null => event.member_null(key, suffix),

@@ -103,6 +103,7 @@ pub(super) struct Clock {
 
 impl Value<'_> {
     /// The value of type `kind` that `content` is: what stands behind its length, where it has one.
+    #[inline(always)]
     fn of(kind: Kind, content: &[u8], len: u64) -> Option<Value<'_>> {
         let mut c = Cursor::new(content);
         Some(match (kind.width()?, kind.byte()) {
@@ -219,6 +220,7 @@ pub(super) enum Unread {
 }
 
 /// Reads one value. Of text and bytes at the end of what is there, as much as there is.
+#[inline(always)]
 pub(super) fn read<'a>(c: &mut Cursor<'a>, kind: Kind, form: Form) -> Result<Value<'a>, Unread> {
     let width = kind.width().ok_or(Unread::Malformed)?;
     let fixed = match width {
