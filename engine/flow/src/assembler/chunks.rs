@@ -24,6 +24,16 @@ impl<'a> Chunks<'a> {
         Self(Kind::Slice(chunks.iter()))
     }
 
+    /// The only one, where there is just one.
+    #[must_use]
+    #[inline]
+    pub fn only(&self) -> Option<&Reassembly<'a>> {
+        match &self.0 {
+            Kind::One(chunk) => chunk.as_ref(),
+            Kind::Slice(_) | Kind::Runs { .. } => None,
+        }
+    }
+
     /// A single chunk.
     #[inline]
     pub(super) fn one(chunk: Reassembly<'a>) -> Self {

@@ -332,6 +332,7 @@ impl Connection {
     }
 
     /// Gives the decoder a chunk.
+    #[inline]
     fn chunk(&mut self, call: &mut Call<'_>, chunk: &Reassembly<'_>) {
         let direction = self.direction(chunk.direction);
         match u64::try_from(chunk.skip) {
@@ -348,8 +349,8 @@ impl Connection {
         }
     }
 
-    /// Takes a chunk of a connection that is not simply somebody's; false when it is over.
-    fn unsettled(&mut self, call: &mut Call<'_>, chunk: &Reassembly<'_>) -> bool {
+    /// Takes one of several chunks, or one of a connection that nobody has for sure; false when it is over.
+    fn any_chunk(&mut self, call: &mut Call<'_>, chunk: &Reassembly<'_>) -> bool {
         match self.state {
             State::Ignored => return false,
             State::Bypassed => {
@@ -393,12 +394,17 @@ impl Connection {
 impl Stream<Host> for Connection {
     fn reassembled(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], chunks: Chunks<'_>) {
         let mut call = Call { host, flow, totals, now: flow.first_seen };
+        // Nearly always it is one, of a connection whose decoder is at work.
+        if let (Some(chunk), None, State::Decoding(_)) = (chunks.only(), &self.trial, &self.state) {
+            call.now = chunk.seen;
+            call.host.now = chunk.seen;
+            self.chunk(&mut call, chunk);
+            return self.charge(&mut call);
+        }
         for chunk in chunks {
             call.now = chunk.seen;
             call.host.now = chunk.seen;
-            if self.trial.is_none() && matches!(self.state, State::Decoding(_)) {
-                self.chunk(&mut call, &chunk);
-            } else if !self.unsettled(&mut call, &chunk) {
+            if !self.any_chunk(&mut call, &chunk) {
                 return;
             }
         }
