@@ -24,10 +24,9 @@ impl<'a> Fields<'a> {
     /// Reads lines up to the empty one; none if that is not there. `is_cut`: there are only these lines, all of them whole.
     pub(super) fn read(lines: &'a [u8], is_cut: bool) -> Option<(Self, usize)> {
         let mut fields = Self::default();
-        let mut rest = lines;
+        let mut at = 0;
         let end = loop {
-            let at = lines.len() - rest.len();
-            match rest {
+            match lines.get(at..)? {
                 [] if is_cut => break at,
                 [] => return None,
                 [b'\n', ..] => {
@@ -35,22 +34,12 @@ impl<'a> Fields<'a> {
                     break at + 1;
                 }
                 [b'\r', b'\n', ..] => break at + 2,
-                _ => {}
-            }
-            let mut word = plain_word(rest);
-            if rest.get(word) != Some(&b':') {
-                word += rest.get(word..)?.iter().position(|b| !is_token_byte(*b))?;
-            }
-            let (name, behind) = rest.split_at_checked(word)?;
-            let (behind, next) = behind.split_at_checked(line_feed(behind)? + 1)?;
-            if let [b':', value @ ..] = behind
-                && behind.ends_with(b"\r\n")
-                && !matches!((name, next), ([], _) | (_, [b' ' | b'\t', ..]))
-            {
-                fields.note(name, value);
-                rest = next;
-            } else {
-                rest = fields.odd_field(rest, word, word + behind.len())?;
+                rest => {
+                    at = match fields.plain_field(lines, at) {
+                        Some(next) => next,
+                        None => lines.len() - fields.any_field(rest)?.len(),
+                    };
+                }
             }
         };
         if fields.hosts > 1 {
@@ -65,8 +54,27 @@ impl<'a> Fields<'a> {
         Some((fields, end))
     }
 
-    /// A field that is not written as most are: its name is a word of so many bytes, its first line ends behind `end`. What follows it.
-    fn odd_field(&mut self, rest: &'a [u8], word: usize, mut end: usize) -> Option<&'a [u8]> {
+    /// Notes the field that begins at `at`, if it is written as nearly all are: where the next line begins.
+    #[inline(always)]
+    fn plain_field(&mut self, lines: &'a [u8], at: usize) -> Option<usize> {
+        let colon = plain_word(lines, at);
+        let feed = line_feed(lines, colon.checked_add(1)?)?;
+        let is_plain = colon > at
+            && lines.get(colon) == Some(&b':')
+            && lines.get(feed.checked_sub(1)?) == Some(&b'\r')
+            && !matches!(lines.get(feed + 1), Some(b' ' | b'\t'));
+        if !is_plain {
+            return None;
+        }
+        self.note(lines.get(at..colon)?, lines.get(colon + 1..feed)?);
+        Some(feed + 1)
+    }
+
+    /// Notes the field at the start of `rest`, however it is written; what follows it.
+    #[inline(never)]
+    fn any_field(&mut self, rest: &'a [u8]) -> Option<&'a [u8]> {
+        let word = rest.iter().position(|b| !is_token_byte(*b))?;
+        let mut end = line_feed(rest, word)? + 1;
         let line = rest.get(..end)?;
         self.line_ends(line);
         while let Some(b' ' | b'\t') = rest.get(end) {
@@ -188,12 +196,14 @@ const fn each(byte: u8) -> u64 {
     EACH * byte as u64
 }
 
-/// Where the first line feed stands. Most lines are so short that a few steps of eight bytes find it sooner than a search made for long ones.
-fn line_feed(bytes: &[u8]) -> Option<usize> {
+/// Where the first line feed at or behind `at` stands. Most lines are so short that a few steps of eight bytes find it sooner than a search made for
+/// long ones.
+#[inline(always)]
+fn line_feed(bytes: &[u8], mut at: usize) -> Option<usize> {
     const NEAR: usize = 64;
-    let mut at = 0;
+    let near = at + NEAR;
     while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk)
-        && at < NEAR
+        && at < near
     {
         let differs = u64::from_le_bytes(*eight) ^ each(b'\n');
         // The lowest of the top bits that are set stands at the first zero, whatever those above it say.
@@ -206,9 +216,9 @@ fn line_feed(bytes: &[u8]) -> Option<usize> {
     memchr::memchr(b'\n', bytes.get(at..)?).map(|found| at + found)
 }
 
-/// How far letters and hyphens reach, of which nearly all names of fields are made; bytes in the last eight of a head are not looked at.
-fn plain_word(bytes: &[u8]) -> usize {
-    let mut at = 0;
+/// Where letters and hyphens end that begin at `at`: nearly all names of fields are made of them. Bytes in the last eight of a head are not looked at.
+#[inline(always)]
+fn plain_word(bytes: &[u8], mut at: usize) -> usize {
     while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
         // Eight bytes at once: sums that stay within their byte reach its top bit where the byte is large enough.
         let eight = u64::from_le_bytes(*eight);
@@ -227,6 +237,12 @@ fn plain_word(bytes: &[u8]) -> usize {
 /// Whether a name is this one, whatever its case. `known` is in lower case.
 fn is_name<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
     let Ok(name) = <&[u8; N]>::try_from(name) else { return false };
+    // Names of one length mostly differ in their first letter.
+    if let ([first, ..], [known, ..]) = (&name[..], &known[..])
+        && first | 0x20 != *known
+    {
+        return false;
+    }
     // No way out before the end: so the compiler makes it a few wide comparisons.
     name.iter().zip(known).fold(0, |differ, (byte, known)| {
         let case = if known.is_ascii_lowercase() { 0x20 } else { 0 };
@@ -307,11 +323,11 @@ mod tests {
             for at in 0..20 {
                 let mut bytes = *b"Content-Security-Policy-Report-Only:";
                 bytes[at] = byte;
-                assert_eq!(plain_word(&bytes[..24]), if is_plain { 24 } else { at }, "{byte} at {at}");
+                assert_eq!(plain_word(&bytes[..24], 0), if is_plain { 24 } else { at }, "{byte} at {at}");
             }
         }
         for len in 0..8 {
-            assert_eq!(plain_word(&b"a: b\r\n\r\n"[..len]), 0, "{len}");
+            assert_eq!(plain_word(&b"a: b\r\n\r\n"[..len], 0), 0, "{len}");
         }
     }
 
@@ -319,9 +335,9 @@ mod tests {
     fn the_first_line_feed_is_found() {
         for len in 0..150 {
             let mut line: Vec<u8> = (0..len).map(|n| [b'\x0b', b'\x8a', b'\t', 0, 0xff][n % 5]).collect();
-            assert_eq!(line_feed(&line), None, "{len}");
+            assert_eq!(line_feed(&line, 0), None, "{len}");
             line.extend(b"\n\x0b\n and more\n");
-            assert_eq!(line_feed(&line), Some(len));
+            assert_eq!(line_feed(&line, 0), Some(len));
         }
     }
 
