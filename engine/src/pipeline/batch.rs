@@ -1,5 +1,6 @@
-//! What a reader hands to a worker on another thread: parsed headers, and what keeps their payloads readable: the lease, or, for a packet that
-//! was put together from fragments, a copy.
+//! What a reader hands to a worker: parsed headers, and what keeps their payloads readable: the lease, or, for a packet that was put together from
+//! fragments, a copy. To a worker on another thread it goes as batches through a queue; to one in the same thread packet by packet, as long as there
+//! are few connections.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use sniff_x_flow::packet::{Datagram, Packet, Segment, Span};
 
 use super::fragments::part;
 use super::queue::Queue;
-use super::worker::Worker;
+use super::worker::{Worker, WorkerCounters};
 
 /// Headers of one batch: enough to make the queue's cost a nanosecond a frame, few enough to stay in the cache.
 const BATCH: usize = 64;
@@ -18,6 +19,9 @@ const BATCH: usize = 64;
 const COPIED: usize = 256 << 10;
 /// Batches under way to one worker. Each may hold a ring block, so it is far below a ring's number of blocks.
 const QUEUED: usize = 32;
+
+/// Connections from which on packets wait for each other in one thread, too: what they need is no longer in the cache, and comes there meanwhile.
+const MANY: usize = 2000;
 
 /// Packet time after which a worker without packets is told how late it is.
 const TELL_TIME: u64 = Nanos::SECOND;
@@ -112,22 +116,9 @@ pub(crate) fn worker_queue() -> (WorkerQueue, BatchReceiver) {
 impl WorkerQueue {
     /// Adds a packet; the batch goes when it is full.
     #[inline]
-    pub(crate) fn packet(&mut self, mut header: Header, memory: Memory<'_>) {
+    pub(crate) fn packet(&mut self, header: Header, memory: Memory<'_>) {
         self.filling.now = header.packet().timestamp;
-        let copied = match memory {
-            Memory::Lease(lease) => {
-                if self.filling.lease.is_none() {
-                    self.filling.lease = Some(lease.clone());
-                }
-                false
-            }
-            Memory::Own(bytes) => {
-                header = self.filling.copy(header, bytes);
-                true
-            }
-        };
-        self.filling.packets.push(Queued { header, copied });
-        if self.filling.packets.len() >= BATCH || self.filling.copied.len() >= COPIED {
+        if self.filling.add(header, memory) {
             self.send();
         }
     }
@@ -165,7 +156,95 @@ impl WorkerQueue {
     }
 }
 
+/// The worker in the reader's own thread.
+pub(crate) struct Inline {
+    worker: Box<Worker>,
+    /// There are so many connections that packets wait for each other.
+    many: bool,
+    waiting: PacketBatch,
+}
+
+impl Inline {
+    pub(crate) fn new(worker: Box<Worker>) -> Self {
+        Self { worker, many: false, waiting: PacketBatch::default() }
+    }
+
+    /// The worker. Between leases nothing waits for it.
+    pub(crate) fn worker(&mut self) -> &mut Worker {
+        &mut self.worker
+    }
+
+    /// What it counted so far.
+    pub(crate) fn counters(&self) -> WorkerCounters {
+        self.worker.counters()
+    }
+
+    /// One TCP segment.
+    #[inline]
+    pub(crate) fn segment(&mut self, segment: &Segment, memory: Memory<'_>) {
+        if self.many {
+            return self.collect(Header::Tcp(*segment), memory);
+        }
+        self.worker.segment(segment, memory.payload(segment.packet.payload));
+    }
+
+    /// One UDP datagram.
+    pub(crate) fn datagram(&mut self, datagram: &Datagram, memory: Memory<'_>) {
+        if self.many {
+            return self.collect(Header::Udp(*datagram), memory);
+        }
+        self.worker.datagram(datagram, memory.payload(datagram.packet.payload));
+    }
+
+    fn collect(&mut self, header: Header, memory: Memory<'_>) {
+        if self.waiting.add(header, memory) {
+            self.waiting.work_off(&mut self.worker);
+        }
+    }
+
+    /// The lease ends here, at packet time `now`.
+    pub(crate) fn lease_done(&mut self, now: Nanos) {
+        self.waiting.work_off(&mut self.worker);
+        self.worker.batch_done(now);
+        self.many = self.worker.connections() >= MANY;
+    }
+}
+
 impl PacketBatch {
+    /// Adds a packet; whether it is full with it.
+    #[inline]
+    fn add(&mut self, mut header: Header, memory: Memory<'_>) -> bool {
+        let copied = match memory {
+            Memory::Lease(lease) => {
+                if self.lease.is_none() {
+                    self.lease = Some(lease.clone());
+                }
+                false
+            }
+            Memory::Own(bytes) => {
+                header = self.copy(header, bytes);
+                true
+            }
+        };
+        self.packets.push(Queued { header, copied });
+        self.packets.len() >= BATCH || self.copied.len() >= COPIED
+    }
+
+    /// Gives the packets to their worker, and is empty then.
+    fn work_off(&mut self, worker: &mut Worker) {
+        worker.foresee(&self.packets);
+        for Queued { header, copied } in &self.packets {
+            let memory = match &self.lease {
+                Some(lease) if !copied => Memory::Lease(lease),
+                _ => Memory::Own(&self.copied),
+            };
+            worker.packet(header, memory.payload(header.packet().payload));
+        }
+        self.lease = None;
+        self.packets.clear();
+        self.copied.clear();
+    }
+
     /// Copies a packet's payload, which is where the header says in `bytes`; gives the header with its new place.
     #[cold]
     fn copy(&mut self, header: Header, bytes: &[u8]) -> Header {
@@ -189,19 +268,9 @@ impl BatchReceiver {
         let _close = CloseOnExit(&self.batches);
         while let Some(mut batch) = self.batches.pop() {
             worker.renew();
-            worker.foresee(&batch.packets);
-            for Queued { header, copied } in &batch.packets {
-                let memory = match &batch.lease {
-                    Some(lease) if !copied => Memory::Lease(lease),
-                    _ => Memory::Own(&batch.copied),
-                };
-                worker.packet(header, memory.payload(header.packet().payload));
-            }
-            batch.lease = None;
+            batch.work_off(worker);
             worker.batch_done(batch.now);
             after_batch(worker);
-            batch.packets.clear();
-            batch.copied.clear();
             // Full means that there are enough spare ones.
             let _ = self.spare.push(batch);
         }

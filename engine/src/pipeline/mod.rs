@@ -42,7 +42,7 @@ pub use worker::WorkerCounters;
 use crate::config::{Backend, Config, Control, Format, Input};
 use crate::sink::dump;
 use crate::sink::pcapng::PcapngWriter;
-use batch::{BatchReceiver, WorkerQueue, worker_queue};
+use batch::{BatchReceiver, Inline, WorkerQueue, worker_queue};
 use clock::Stopwatch;
 use fragments::Fragments;
 use reader::{Reader, Workers};
@@ -212,8 +212,8 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
                 for (index, reader) in each.iter_mut().enumerate() {
                     let worker = Box::new(plan.worker(index, output.clone()));
                     reader.workers = match &reader.share {
-                        Some(share) => Workers::Share(worker, share.own(), share.of()),
-                        None => Workers::Inline(worker),
+                        Some(share) => Workers::Share(Inline::new(worker), share.own(), share.of()),
+                        None => Workers::Inline(Inline::new(worker)),
                     };
                 }
             }

@@ -10,13 +10,12 @@ use sniff_x_flow::packet::{Datagram, Fragment, Parsed, Parser, Segment};
 use sniff_x_flow::{Frame, LinkType, Nanos};
 
 use super::EngineError;
-use super::batch::{Header, Memory, WorkerQueue};
+use super::batch::{Header, Inline, Memory, WorkerQueue};
 use super::clock::{self, Stopwatch};
 use super::fragments::Fragments;
 use super::peers::{Handed, Peers, Stage, Way};
 use super::setup::Watch;
 use super::shares::Share;
-use super::worker::Worker;
 use crate::config::Control;
 use crate::sink::pcapng::PcapngWriter;
 
@@ -71,9 +70,9 @@ pub struct ReaderCounters {
 /// Where segments go.
 pub(crate) enum Workers {
     /// To the one worker, in this thread.
-    Inline(Box<Worker>),
+    Inline(Inline),
     /// To the one worker, in this thread, if it is the one of so many that has the flow: others see the rest.
-    Share(Box<Worker>, usize, usize),
+    Share(Inline, usize, usize),
     /// To one of several, each in its own thread.
     Queues(Vec<WorkerQueue>),
     /// Nowhere: frames are only counted and written.
@@ -237,7 +236,7 @@ impl Reader<'_> {
             self.rules = setup.rules.clone();
             self.doubted.clear();
             if let Workers::Inline(worker) | Workers::Share(worker, ..) = &mut self.workers {
-                worker.renew();
+                worker.worker().renew();
             }
         }
     }
@@ -358,7 +357,7 @@ impl Reader<'_> {
         // From here on nobody waits for it.
         self.share = None;
         if let Workers::Inline(worker) | Workers::Share(worker, ..) = &mut self.workers {
-            worker.finish();
+            worker.worker().finish();
         }
     }
 }
@@ -421,10 +420,10 @@ impl Workers {
     #[inline]
     fn segment(&mut self, segment: &Segment, memory: Memory<'_>) {
         match self {
-            Self::Inline(worker) => worker.segment(segment, memory.payload(segment.packet.payload)),
+            Self::Inline(worker) => worker.segment(segment, memory),
             Self::Share(worker, own, of) => {
                 if segment.packet.worker(*of) == *own {
-                    worker.segment(segment, memory.payload(segment.packet.payload));
+                    worker.segment(segment, memory);
                 }
             }
             Self::Queues(queues) => {
@@ -439,10 +438,10 @@ impl Workers {
 
     fn datagram(&mut self, datagram: &Datagram, memory: Memory<'_>) {
         match self {
-            Self::Inline(worker) => worker.datagram(datagram, memory.payload(datagram.packet.payload)),
+            Self::Inline(worker) => worker.datagram(datagram, memory),
             Self::Share(worker, own, of) => {
                 if datagram.packet.worker(*of) == *own {
-                    worker.datagram(datagram, memory.payload(datagram.packet.payload));
+                    worker.datagram(datagram, memory);
                 }
             }
             Self::Queues(queues) => {
@@ -457,7 +456,7 @@ impl Workers {
 
     fn lease_done(&mut self, now: Nanos) {
         match self {
-            Self::Inline(worker) | Self::Share(worker, ..) => worker.batch_done(now),
+            Self::Inline(worker) | Self::Share(worker, ..) => worker.lease_done(now),
             Self::Queues(queues) => queues.iter_mut().for_each(|q| q.lease_done(now)),
             Self::None => {}
         }
@@ -465,7 +464,7 @@ impl Workers {
 
     fn tick(&mut self, now: Nanos) {
         match self {
-            Self::Inline(worker) | Self::Share(worker, ..) => worker.batch_done(now),
+            Self::Inline(worker) | Self::Share(worker, ..) => worker.lease_done(now),
             Self::Queues(queues) => queues.iter_mut().for_each(|q| q.tick(now)),
             Self::None => {}
         }

@@ -134,6 +134,11 @@ impl Worker {
         }
     }
 
+    /// Connections under way or remembered.
+    pub(crate) fn connections(&self) -> usize {
+        self.assembler.connections()
+    }
+
     /// One packet.
     #[inline]
     pub(crate) fn packet(&mut self, header: &Header, payload: &[u8]) {

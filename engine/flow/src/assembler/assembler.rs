@@ -84,6 +84,12 @@ impl<F: StreamFactory> Assembler<F> {
         }
     }
 
+    /// Connections that are under way or remembered.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.pool.len()
+    }
+
     /// Bytes allocated for connections, holes and pages; what streams allocate themselves is not in it.
     #[must_use]
     pub fn memory(&self) -> usize {
