@@ -163,7 +163,7 @@ impl<'t> Parser<'t> {
                     return Err(self.unqualified(start));
                 };
                 let node = self.value(start, qualifier)?;
-                let height = if matches!(node, Node::Primitive(_)) { 1 } else { 2 };
+                let height = node.height();
                 Ok(Part { node, qualifier: before, height })
             }
         }

@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use super::Parser;
 use super::keywords::is_keyword;
 use super::qualifier::{Kind, Qualifier};
-use crate::ast::{Asks, Node, Primitive, Protocol, ether};
+use crate::ast::{Asks, Family, Node, Primitive, Protocol, ether};
 use crate::error::ParseError;
 use crate::lex::{Lexeme, Token};
 
@@ -54,6 +54,7 @@ impl Parser<'_> {
             Kind::PortRange => self.port_range(at, word, qualifier),
             Kind::Net => self.network(at, word, qualifier),
             Kind::Open | Kind::Host => self.host(at, word, qualifier),
+            Kind::Gateway => self.gateway(at, word, qualifier),
         }
     }
 
@@ -106,43 +107,87 @@ impl Parser<'_> {
     }
 
     fn network(&self, at: Lexeme<'_>, name: &str, qualifier: Qualifier) -> Result<Node, ParseError> {
-        let Some(network) = self.names.network(name) else {
-            let message = format!("unknown network '{name}': write its address, such as 10.0.0.0/8");
-            return Err(self.error(at, message));
-        };
-        let mut address = network.to_bits();
-        let mut mask = u32::MAX;
-        while address != 0 && address & !(mask << 8) == 0 {
-            mask <<= 8;
+        // As in libpcap nothing is taken off its end: `10.0.0.0` is one address, `0.0.0.10` all that begin with 10.
+        match self.names.network(name) {
+            Some(network) if !network.is_unspecified() => {
+                self.plain_number(at, network.to_bits(), qualifier).map(Node::Primitive)
+            }
+            _ => {
+                let message = format!("unknown network '{name}': write its address, such as 10.0.0.0/8");
+                Err(self.error(at, message))
+            }
         }
-        address &= mask;
-        self.v4_primitive(at, qualifier, address, mask).map(Node::Primitive)
     }
 
-    /// All addresses of a host.
+    /// All addresses of a host, or the one of its Ethernet interface.
     fn host(&self, at: Lexeme<'_>, name: &str, qualifier: Qualifier) -> Result<Node, ParseError> {
-        if let Some(other) = qualifier.protocol
-            && !matches!(other, Protocol::Ip | Protocol::Ip6 | Protocol::Arp | Protocol::Rarp)
-        {
-            return Err(self.no_addresses(at, other));
+        match qualifier.protocol {
+            None => self.addresses(at, name, qualifier, None),
+            Some(Protocol::Ip6) => self.addresses(at, name, qualifier, Some(Family::V6)),
+            Some(Protocol::Ip | Protocol::Arp | Protocol::Rarp) => {
+                self.addresses(at, name, qualifier, Some(Family::V4))
+            }
+            Some(Protocol::Ether) => {
+                self.mac(at, self.ethernet(at, name, "its Ethernet address")?, qualifier).map(Node::Primitive)
+            }
+            Some(other) => Err(self.no_addresses(at, other)),
         }
+    }
+
+    /// What a host forwards: frames from or to its Ethernet address, but not from or to its IPv4 addresses. Those of IPv6 don't count, as
+    /// in libpcap.
+    fn gateway(&self, at: Lexeme<'_>, name: &str, qualifier: Qualifier) -> Result<Node, ParseError> {
+        if let Some(other) = qualifier.protocol
+            && !matches!(other, Protocol::Ip | Protocol::Arp | Protocol::Rarp)
+        {
+            let message = format!(
+                "'{}' has no gateways: use 'gateway' alone or behind 'ip', 'arp' or 'rarp'",
+                other.name()
+            );
+            return Err(self.error(at, message));
+        }
+        let address = self.ethernet(at, name, "'ether host … and not host …'")?;
+        let own = self.addresses(at, name, qualifier, Some(Family::V4))?;
+        Ok(Node::Primitive(Primitive::Mac { ends: qualifier.ends(), address }).and(own.not()))
+    }
+
+    /// The addresses of a host, of one family or of both.
+    fn addresses(
+        &self,
+        at: Lexeme<'_>,
+        name: &str,
+        qualifier: Qualifier,
+        family: Option<Family>,
+    ) -> Result<Node, ParseError> {
         let addresses = self.names.host(name).map_err(|why| {
             self.error(at, format!("unknown host '{name}': {why}; write its IPv4 or IPv6 address"))
         })?;
         let terms = addresses.into_iter().filter_map(|address| match address {
-            IpAddr::V4(v4) if qualifier.protocol != Some(Protocol::Ip6) => {
+            IpAddr::V4(v4) if family != Some(Family::V6) => {
                 Some(self.v4_primitive(at, qualifier, v4.to_bits(), u32::MAX))
             }
-            IpAddr::V6(v6) if matches!(qualifier.protocol, None | Some(Protocol::Ip6)) => {
+            IpAddr::V6(v6) if family != Some(Family::V4) => {
                 Some(Ok(Primitive::V6 { ends: qualifier.ends(), address: v6.to_bits(), prefix: 128 }))
             }
             _ => None,
         });
         let terms: Vec<Node> = terms.map(|term| term.map(Node::Primitive)).collect::<Result<_, _>>()?;
-        terms
-            .into_iter()
-            .reduce(Node::or)
-            .ok_or_else(|| self.error(at, format!("the host '{name}' has no such address")))
+        terms.into_iter().reduce(Node::or).ok_or_else(|| {
+            let version = match family {
+                None => "",
+                Some(Family::V4) => "IPv4 ",
+                Some(Family::V6) => "IPv6 ",
+            };
+            self.error(at, format!("the host '{name}' has no {version}address"))
+        })
+    }
+
+    /// The Ethernet address of a host; `instead` is what to write where it has none.
+    fn ethernet(&self, at: Lexeme<'_>, name: &str, instead: &str) -> Result<[u8; 6], ParseError> {
+        self.frame_only(at)?;
+        self.names
+            .ethernet(name)
+            .map_err(|why| self.error(at, format!("unknown Ethernet host '{name}': {why}; write {instead}")))
     }
 }
 

@@ -18,6 +18,7 @@ pub(super) enum Kind {
     /// `src 10.0.0.1`: the value's form decides.
     Open,
     Host,
+    Gateway,
     Net,
     Port,
     PortRange,
@@ -30,6 +31,7 @@ impl Kind {
         match self {
             Self::Open => "src or dst",
             Self::Host => "host",
+            Self::Gateway => "gateway",
             Self::Net => "net",
             Self::Port => "port",
             Self::PortRange => "portrange",
@@ -41,6 +43,7 @@ impl Kind {
     pub(super) const fn expected(self) -> &'static str {
         match self {
             Self::Open | Self::Host => "an IPv4 or IPv6 address",
+            Self::Gateway => "the name of a host",
             Self::Net => "a network such as 10.0.0.0/8, 192.168 or fe80::/10",
             Self::Port => "a port number",
             Self::PortRange => "two port numbers with '-' between them",
@@ -98,17 +101,12 @@ impl Parser<'_> {
             Token::Word("net") => Kind::Net,
             Token::Word("port") => Kind::Port,
             Token::Word("portrange") => Kind::PortRange,
-            Token::Word(word @ ("proto" | "protochain")) if has_ends => {
+            Token::Word(word @ ("proto" | "protochain" | "gateway")) if has_ends => {
                 return Err(self.error(lexeme, format!("'{word}' takes no 'src' or 'dst'")));
             }
+            Token::Word("gateway") => Kind::Gateway,
             Token::Word("proto") => Kind::Proto,
             Token::Word("protochain") => Kind::ProtoChain,
-            Token::Word("gateway") => {
-                return Err(self.error(
-                    lexeme,
-                    "'gateway' needs the addresses of hosts by name: use 'ether host … and not host …'",
-                ));
-            }
             Token::Word(word) if has_ends && Protocol::from_name(word).is_some() => {
                 return Err(self.error(lexeme, format!("the protocol comes first: '{word} src …'")));
             }

@@ -53,6 +53,7 @@ impl<'t> Parser<'t> {
             Kind::Proto => self.proto(at, number, qualifier),
             Kind::ProtoChain => self.proto_chain(at, number, qualifier),
             Kind::Open | Kind::Host => self.v4_primitive(at, qualifier, number, u32::MAX),
+            Kind::Gateway => Err(self.mismatch(at, qualifier)),
             Kind::Net => {
                 // `net 10` is 10.0.0.0/8: the number's own bytes come first, and only they count. `net 0` stays 0.0.0.0/32, as in libpcap.
                 let spare = if number == 0 { 0 } else { number.leading_zeros() / 8 * 8 };
@@ -61,7 +62,12 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn mac(&self, at: Lexeme<'_>, address: [u8; 6], qualifier: Qualifier) -> Result<Primitive, ParseError> {
+    pub(super) fn mac(
+        &self,
+        at: Lexeme<'_>,
+        address: [u8; 6],
+        qualifier: Qualifier,
+    ) -> Result<Primitive, ParseError> {
         if qualifier.protocol != Some(Protocol::Ether) || !matches!(qualifier.kind, Kind::Open | Kind::Host) {
             return Err(self
                 .error(at, "an Ethernet address needs 'ether host', 'ether src' or 'ether dst' before it"));
