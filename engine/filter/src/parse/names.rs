@@ -65,6 +65,10 @@ impl Parser<'_> {
 
     /// A service's port, and the transport protocol if it has only one; where they differ TCP's counts.
     fn service_port(&self, at: Lexeme<'_>, name: &str) -> Result<(u16, Option<Protocol>), ParseError> {
+        // A number is a service's name to the C library, too: `http-8080`.
+        if let Some(number) = decimal(name) {
+            return Ok((self.port(at, number)?, None));
+        }
         let service = self.names.service(name);
         match (service.tcp, service.udp) {
             (Some(tcp), Some(udp)) if tcp == udp => Ok((tcp, None)),
@@ -99,7 +103,7 @@ impl Parser<'_> {
                 .ports(at, qualifier, self.port(at, first)?, self.port(at, last)?)
                 .map(Node::Primitive);
         }
-        let Some((first, last)) = word.split_once('-') else { return self.service(at, word, qualifier) };
+        let Some((first, last)) = word.split_once('-') else { return Err(self.mismatch(at, qualifier)) };
         let ((first, over_first), (last, over_last)) =
             (self.service_port(at, first)?, self.service_port(at, last)?);
         let transport = over_first.filter(|_| over_first == over_last);
@@ -191,12 +195,15 @@ impl Parser<'_> {
     }
 }
 
-/// Two numbers with `-` between them.
+/// Two numbers with `-` between them. As in libpcap, which has scanf(3) read them, what follows the second does not count.
 fn range(word: &str) -> Option<(u64, u64)> {
     let (first, last) = word.split_once('-')?;
-    let number = |digits: &str| {
-        let decimal = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-        decimal.then(|| digits.parse::<u64>().unwrap_or(u64::MAX))
-    };
-    Some((number(first)?, number(last)?))
+    let end = last.find(|c: char| !c.is_ascii_digit()).unwrap_or(last.len());
+    Some((decimal(first)?, decimal(last.get(..end)?)?))
+}
+
+/// A number without its sign, however long.
+fn decimal(digits: &str) -> Option<u64> {
+    let is_decimal = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    is_decimal.then(|| digits.parse().unwrap_or(u64::MAX))
 }

@@ -38,6 +38,8 @@ fn numbers() {
     points_at("port 4294967296", "4294967296", "32 bits");
     points_at("port 08", "08", "octal");
     points_at("port 0x", "0x", "unknown service");
+    points_at("portrange http-70000", "http-70000", "70000 is larger than 65535");
+    points_at("portrange http", "http", "expected two port numbers with '-' between them");
     points_at("port 80-90", "80-90", "write 'portrange 80-90'");
     points_at("port nowhere", "nowhere", "unknown service");
     points_at("udp port ssh", "ssh", "is one of tcp");
@@ -72,7 +74,7 @@ fn addresses() {
     points_at("tcp host 10.0.0.1", "10.0.0.1", "write 'tcp and host 10.0.0.1'");
     points_at("host 2:0:0:0:0:1", "2:0:0:0:0:1", "needs 'ether host'");
     points_at("ether port 2:0:0:0:0:1", "2:0:0:0:0:1", "needs 'ether host'");
-    points_at("decnet host 1.2.3", "1.2.3", "no DECnet address such as 1.10");
+    points_at("decnet host 0x1.2", "0x1.2", "no DECnet address such as 1.10");
     points_at("decnet host ::1", "::1", "no DECnet address such as 1.10");
     points_at("ether host 10.0.0.1", "10.0.0.1", "'ether' has no addresses");
 }

@@ -15,10 +15,10 @@ impl<'t> Parser<'t> {
                 self.decnet(start, Some(number), qualifier)?
             }
             Token::Dotted(dotted) if qualifier.asks_decnet() => {
-                // Of the area six bits count, of the node ten.
-                let number = dotted.split_once('.').and_then(|(area, node)| {
-                    Some((area.parse::<u32>().ok()? & 0x3f) << 10 | node.parse::<u32>().ok()? & 0x3ff)
-                });
+                // Of the area six bits count, of the node ten; what follows the two does not, as in libpcap.
+                let mut parts = dotted.split('.').map(|part| part.parse::<u32>().ok());
+                let number = parts.next().flatten().zip(parts.next().flatten());
+                let number = number.map(|(area, node)| (area & 0x3f) << 10 | node & 0x3ff);
                 self.decnet(start, number, qualifier)?
             }
             Token::Number(number) => self.plain_number(start, number, qualifier)?,
