@@ -14,7 +14,7 @@ impl<'t> Parser<'t> {
             Token::Number(number) if qualifier.asks_decnet() => {
                 self.decnet(start, Some(number), qualifier)?
             }
-            Token::Dotted(dotted) if qualifier.asks_decnet() => {
+            Token::Dotted(dotted) if qualifier.asks_decnet() && !self.mask_follows() => {
                 // Of the area six bits count, of the node ten; what follows the two does not, as in libpcap.
                 let mut parts = dotted.split('.').map(|part| part.parse::<u32>().ok());
                 let number = parts.next().flatten().zip(parts.next().flatten());
@@ -199,6 +199,10 @@ impl<'t> Parser<'t> {
         self.v4_primitive(at, qualifier, address, mask)
     }
 
+    fn mask_follows(&self) -> bool {
+        matches!(self.peek().token, Token::Slash | Token::Word("mask"))
+    }
+
     /// Two to four decimal bytes; the missing ones are 0 in the address and in the mask.
     fn dotted(&self, at: Lexeme<'_>, dotted: &str) -> Result<(u32, u32), ParseError> {
         let mut address = 0;
@@ -228,6 +232,8 @@ impl<'t> Parser<'t> {
             Some(Protocol::Ip6) => {
                 return Err(self.error(at, format!("'ip6' can't have the IPv4 address '{}'", at.text)));
             }
+            // What is written as an IPv4 network, or has its number from one, is its lower two bytes, as in libpcap.
+            Some(Protocol::Decnet) => return self.decnet(at, Some(address), qualifier),
             Some(other) => return Err(self.no_addresses(at, other)),
         };
         Ok(Primitive::V4 { inside, ends: qualifier.ends(), address, mask })
