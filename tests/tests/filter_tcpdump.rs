@@ -26,6 +26,8 @@ use sniff_x_tests::{binary, has_program, root, shared_captures};
     reason = "frames made by hand"
 )]
 mod made;
+#[path = "filter_tcpdump/names.rs"]
+mod names;
 
 /// Frames of a capture that are looked at.
 const ENOUGH: usize = 400;

@@ -30,6 +30,15 @@ impl Node {
         }
     }
 
+    /// How deep the tree is.
+    pub(crate) fn height(&self) -> usize {
+        match self {
+            Self::Primitive(_) => 1,
+            Self::Not(inner) => 1 + inner.height(),
+            Self::All(nodes) | Self::Any(nodes) => 1 + nodes.iter().map(Self::height).max().unwrap_or(0),
+        }
+    }
+
     /// Whether a term is so.
     pub(crate) fn has(&self, is: fn(&Primitive) -> bool) -> bool {
         match self {

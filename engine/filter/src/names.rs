@@ -28,7 +28,13 @@ pub trait Names {
     /// Why there are none, as the end of a sentence.
     fn host(&self, name: &str) -> Result<Vec<IpAddr>, String>;
 
-    /// The address of a network, its lowest bytes zero.
+    /// The Ethernet address of a host, as ethers(5) has it.
+    ///
+    /// # Errors
+    /// Why there is none, as the end of a sentence.
+    fn ethernet(&self, name: &str) -> Result<[u8; 6], String>;
+
+    /// The address of a network, as networks(5) has it: all of its bits count, but for whole bytes that are missing at its beginning.
     fn network(&self, name: &str) -> Option<Ipv4Addr>;
 }
 
@@ -54,13 +60,19 @@ impl Names for WellKnown {
     }
 
     fn host(&self, _: &str) -> Result<Vec<IpAddr>, String> {
-        Err("names of hosts are not looked up here".to_owned())
+        Err(NO_HOSTS.to_owned())
+    }
+
+    fn ethernet(&self, _: &str) -> Result<[u8; 6], String> {
+        Err(NO_HOSTS.to_owned())
     }
 
     fn network(&self, _: &str) -> Option<Ipv4Addr> {
         None
     }
 }
+
+const NO_HOSTS: &str = "names of hosts are not looked up here";
 
 const BOTH: &[(&str, u16)] = &[
     ("discard", 9),

@@ -6,13 +6,16 @@
 
 mod arith;
 pub(crate) mod keywords;
+mod names;
 mod other;
+mod qualifier;
 #[cfg(test)]
 mod tests;
 mod value;
 
 use self::keywords::is_keyword;
-use crate::ast::{Asks, Ends, Node, Primitive, Protocol};
+use self::qualifier::{Kind, Qualifier};
+use crate::ast::{Asks, Node, Primitive, Protocol};
 use crate::error::ParseError;
 use crate::lex::{Lexeme, Token, tokens};
 use crate::names::Names;
@@ -46,58 +49,6 @@ pub(crate) fn parse(text: &str, about: About, names: &dyn Names) -> Result<Optio
     match parser.peek() {
         Lexeme { token: Token::End, .. } => Ok(Some(part.node)),
         odd => Err(parser.unexpected_after(odd)),
-    }
-}
-
-/// What stands before a value and says how to read it.
-#[derive(Clone, Copy, Debug)]
-struct Qualifier {
-    protocol: Option<Protocol>,
-    ends: Option<Ends>,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// `src 10.0.0.1`: the value's form decides.
-    Open,
-    Host,
-    Net,
-    Port,
-    PortRange,
-    Proto,
-    ProtoChain,
-}
-
-impl Kind {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Open => "src or dst",
-            Self::Host => "host",
-            Self::Net => "net",
-            Self::Port => "port",
-            Self::PortRange => "portrange",
-            Self::Proto => "proto",
-            Self::ProtoChain => "protochain",
-        }
-    }
-
-    const fn expected(self) -> &'static str {
-        match self {
-            Self::Open | Self::Host => "an IPv4 or IPv6 address",
-            Self::Net => "a network such as 10.0.0.0/8, 192.168 or fe80::/10",
-            Self::Port => "a port number",
-            Self::PortRange => "two port numbers with '-' between them",
-            Self::Proto | Self::ProtoChain => "a protocol number",
-        }
-    }
-
-    const fn is_of_protocols(self) -> bool {
-        matches!(self, Self::Proto | Self::ProtoChain)
-    }
-
-    const fn is_of_addresses(self) -> bool {
-        matches!(self, Self::Open | Self::Host | Self::Net)
     }
 }
 
@@ -212,7 +163,7 @@ impl<'t> Parser<'t> {
                     return Err(self.unqualified(start));
                 };
                 let node = self.value(start, qualifier)?;
-                let height = if matches!(node, Node::Primitive(_)) { 1 } else { 2 };
+                let height = node.height();
                 Ok(Part { node, qualifier: before, height })
             }
         }
@@ -241,56 +192,6 @@ impl<'t> Parser<'t> {
             };
         };
         self.value_or_list(Some(Qualifier { protocol, ends, kind }))
-    }
-
-    /// `src`, `dst`, `src or dst`, `src and dst` and the two the other way round.
-    fn ends(&mut self) -> Option<Ends> {
-        let end = |token: Token<'_>| match token {
-            Token::Word("src") => Some(Ends::Source),
-            Token::Word("dst") => Some(Ends::Destination),
-            _ => None,
-        };
-        let first = end(self.peek().token)?;
-        self.at += 1;
-        let joined = match self.peek().token {
-            Token::Or => Ends::Either,
-            Token::And => Ends::Both,
-            _ => return Some(first),
-        };
-        match end(self.peek_behind().token) {
-            Some(second) if second != first => {
-                self.at += 2;
-                Some(joined)
-            }
-            _ => Some(first),
-        }
-    }
-
-    fn kind(&mut self, has_ends: bool) -> Result<Option<Kind>, ParseError> {
-        let lexeme = self.peek();
-        let kind = match lexeme.token {
-            Token::Word("host") => Kind::Host,
-            Token::Word("net") => Kind::Net,
-            Token::Word("port") => Kind::Port,
-            Token::Word("portrange") => Kind::PortRange,
-            Token::Word(word @ ("proto" | "protochain")) if has_ends => {
-                return Err(self.error(lexeme, format!("'{word}' takes no 'src' or 'dst'")));
-            }
-            Token::Word("proto") => Kind::Proto,
-            Token::Word("protochain") => Kind::ProtoChain,
-            Token::Word("gateway") => {
-                return Err(self.error(
-                    lexeme,
-                    "'gateway' needs the addresses of hosts by name: use 'ether host … and not host …'",
-                ));
-            }
-            Token::Word(word) if has_ends && Protocol::from_name(word).is_some() => {
-                return Err(self.error(lexeme, format!("the protocol comes first: '{word} src …'")));
-            }
-            _ => return Ok(None),
-        };
-        self.at += 1;
-        Ok(Some(kind))
     }
 
     fn protocol_alone(&mut self, start: Lexeme<'t>, protocol: Protocol) -> Result<Part, ParseError> {

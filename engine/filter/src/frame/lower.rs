@@ -3,14 +3,13 @@
 use core::cell::Cell;
 use std::sync::Arc;
 
-use super::announced::is_length;
 use super::link::Link;
 use super::scope::{Layer, Scope, Scopes};
 use super::value::{Load, OUTGOING, Value};
-use super::{Compare, FRAGMENT_OFFSET, Refused, Test};
+use super::{Refused, Test};
 use crate::ast::{
-    Arith, Asks, Cast, CastOf, Ends, Family, Llc, Node, Operator, Primitive, Protocol, Transport, V4Inside,
-    ether, ip, iso, sap,
+    Arith, Asks, Cast, CastOf, Ends, Family, Node, Operator, Primitive, Protocol, V4Inside, ether, ip, iso,
+    sap,
 };
 use crate::graph::{self, Builder, Graph, Lower, Next, Ports};
 use crate::ranges::Ranges;
@@ -90,16 +89,7 @@ impl Lower for Writer<'_> {
             Primitive::V6 { ends, address, prefix } => either(to, ends, yes, no, |to, end, yes, no| {
                 self.v6(to, scope, end, (address, prefix), yes, no)
             }),
-            Primitive::Mac { ends, address } => {
-                let [a, b, c, d, e, f] = address;
-                let entry = either(to, ends, yes, no, |to, end, yes, no| {
-                    let at = if end == Ends::Source { 6 } else { 0 };
-                    let (high, low) = (u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f]));
-                    let entry = to.test(field(scope.header.load(at, 2), u32::MAX, u32::from(high)), yes, no);
-                    to.test(field(scope.header.load(at + 2, 4), u32::MAX, low), entry, no)
-                });
-                self.with_link_header(to, scope, "Ethernet addresses", entry, yes, no)
-            }
+            Primitive::Mac { ends, address } => self.mac(to, scope, (ends, address), yes, no),
             Primitive::Decnet { ends, address } => self.decnet(to, scope, (ends, address), yes, no),
             Primitive::Cast { kind, of } => self.cast(to, scope, kind, of, yes, no),
             Primitive::Vlan(id) => {
@@ -169,45 +159,10 @@ impl Lower for Writer<'_> {
     }
 
     fn ports(&self, to: &mut Builder<Test>, ports: &Ports, yes: Next, no: Next) -> Next {
-        if self.leaves && ports.ranges.len() > 1 {
-            return ports
-                .ranges
-                .iter()
-                .rev()
-                .fold(no, |no, range| self.ports(to, &Ports { ranges: vec![*range], ..*ports }, yes, no));
+        match self.scopes.and_then(|scopes| scopes.get(ports.term)) {
+            Some(scope) => self.port_tests(to, scope, ports, yes, no),
+            None => no,
         }
-        let Some(scope) = self.scopes.and_then(|scopes| scopes.get(ports.term)) else { return no };
-        if scope.lost {
-            return to.test(Test::Undecided, yes, no);
-        }
-        let one = |transport: Transport| Ranges::one(u32::from(transport.number()));
-        let all = [Transport::Sctp, Transport::Tcp, Transport::Udp];
-        // libpcap asks for one after the other; together they have the same answer, but leave another number.
-        let transports: Vec<Ranges> = match ports.transport {
-            Some(transport) => vec![one(transport)],
-            None if self.leaves => all.map(one).into(),
-            None => {
-                vec![Ranges::new(all.map(|t| (u32::from(t.number()), u32::from(t.number()))))]
-            }
-        };
-        let protocol = |at, set: &Ranges| Test::Field {
-            value: scope.network().load(at, 1),
-            mask: u32::MAX,
-            set: set.clone(),
-        };
-        let entry = transports.iter().rev().fold(no, |no, set| {
-            let entry = port_list(to, ports, |at| self.v4_payload(scope, at, 2), yes, no);
-            // Ports are not looked for in later fragments.
-            let entry = to.test(field(scope.network().load(6, 2), FRAGMENT_OFFSET, 0), entry, no);
-            to.test(protocol(9, set), entry, no)
-        });
-        let v4 = self.announced(to, scope, ether::IPV4, entry, no);
-
-        let entry = transports.iter().rev().fold(v4, |no, set| {
-            let entry = port_list(to, ports, |at| scope.network().load(40 + at, 2), yes, no);
-            to.test(protocol(6, set), entry, no)
-        });
-        self.announced(to, scope, ether::IPV6, entry, v4)
     }
 }
 
@@ -315,23 +270,7 @@ impl Writer<'_> {
         no: Next,
     ) -> Next {
         match (of, kind) {
-            (CastOf::Link, Cast::Broadcast) => {
-                let entry = to.test(field(scope.header.load(0, 2), u32::MAX, 0xffff), yes, no);
-                let entry = to.test(field(scope.header.load(2, 4), u32::MAX, u32::MAX), entry, no);
-                self.with_link_header(to, scope, "broadcasts", entry, yes, no)
-            }
-            (CastOf::Link, Cast::Multicast) => {
-                let first = scope.header.load(0, 1);
-                let test = if self.leaves {
-                    // Asked by BPF_JSET, which leaves all bits.
-                    let set = Ranges::new((1..=255).step_by(2).map(|odd| (odd, odd)));
-                    Test::Field { value: first, mask: u32::MAX, set }
-                } else {
-                    field(first, 1, 1)
-                };
-                let entry = to.test(test, yes, no);
-                self.with_link_header(to, scope, "multicasts", entry, yes, no)
-            }
+            (CastOf::Link, _) => self.link_cast(to, scope, kind, yes, no),
             // The network's mask is not known: only the addresses that are the same everywhere.
             (CastOf::Ip, Cast::Broadcast) => {
                 let set = Ranges::new([(0, 0), (u32::MAX, u32::MAX)]);
@@ -351,48 +290,6 @@ impl Writer<'_> {
             }
         }
     }
-
-    /// Tests of an Ethernet header, which may be missing inside GENEVE.
-    fn with_link_header(
-        &self,
-        to: &mut Builder<Test>,
-        scope: &Scope,
-        what: &'static str,
-        entry: Next,
-        yes: Next,
-        no: Next,
-    ) -> Next {
-        if scope.lost || scope.layer == Layer::Link(Link::Any) {
-            return to.test(Test::Undecided, yes, no);
-        }
-        if !scope.is_ethernet() {
-            return self.refuse(Refused::No(what, scope.name()));
-        }
-        match (scope.in_geneve, scope.header.register(), scope.payload.register()) {
-            (true, Some(left), Some(right)) => {
-                to.test(Test::Compare { left, how: Compare::Equal, right }, no, entry)
-            }
-            _ => entry,
-        }
-    }
-
-    fn llc(&self, to: &mut Builder<Test>, scope: &Scope, kind: Option<Llc>, yes: Next, no: Next) -> Next {
-        if scope.lost || scope.layer == Layer::Link(Link::Any) {
-            return to.test(Test::Undecided, yes, no);
-        }
-        if !scope.is_ethernet() {
-            return self.refuse(Refused::No("802.2 headers", scope.name()));
-        }
-        let entry = match kind {
-            Some(Llc { mask, value, .. }) => {
-                to.test(field(scope.payload.load(2, 1), u32::from(mask), u32::from(value)), yes, no)
-            }
-            None => yes,
-        };
-        // Novell's frames have a length and no 802.2.
-        let entry = to.test(field(scope.payload.load(0, 2), u32::MAX, 0xffff), no, entry);
-        to.test(is_length(scope), entry, no)
-    }
 }
 
 fn outbound(to: &mut Builder<Test>, scope: &Scope, yes: Next, no: Next) -> Next {
@@ -402,38 +299,6 @@ fn outbound(to: &mut Builder<Test>, scope: &Scope, yes: Next, no: Next) -> Next 
         _ => Value::PacketType,
     };
     to.test(field(value, u32::MAX, OUTGOING), yes, no)
-}
-
-/// The tests of a list of ports; `load` gives the source port at 0 and the destination port at 2. libpcap asks number by number, first the
-/// source, then the destination; so where a frame ends between the two, only the first number of the list finds its source port.
-fn port_list(
-    to: &mut Builder<Test>,
-    ports: &Ports,
-    load: impl Fn(u32) -> Value,
-    yes: Next,
-    no: Next,
-) -> Next {
-    let of = |at, set: &Ranges| Test::Field { value: load(at), mask: u32::MAX, set: set.clone() };
-    let set = Ranges::new(ports.ranges.iter().copied());
-    match ports.ends {
-        Ends::Source => to.test(of(0, &set), yes, no),
-        Ends::Destination => to.test(of(2, &set), yes, no),
-        Ends::Both => {
-            let second = to.test(of(2, &set), yes, no);
-            to.test(of(0, &set), second, no)
-        }
-        Ends::Either => match ports.ranges.as_slice() {
-            [first, _, ..] => {
-                let others = to.test(of(0, &set), yes, no);
-                let second = to.test(of(2, &set), yes, others);
-                to.test(of(0, &Ranges::new([*first])), yes, second)
-            }
-            _ => {
-                let second = to.test(of(2, &set), yes, no);
-                to.test(of(0, &set), yes, second)
-            }
-        },
-    }
 }
 
 /// The tests of one or both ends.

@@ -6,10 +6,12 @@
 mod announced;
 mod chain;
 mod decnet;
+mod ethernet;
 mod geneve;
 mod known;
 mod link;
 mod lower;
+mod ports;
 mod relation;
 mod scope;
 mod tag;

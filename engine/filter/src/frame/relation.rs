@@ -102,8 +102,9 @@ impl Writer<'_> {
                 Value::binary(*operator, left, right)
             }
             Arith::Bytes { protocol, index, size } => {
-                let index = self.arith(scope, index, checks);
-                self.bytes(scope, *protocol, index, *size, checks)
+                let mut of_index = Vec::new();
+                let index = self.arith(scope, index, &mut of_index);
+                self.bytes(scope, *protocol, (index, of_index), *size, checks)
             }
         }
     }
@@ -112,7 +113,7 @@ impl Writer<'_> {
         &self,
         scope: &Scope,
         protocol: Protocol,
-        index: Value,
+        (index, mut of_index): (Value, Vec<Check>),
         size: u8,
         checks: &mut Vec<Check>,
     ) -> Value {
@@ -122,17 +123,18 @@ impl Writer<'_> {
         if scope.lost || (unknown && scope.layer == Layer::Link(Link::Any)) {
             checks.push(Check::Undecided);
         }
+        // Of a transport protocol IPv4 itself is asked before what the index needs, all else behind it.
+        if matches!(protocol.asks(), Asks::Ip(_, None | Some(Family::V4))) {
+            checks.push(Check::Announced(ether::IPV4));
+        }
+        checks.append(&mut of_index);
         match protocol.asks() {
             Asks::Ip(number, Some(Family::V6)) => {
                 checks.extend([Check::Announced(ether::IPV6), Check::V6Next(number)]);
                 scope.network().plus(40).indexed(index, size)
             }
             Asks::Ip(number, family) => {
-                checks.extend([
-                    Check::Announced(ether::IPV4),
-                    Check::IpProto(number, family),
-                    Check::NoFragment,
-                ]);
+                checks.extend([Check::IpProto(number, family), Check::NoFragment]);
                 let Value::Load(Load { base: Some(header), offset, .. }) = self.v4_payload(scope, 0, size)
                 else {
                     return Value::Number(0);

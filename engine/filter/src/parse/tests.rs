@@ -1,6 +1,8 @@
 //! What is refused, where, and what is said of it.
 
-use crate::{Expression, parse};
+use core::net::{IpAddr, Ipv4Addr};
+
+use crate::{Expression, Names, Service, parse};
 
 fn refused(text: &str) -> (usize, usize, String) {
     match parse(text) {
@@ -36,6 +38,8 @@ fn numbers() {
     points_at("port 4294967296", "4294967296", "32 bits");
     points_at("port 08", "08", "octal");
     points_at("port 0x", "0x", "unknown service");
+    points_at("portrange http-70000", "http-70000", "70000 is larger than 65535");
+    points_at("portrange http", "http", "expected two port numbers with '-' between them");
     points_at("port 80-90", "80-90", "write 'portrange 80-90'");
     points_at("port nowhere", "nowhere", "unknown service");
     points_at("udp port ssh", "ssh", "is one of tcp");
@@ -48,6 +52,8 @@ fn addresses() {
     points_at("host 10.0.0.256", "10.0.0.256", "'256' is not from 0 to 255");
     points_at("host 10.0.0.0x1", "10.0.0.0x1", "'0x1'");
     points_at("host example.org", "example.org", "not looked up");
+    points_at("ether host foo", "foo", "unknown Ethernet host 'foo'");
+    points_at("gateway foo", "foo", "unknown Ethernet host 'foo'");
     points_at("net localnet", "localnet", "unknown network");
     points_at("host fe80::1::2", "fe80::1::2", "no IPv6 address");
     points_at("host 1:2", ":", "has no number before it");
@@ -68,7 +74,7 @@ fn addresses() {
     points_at("tcp host 10.0.0.1", "10.0.0.1", "write 'tcp and host 10.0.0.1'");
     points_at("host 2:0:0:0:0:1", "2:0:0:0:0:1", "needs 'ether host'");
     points_at("ether port 2:0:0:0:0:1", "2:0:0:0:0:1", "needs 'ether host'");
-    points_at("decnet host 1.2.3", "1.2.3", "no DECnet address such as 1.10");
+    points_at("decnet host 0x1.2", "0x1.2", "no DECnet address such as 1.10");
     points_at("decnet host ::1", "::1", "no DECnet address such as 1.10");
     points_at("ether host 10.0.0.1", "10.0.0.1", "'ether' has no addresses");
 }
@@ -99,6 +105,9 @@ fn qualifiers() {
     // A term in parentheses leaves no qualifiers behind.
     points_at("(tcp port 80) or 443", "443", "needs 'port'");
     points_at("ether", "ether", "needs more behind it");
+    points_at("gateway 10.0.0.1", "10.0.0.1", "expected the name of a host behind 'gateway'");
+    points_at("tcp gateway foo", "foo", "'tcp' has no gateways");
+    points_at("dst gateway foo", "gateway", "'gateway' takes no 'src' or 'dst'");
 }
 
 #[test]
@@ -172,7 +181,6 @@ fn one_word_and_a_number() {
 
 #[test]
 fn what_can_not_be_asked() {
-    points_at("gateway foo", "gateway", "addresses of hosts");
     points_at("type mgt", "type", "802.11");
     points_at("vpi 5", "vpi", "ATM");
     points_at("on eth0", "on", "packet filter pf");
@@ -193,13 +201,65 @@ fn a_rule_asks_of_packets_alone() {
         ("ip multicast", "ip"),
         ("udp or inbound", "inbound"),
         ("ip6 protochain 6", "6"),
+        ("ether src router", "router"),
+        ("gateway router", "router"),
     ] {
-        assert!(parse(text).is_ok(), "{text}");
+        assert!(crate::parse_with(text, &Router).is_ok(), "{text}");
         let error = crate::parse_rule(text).expect_err(text);
         assert_eq!(&text[error.offset()..error.offset() + error.len()], part);
         assert!(error.message().contains("can only be in --filter"), "{error}");
     }
     assert!(crate::parse_rule("tcp port 80 or 443 and host 10.0.0.1").is_ok());
+}
+
+/// One host is known, by all of its addresses.
+struct Router;
+
+impl Names for Router {
+    fn service(&self, _: &str) -> Service {
+        Service::default()
+    }
+
+    fn protocol(&self, _: &str) -> Option<u8> {
+        None
+    }
+
+    fn host(&self, _: &str) -> Result<Vec<IpAddr>, String> {
+        Ok(["10.0.0.1", "fe80::1", "192.168.0.1"].map(|address| address.parse().expect("an address")).into())
+    }
+
+    fn ethernet(&self, _: &str) -> Result<[u8; 6], String> {
+        Ok([2, 0, 0, 0, 0, 1])
+    }
+
+    fn network(&self, _: &str) -> Option<Ipv4Addr> {
+        None
+    }
+}
+
+/// What pcap-filter(7) says that they stand for.
+#[test]
+fn names_of_stations() {
+    let written = |text: &str| crate::parse_with(text, &Router).map(|e| e.to_string());
+    let station = "ether host 02:00:00:00:00:01";
+    for (text, canonical) in [
+        ("ether host router", station.to_owned()),
+        ("wlan src router", "ether src host 02:00:00:00:00:01".to_owned()),
+        ("gateway router", format!("{station} and not (host 10.0.0.1 or host 192.168.0.1)")),
+        ("arp gateway router", format!("{station} and not (arp host 10.0.0.1 or arp host 192.168.0.1)")),
+        (
+            "tcp or not gateway router",
+            format!("tcp or not ({station} and not (host 10.0.0.1 or host 192.168.0.1))"),
+        ),
+    ] {
+        assert_eq!(written(text), Ok(canonical.clone()));
+        assert_eq!(parse(&canonical), crate::parse_with(text, &Router), "{text}");
+    }
+    // As deep as what it stands for: `not`, `or` and `and` around its addresses.
+    let deep = |n: usize| format!("{}gateway router{}", "not (tcp or ".repeat(n), ")".repeat(n));
+    let deepest = (0..200).rfind(|n| crate::parse_with(&deep(*n), &Router).is_ok()).expect("some depth");
+    let expression = crate::parse_with(&deep(deepest), &Router).expect("taken");
+    assert_eq!(parse(&expression.to_string()), Ok(expression));
 }
 
 #[test]

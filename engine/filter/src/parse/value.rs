@@ -1,10 +1,8 @@
-//! Values: ports, addresses, networks and protocol numbers, checked against the qualifiers before them.
+//! Values: ports, addresses, networks and protocol numbers, checked against the qualifiers before them. `names` has those by name.
 
-use core::net::IpAddr;
-
-use super::keywords::is_keyword;
-use super::{Kind, Parser, Qualifier};
-use crate::ast::{Asks, Ends, Family, Node, Primitive, Protocol, Transport, V4Inside, ether};
+use super::Parser;
+use super::qualifier::{Kind, Qualifier};
+use crate::ast::{Family, Node, Primitive, Protocol, Transport, V4Inside};
 use crate::error::ParseError;
 use crate::lex::{Lexeme, Token};
 
@@ -16,11 +14,11 @@ impl<'t> Parser<'t> {
             Token::Number(number) if qualifier.asks_decnet() => {
                 self.decnet(start, Some(number), qualifier)?
             }
-            Token::Dotted(dotted) if qualifier.asks_decnet() => {
-                // Of the area six bits count, of the node ten.
-                let number = dotted.split_once('.').and_then(|(area, node)| {
-                    Some((area.parse::<u32>().ok()? & 0x3f) << 10 | node.parse::<u32>().ok()? & 0x3ff)
-                });
+            Token::Dotted(dotted) if qualifier.asks_decnet() && !self.mask_follows() => {
+                // Of the area six bits count, of the node ten; what follows the two does not, as in libpcap.
+                let mut parts = dotted.split('.').map(|part| part.parse::<u32>().ok());
+                let number = parts.next().flatten().zip(parts.next().flatten());
+                let number = number.map(|(area, node)| (area & 0x3f) << 10 | node & 0x3ff);
                 self.decnet(start, number, qualifier)?
             }
             Token::Number(number) => self.plain_number(start, number, qualifier)?,
@@ -41,7 +39,7 @@ impl<'t> Parser<'t> {
         }))
     }
 
-    fn plain_number(
+    pub(super) fn plain_number(
         &self,
         at: Lexeme<'_>,
         number: u32,
@@ -55,6 +53,7 @@ impl<'t> Parser<'t> {
             Kind::Proto => self.proto(at, number, qualifier),
             Kind::ProtoChain => self.proto_chain(at, number, qualifier),
             Kind::Open | Kind::Host => self.v4_primitive(at, qualifier, number, u32::MAX),
+            Kind::Gateway => Err(self.mismatch(at, qualifier)),
             Kind::Net => {
                 // `net 10` is 10.0.0.0/8: the number's own bytes come first, and only they count. `net 0` stays 0.0.0.0/32, as in libpcap.
                 let spare = if number == 0 { 0 } else { number.leading_zeros() / 8 * 8 };
@@ -63,7 +62,12 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn mac(&self, at: Lexeme<'_>, address: [u8; 6], qualifier: Qualifier) -> Result<Primitive, ParseError> {
+    pub(super) fn mac(
+        &self,
+        at: Lexeme<'_>,
+        address: [u8; 6],
+        qualifier: Qualifier,
+    ) -> Result<Primitive, ParseError> {
         if qualifier.protocol != Some(Protocol::Ether) || !matches!(qualifier.kind, Kind::Open | Kind::Host) {
             return Err(self
                 .error(at, "an Ethernet address needs 'ether host', 'ether src' or 'ether dst' before it"));
@@ -87,11 +91,17 @@ impl<'t> Parser<'t> {
         Ok(Primitive::Decnet { ends: qualifier.ends(), address: u16::from_be_bytes([high, low]) })
     }
 
-    fn port(&self, at: Lexeme<'_>, number: u64) -> Result<u16, ParseError> {
+    pub(super) fn port(&self, at: Lexeme<'_>, number: u64) -> Result<u16, ParseError> {
         u16::try_from(number).map_err(|_| self.error(at, format!("port {number} is larger than 65535")))
     }
 
-    fn ports(&self, at: Lexeme<'_>, qualifier: Qualifier, a: u16, b: u16) -> Result<Primitive, ParseError> {
+    pub(super) fn ports(
+        &self,
+        at: Lexeme<'_>,
+        qualifier: Qualifier,
+        a: u16,
+        b: u16,
+    ) -> Result<Primitive, ParseError> {
         let transport = match qualifier.protocol {
             None => None,
             Some(Protocol::Tcp) => Some(Transport::Tcp),
@@ -189,6 +199,10 @@ impl<'t> Parser<'t> {
         self.v4_primitive(at, qualifier, address, mask)
     }
 
+    fn mask_follows(&self) -> bool {
+        matches!(self.peek().token, Token::Slash | Token::Word("mask"))
+    }
+
     /// Two to four decimal bytes; the missing ones are 0 in the address and in the mask.
     fn dotted(&self, at: Lexeme<'_>, dotted: &str) -> Result<(u32, u32), ParseError> {
         let mut address = 0;
@@ -203,7 +217,7 @@ impl<'t> Parser<'t> {
         Ok((address, u32::MAX << spare))
     }
 
-    fn v4_primitive(
+    pub(super) fn v4_primitive(
         &self,
         at: Lexeme<'_>,
         qualifier: Qualifier,
@@ -218,6 +232,8 @@ impl<'t> Parser<'t> {
             Some(Protocol::Ip6) => {
                 return Err(self.error(at, format!("'ip6' can't have the IPv4 address '{}'", at.text)));
             }
+            // What is written as an IPv4 network, or has its number from one, is its lower two bytes, as in libpcap.
+            Some(Protocol::Decnet) => return self.decnet(at, Some(address), qualifier),
             Some(other) => return Err(self.no_addresses(at, other)),
         };
         Ok(Primitive::V4 { inside, ends: qualifier.ends(), address, mask })
@@ -260,142 +276,7 @@ impl<'t> Parser<'t> {
         Ok(Primitive::V6 { ends: qualifier.ends(), address, prefix })
     }
 
-    /// A name behind a backslash, which may be a keyword.
-    fn name(&self, at: Lexeme<'_>, name: &str, qualifier: Qualifier) -> Result<Node, ParseError> {
-        if !qualifier.kind.is_of_protocols() {
-            return self.word(at, name, qualifier);
-        }
-        let protocol = Protocol::from_name(name);
-        let number = match qualifier.protocol {
-            Some(Protocol::Ether) => match protocol.map(Protocol::asks) {
-                Some(Asks::Link(number)) => Some(number),
-                _ if name == "loopback" => Some(ether::LOOPBACK),
-                _ => None,
-            },
-            Some(Protocol::Iso) => match protocol.map(Protocol::asks) {
-                Some(Asks::Iso(number)) => Some(u32::from(number)),
-                _ => None,
-            },
-            // `ip6 proto \icmp` is protocol 1 as well.
-            _ => self.names.protocol(name).map(u32::from),
-        };
-        match number {
-            Some(number) => self.plain_number(at, number, qualifier).map(Node::Primitive),
-            None => Err(self.error(at, format!("unknown protocol '{name}': write its number"))),
-        }
-    }
-
-    fn word(&self, at: Lexeme<'_>, word: &str, qualifier: Qualifier) -> Result<Node, ParseError> {
-        // Behind a backslash a keyword is a name.
-        if matches!(at.token, Token::Word(_)) && is_keyword(word) {
-            return Err(match qualifier.kind {
-                kind if kind.is_of_protocols() && Protocol::from_name(word).is_some() => {
-                    self.error(at, format!("'{word}' is a keyword: write '\\{word}' or the number"))
-                }
-                _ => self.mismatch(at, qualifier),
-            });
-        }
-        match qualifier.kind {
-            Kind::Proto | Kind::ProtoChain => self.name(at, word, qualifier),
-            Kind::Port if range(word).is_some() => {
-                Err(self.error(at, format!("'{word}' is a range: write 'portrange {word}'")))
-            }
-            Kind::Port => self.service(at, word, qualifier),
-            Kind::PortRange => self.port_range(at, word, qualifier),
-            Kind::Net => self.network(at, word, qualifier),
-            Kind::Open | Kind::Host => self.host(at, word, qualifier),
-        }
-    }
-
-    fn service(&self, at: Lexeme<'_>, name: &str, qualifier: Qualifier) -> Result<Node, ParseError> {
-        let (port, transport) = self.service_port(at, name)?;
-        self.ports(at, self.over(at, qualifier, transport)?, port, port).map(Node::Primitive)
-    }
-
-    /// A service's port, and the transport protocol if it has only one; where they differ TCP's counts.
-    fn service_port(&self, at: Lexeme<'_>, name: &str) -> Result<(u16, Option<Protocol>), ParseError> {
-        let service = self.names.service(name);
-        match (service.tcp, service.udp) {
-            (Some(tcp), Some(udp)) if tcp == udp => Ok((tcp, None)),
-            (Some(tcp), _) => Ok((tcp, Some(Protocol::Tcp))),
-            (None, Some(udp)) => Ok((udp, Some(Protocol::Udp))),
-            (None, None) => Err(self.error(at, format!("unknown service '{name}': write the port's number"))),
-        }
-    }
-
-    /// The qualifier with the transport protocol that a service has.
-    fn over(
-        &self,
-        at: Lexeme<'_>,
-        qualifier: Qualifier,
-        transport: Option<Protocol>,
-    ) -> Result<Qualifier, ParseError> {
-        match (qualifier.protocol, transport) {
-            (Some(Protocol::Tcp | Protocol::Udp | Protocol::Sctp), Some(only))
-                if qualifier.protocol != Some(only) =>
-            {
-                Err(self.error(at, format!("the service '{}' is one of {}", at.text, only.name())))
-            }
-            (None, Some(only)) => Ok(Qualifier { protocol: Some(only), ..qualifier }),
-            _ => Ok(qualifier),
-        }
-    }
-
-    /// Two ports with `-` between them, each a number or a service.
-    fn port_range(&self, at: Lexeme<'_>, word: &str, qualifier: Qualifier) -> Result<Node, ParseError> {
-        if let Some((first, last)) = range(word) {
-            return self
-                .ports(at, qualifier, self.port(at, first)?, self.port(at, last)?)
-                .map(Node::Primitive);
-        }
-        let Some((first, last)) = word.split_once('-') else { return self.service(at, word, qualifier) };
-        let ((first, over_first), (last, over_last)) =
-            (self.service_port(at, first)?, self.service_port(at, last)?);
-        let transport = over_first.filter(|_| over_first == over_last);
-        self.ports(at, self.over(at, qualifier, transport)?, first, last).map(Node::Primitive)
-    }
-
-    fn network(&self, at: Lexeme<'_>, name: &str, qualifier: Qualifier) -> Result<Node, ParseError> {
-        let Some(network) = self.names.network(name) else {
-            let message = format!("unknown network '{name}': write its address, such as 10.0.0.0/8");
-            return Err(self.error(at, message));
-        };
-        let mut address = network.to_bits();
-        let mut mask = u32::MAX;
-        while address != 0 && address & !(mask << 8) == 0 {
-            mask <<= 8;
-        }
-        address &= mask;
-        self.v4_primitive(at, qualifier, address, mask).map(Node::Primitive)
-    }
-
-    /// All addresses of a host.
-    fn host(&self, at: Lexeme<'_>, name: &str, qualifier: Qualifier) -> Result<Node, ParseError> {
-        if let Some(other) = qualifier.protocol
-            && !matches!(other, Protocol::Ip | Protocol::Ip6 | Protocol::Arp | Protocol::Rarp)
-        {
-            return Err(self.no_addresses(at, other));
-        }
-        let addresses = self.names.host(name).map_err(|why| {
-            self.error(at, format!("unknown host '{name}': {why}; write its IPv4 or IPv6 address"))
-        })?;
-        let terms = addresses.into_iter().filter_map(|address| match address {
-            IpAddr::V4(v4) if qualifier.protocol != Some(Protocol::Ip6) => {
-                Some(self.v4_primitive(at, qualifier, v4.to_bits(), u32::MAX))
-            }
-            IpAddr::V6(v6) if matches!(qualifier.protocol, None | Some(Protocol::Ip6)) => {
-                Some(Ok(Primitive::V6 { ends: qualifier.ends(), address: v6.to_bits(), prefix: 128 }))
-            }
-            _ => None,
-        });
-        let terms: Vec<Node> = terms.map(|term| term.map(Node::Primitive)).collect::<Result<_, _>>()?;
-        terms
-            .into_iter()
-            .reduce(Node::or)
-            .ok_or_else(|| self.error(at, format!("the host '{name}' has no such address")))
-    }
-
-    fn no_addresses(&self, at: Lexeme<'_>, protocol: Protocol) -> ParseError {
+    pub(super) fn no_addresses(&self, at: Lexeme<'_>, protocol: Protocol) -> ParseError {
         if protocol == Protocol::Decnet {
             return self.error(at, format!("'{}' is no DECnet address such as 1.10", at.text));
         }
@@ -403,28 +284,8 @@ impl<'t> Parser<'t> {
         self.error(at, format!("'{name}' has no addresses: write '{name} and host {}'", at.text))
     }
 
-    fn mismatch(&self, at: Lexeme<'_>, qualifier: Qualifier) -> ParseError {
+    pub(super) fn mismatch(&self, at: Lexeme<'_>, qualifier: Qualifier) -> ParseError {
         let Qualifier { kind, .. } = qualifier;
         self.error(at, format!("expected {} behind '{}', found '{}'", kind.expected(), kind.word(), at.text))
     }
-}
-
-impl Qualifier {
-    fn asks_decnet(self) -> bool {
-        self.protocol == Some(Protocol::Decnet) && self.kind.is_of_addresses()
-    }
-
-    fn ends(self) -> Ends {
-        self.ends.unwrap_or(Ends::Either)
-    }
-}
-
-/// Two numbers with `-` between them.
-fn range(word: &str) -> Option<(u64, u64)> {
-    let (first, last) = word.split_once('-')?;
-    let number = |digits: &str| {
-        let decimal = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-        decimal.then(|| digits.parse::<u64>().unwrap_or(u64::MAX))
-    };
-    Some((number(first)?, number(last)?))
 }

@@ -46,12 +46,12 @@ fn same_verdicts_as_libpcap() {
 
 /// Whether a program can tell where the link layer is not known: what a plugin's rule can ask.
 fn decides(text: &str) -> bool {
-    const BEHIND_802_2: [&str; 15] = [
-        "iso", "esis", "isis", "clnp", "l1", "l2", "iih", "lsp", "snp", "csnp", "psnp", "stp", "ipx",
-        "netbeui", "atalk",
+    const BEHIND_802_2: [&str; 17] = [
+        "iso", "esis", "es-is", "isis", "is-is", "clnp", "l1", "l2", "iih", "lsp", "snp", "csnp", "psnp",
+        "stp", "ipx", "netbeui", "atalk",
     ];
     let behind =
-        text.split(' ').any(|word| BEHIND_802_2.contains(&word) || word == "aarp" || word == "ether");
+        text.split(' ').any(|word| BEHIND_802_2.contains(&word) || ["aarp", "ether", "ppp"].contains(&word));
     sniff_x_filter::parse_rule(text).is_ok() && !behind
 }
 
