@@ -90,12 +90,12 @@ const SYN_ACK: u8 = 0x12;
 const FIN: u8 = 0x11;
 const ACK: u8 = 0x18;
 
-/// A pcap file in which every connection, joined in the middle, asks and is answered `rounds` times.
-fn capture(path: &Path, rounds: u32) {
+/// A pcap file in which each of so many connections, joined in the middle, asks and is answered `rounds` times.
+fn capture(path: &Path, connections: u16, rounds: u32) {
     let mut capture = Capture::new(path);
     let (query, okay) = (u32::try_from(QUERY.len()).unwrap(), u32::try_from(OKAY.len()).unwrap());
     for round in 0..rounds {
-        for connection in 0..CONNECTIONS {
+        for connection in 0..connections {
             let (asked, answered) = (round * query, round * okay);
             let ports = [10_000 + connection, 3306];
             capture.segment(true, ports, ACK, [asked, answered], QUERY);
@@ -165,6 +165,7 @@ fn count(path: &Path, format: Format, names: &[&str], end: impl FnOnce(&Summary)
 #[test]
 fn segments_cost_no_allocation() {
     segments_in_order_cost_no_allocation();
+    waiting_segments_cost_no_allocation();
     probing_costs_no_allocation();
 }
 
@@ -194,8 +195,8 @@ fn probing_costs_no_allocation() {
 fn segments_in_order_cost_no_allocation() {
     let folder = tempfile::tempdir().unwrap();
     let [short, long] = ["short.pcap", "long.pcap"].map(|name| folder.path().join(name));
-    capture(&short, 50);
-    capture(&long, 150);
+    capture(&short, CONNECTIONS, 50);
+    capture(&long, CONNECTIONS, 150);
     for format in formats() {
         let (few_events, few) = decode(&short, format.clone());
         let (many_events, many) = decode(&long, format.clone());
@@ -206,6 +207,21 @@ fn segments_in_order_cost_no_allocation() {
             "{few} allocations for 100,000 segments, {more} more for 200,000 more: {format:?}"
         );
     }
+}
+
+/// With so many connections that segments wait for each other: none is lost, and what they wait in is used again.
+fn waiting_segments_cost_no_allocation() {
+    const MANY: u16 = 4_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("many.pcap");
+    let [few, many] = [10, 40].map(|rounds| {
+        capture(&path, MANY, rounds);
+        let (events, allocations) = decode(&path, Format::Json);
+        assert_eq!(events, u64::from(rounds) * u64::from(MANY));
+        allocations
+    });
+    let more = many.saturating_sub(few);
+    assert!(more < 700, "{few} allocations for 80,000 segments, {more} more for 240,000 more");
 }
 
 /// Every way to write events: JSON, lines as they are, cut and wrapped, and none but sums.
