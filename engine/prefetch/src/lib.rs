@@ -7,10 +7,10 @@
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// A value will be read: the lines that it lies in, four at most.
+/// A value will be read: the lines that it lies in, ten at most.
 #[inline(always)]
 pub fn value<T: ?Sized>(value: &T) {
-    const MOST: usize = 4;
+    const MOST: usize = 10;
     let place = core::ptr::from_ref(value).cast::<u8>();
     let len = size_of_val(value).min(MOST * LINE);
     let mut at = 0;

@@ -97,6 +97,16 @@ macro_rules! decoders {
             }
         )+
 
+        impl Decoder {
+            /// Its state comes into the cache, as far as it lies in one place.
+            pub(crate) fn foresee(&self) {
+                match self {
+                    $(Self::$plugin(decoder) => sniff_x_prefetch::value(&**decoder),)+
+                    Self::External(_) => {}
+                }
+            }
+        }
+
         impl Decode for Decoder {
             fn data(&mut self, direction: Direction, window: Window<'_>, out: &mut Out<'_>) -> Next {
                 match self {

@@ -38,6 +38,12 @@ impl<F: StreamFactory> Assembler<F> {
             }
             let Some(seen) = seen.get(..count).filter(|seen| !seen.is_empty()) else { return known };
             known += seen.iter().filter(|seen| self.look(seen)).count();
+            for Seen { connection, .. } in seen {
+                let connection = self.pool.connections.get(*connection);
+                if let Some(stream) = connection.and_then(|connection| connection.stream.as_ref()) {
+                    stream.foresee_behind();
+                }
+            }
         }
     }
 

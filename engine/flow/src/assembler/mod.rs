@@ -117,10 +117,13 @@ pub trait Stream<F> {
     /// The connection is over; nothing is called after it.
     fn reassembly_complete(&mut self, factory: &mut F, flow: &FlowInfo, totals: &[Totals; 2], end: End);
 
-    /// A segment of the connection comes soon: looks at what `reassembled` will want, so that it is in the cache then (see
+    /// A segment of the connection comes soon: what `reassembled` will want first comes into the cache (see
     /// [`Assembler::foresee`]).
     #[inline]
     fn foresee(&self) {}
+
+    /// The same, a while later: what could only be found there comes into the cache.
+    fn foresee_behind(&self) {}
 
     /// No packet came for a while and packet time is `now`. True keeps the connection although it is idle (an exchange is pending).
     fn idle(&mut self, factory: &mut F, flow: &FlowInfo, totals: &[Totals; 2], now: Nanos) -> bool;

@@ -237,6 +237,13 @@ impl Connection {
         sniff_x_prefetch::value(&self.state);
     }
 
+    /// The same for its decoder.
+    pub(super) fn foresee_decoder(&self) {
+        if let State::Decoding(decoder) = &self.state {
+            decoder.foresee();
+        }
+    }
+
     /// Bytes of unfinished messages, and of what came before it is known whose the connection is.
     fn tails(&self) -> usize {
         let log = self.trial.as_ref().map_or(0, |trial| trial.log.kept());

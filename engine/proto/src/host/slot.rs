@@ -127,6 +127,13 @@ impl Stream<Host> for Slot {
         }
     }
 
+    #[inline]
+    fn foresee_behind(&self) {
+        if let Kind::Under(connection) = &self.0 {
+            connection.foresee_decoder();
+        }
+    }
+
     fn idle(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], now: Nanos) -> bool {
         self.renew(host, flow, totals, now);
         // Probing does not keep a connection.
