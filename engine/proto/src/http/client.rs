@@ -74,8 +74,9 @@ impl HttpDecoder {
                         continue;
                     }
                     let read = if self.may_be_whole(0, rest) { Request::read(rest) } else { Read::More };
-                    let (request, end) = match read {
-                        Read::Whole(request, end) => (request, end),
+                    // A head is large: it stays where it was read.
+                    let (request, end) = match &read {
+                        Read::Whole(request, end) => (request, *end),
                         Read::More
                             if rest.len() < MAX_HEAD && (!self.is_new || head::may_begin_request(rest)) =>
                         {
@@ -88,7 +89,7 @@ impl HttpDecoder {
                     };
                     self.searched[0] = 0;
                     let is_simple = request.odd.has(Oddities::NO_VERSION);
-                    self.request(&request, time, out);
+                    self.request(request, time, out);
                     at += end;
                     self.touch(window.seen_at(at.saturating_sub(1)));
                     if is_simple {
