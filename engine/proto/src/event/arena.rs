@@ -261,6 +261,8 @@ pub struct Arena {
     content: Vec<ContentSpan>,
     /// The head of the event in the making.
     pub(super) opened: Head,
+    /// Length of the longest of its texts that was cut; 0 if none was.
+    pub(super) opened_cut: u64,
     max_text: usize,
     exchange_timeout: Duration,
     redacts: bool,
@@ -296,6 +298,7 @@ impl Arena {
             bytes: Vec::new(),
             content: Vec::new(),
             opened: Head::NONE,
+            opened_cut: 0,
             max_text,
             exchange_timeout: EXCHANGE_TIMEOUT,
             redacts: false,
@@ -446,6 +449,7 @@ impl Arena {
     /// Opens an event; fields are put until [`Arena::close`] ends it.
     pub(super) fn open(&mut self, head: Head) -> u32 {
         self.opened = head;
+        self.opened_cut = 0;
         index(self.fields.len())
     }
 

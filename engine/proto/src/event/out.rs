@@ -93,7 +93,7 @@ impl<'a> Out<'a> {
         }
         let head = Head { timestamp, protocol, kind, client, server, duration: None, status: None };
         let start = self.arena.open(head);
-        let event = EventBuilder { arena: self.arena, start, cut: 0 };
+        let event = EventBuilder { arena: self.arena, start };
         event.maybe(self.proxied, EventBuilder::proxied)
     }
 
@@ -126,14 +126,12 @@ impl Keeper for Out<'_> {
     fn passed_over(&mut self, _: u64) {}
 }
 
-/// An event in the making. It is handed from call to call, so that it is small: its head waits in the arena.
+/// An event in the making. It is handed from call to call, so that it fits into two registers: all else waits in the arena.
 #[derive(Debug)]
 #[must_use = "an event that is not emitted is lost"]
 pub struct EventBuilder<'a> {
     arena: &'a mut Arena,
     start: u32,
-    /// Length of the longest text that was cut.
-    cut: u64,
 }
 
 impl EventBuilder<'_> {
@@ -242,7 +240,7 @@ impl EventBuilder<'_> {
 
     fn shown(&mut self, text: &[u8], full_len: u64, is_cut: bool, sensitivity: Sensitivity) -> Span {
         if is_cut && !redact::hides_all(sensitivity, self.arena.redacts()) {
-            self.cut = self.cut.max(full_len);
+            self.arena.opened_cut = self.arena.opened_cut.max(full_len);
         }
         self.arena.shown(text, is_cut, sensitivity)
     }
@@ -287,8 +285,9 @@ impl EventBuilder<'_> {
 
     /// Ends the event: it will be written.
     pub fn emit(self) {
-        if self.cut > 0 {
-            self.arena.put(Key::TEXT_LENGTH, Member::None, Value::U64(self.cut));
+        let cut = self.arena.opened_cut;
+        if cut > 0 {
+            self.arena.put(Key::TEXT_LENGTH, Member::None, Value::U64(cut));
         }
         self.arena.close(self.start);
     }

@@ -112,7 +112,8 @@ pub(super) fn exchange(
         Sensitivity::Within(Language::UrlPath),
     );
     // What stands before an @ is a user with a password.
-    let host = texts.host.rsplit(|b| *b == b'@').next().unwrap_or_default();
+    let host =
+        memchr::memrchr(b'@', texts.host).and_then(|at| texts.host.get(at + 1..)).unwrap_or(texts.host);
     for (key, text, sensitivity) in [
         (Key::URL_QUERY, texts.query, Sensitivity::Within(Language::UrlQuery)),
         (Key::HTTP_HOST, host, public),
