@@ -5,56 +5,16 @@
     reason = "what fails here fails the test; the exemption of tests does not reach functions beside them"
 )]
 
+#[path = "http_support/by_hand.rs"]
+mod by_hand;
 mod support;
 
+use by_hand::{begin, client, each, heads, play, play_with, server, values};
 use sniff_x_flow::{Direction, End};
 use sniff_x_proto::http::Http;
-use sniff_x_proto::replay::{Replay, Step};
+use sniff_x_proto::replay::Step;
 use sniff_x_proto::{Options, Plugin};
 use support::{field, head};
-
-fn begin(options: &[(&str, &str)]) -> Replay {
-    let mut given = Options::default();
-    for (name, value) in options {
-        given.push(*name, *value);
-    }
-    let mut plugin = Http::default();
-    plugin.configure(&given).unwrap();
-    Replay::new(Box::new(plugin), 80, false)
-}
-
-fn play_with(options: &[(&str, &str)], steps: &[Step]) -> Vec<String> {
-    let mut replay = begin(options);
-    for step in steps {
-        replay.step(step);
-    }
-    replay.finish(End::Fin)
-}
-
-fn play(steps: &[Step]) -> Vec<String> {
-    play_with(&[], steps)
-}
-
-fn client(bytes: impl AsRef<[u8]>) -> Step {
-    Step::Data(Direction::ToServer, bytes.as_ref().to_vec())
-}
-
-fn server(bytes: impl AsRef<[u8]>) -> Step {
-    Step::Data(Direction::ToClient, bytes.as_ref().to_vec())
-}
-
-/// One field of each event.
-fn each(lines: &[String], name: &str) -> Vec<Option<String>> {
-    lines.iter().map(|line| field(line, name)).collect()
-}
-
-fn values(lines: &[String], name: &str) -> Vec<String> {
-    each(lines, name).into_iter().map(Option::unwrap_or_default).collect()
-}
-
-fn heads(lines: &[String]) -> Vec<(&str, &str)> {
-    lines.iter().map(|line| head(line)).collect()
-}
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
@@ -359,6 +319,9 @@ fn options_that_make_no_sense() {
         ("body", "all", "a number of bytes up to 65536"),
         ("header", "", "the name of a header field"),
         ("header", "a b", "the name of a header field"),
+        ("header", "a:", "the name of a header field"),
+        ("header", "\"a\"", "the name of a header field"),
+        ("header", "ä", "the name of a header field"),
         ("port", "0", "a port"),
         ("slow", "fast", "milliseconds"),
     ] {
@@ -411,6 +374,24 @@ fn chosen_headers() {
     assert_eq!(lines[0].matches("http.request.header.x-trace=").count(), 2, "{lines:#?}");
     assert!(lines[0].contains("x-trace='1'") && lines[0].contains("x-trace='2'"), "{lines:#?}");
     assert_eq!(values(&lines, "http.response.header.vary"), ["accept, cookie"]);
+}
+
+/// RFC 9110, 5.6.2: what a name is made of.
+#[test]
+fn chosen_headers_of_any_name() {
+    const NAME: &str = "!#$%&'*+-.^_`|~09AZaz";
+    let lines = play_with(
+        &[("header", NAME), ("header", "$wsep")],
+        &[
+            client(format!("GET / HTTP/1.1\r\nHost: a\r\n{}: 1\r\n\r\n", NAME.to_ascii_uppercase())),
+            server(format!("HTTP/1.1 200 OK\r\n$WSEP: \r\n{NAME}: 2\r\nContent-Length: 0\r\n\r\n")),
+        ],
+    );
+    // As the replay writes it.
+    let key = NAME.to_ascii_lowercase().replace('\'', "\\'");
+    assert_eq!(values(&lines, &format!("http.request.header.{key}")), ["1"], "{lines:#?}");
+    assert_eq!(values(&lines, &format!("http.response.header.{key}")), ["2"], "{lines:#?}");
+    assert_eq!(each(&lines, "http.response.header.$wsep"), [Some(String::new())], "{lines:#?}");
 }
 
 #[test]

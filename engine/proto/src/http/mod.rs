@@ -134,7 +134,7 @@ impl Settings {
         };
         let mut headers = Vec::new();
         for name in options.all("header") {
-            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+            if name.is_empty() || !name.bytes().all(head::is_token_byte) {
                 return Err(OptionError::new("header", name, "the name of a header field"));
             }
             headers.push(name.to_ascii_lowercase());
