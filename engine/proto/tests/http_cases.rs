@@ -228,6 +228,16 @@ fn odd_heads() {
             "both content length and chunked",
             "3",
         ),
+        (
+            "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+            "a transfer coding before HTTP/1.1",
+            "3",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+            "chunked twice",
+            "3",
+        ),
     ] {
         let next = client("GET /next HTTP/1.1\r\nHost: a\r\n\r\n");
         let lines = play(&[client(request), server(OK), next, server(OK)]);
@@ -238,6 +248,36 @@ fn odd_heads() {
     let response = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 7\r\n\r\nhi";
     let lines = play(&[client("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), server(response)]);
     assert_eq!(values(&lines, "sniffx.notice"), ["in the response: content lengths that differ"]);
+}
+
+/// RFC 9112, 7.1: each of these lines ends with CR LF. Where one does not, others may take what follows for something else.
+#[test]
+fn chunks_whose_lines_end_with_lf_alone() {
+    let notice = "lines between chunks end with LF alone";
+    for (body, is_odd) in [
+        ("3\r\nabc\r\n0\r\nA: b\r\n\r\n", false),
+        ("3\nabc\r\n0\r\n\r\n", true),
+        ("3;a=b\nabc\r\n0\r\n\r\n", true),
+        ("3\r\nabc\n0\r\n\r\n", true),
+        ("3\r\nabc\r\n0\n\r\n", true),
+        ("3\r\nabc\r\n0\r\nA: b\n\r\n", true),
+        ("3\r\nabc\r\n0\r\n\n", true),
+    ] {
+        let next = || client("GET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+        let chunked = "Transfer-Encoding: chunked";
+        let lines = play(&[
+            client(format!("POST / HTTP/1.1\r\nHost: a\r\n{chunked}\r\n\r\n{body}")),
+            server(OK),
+            next(),
+            server(format!("HTTP/1.1 200 OK\r\n{chunked}\r\n\r\n{body}")),
+            next(),
+            server(OK),
+        ]);
+        let told = |before: &str| is_odd.then(|| format!("{before}{notice}"));
+        assert_eq!(each(&lines, "sniffx.notice"), [told(""), told("in the response: "), None], "{body:?}");
+        assert_eq!(values(&lines, "http.request.body.size"), ["3", "0", "0"], "{body:?}");
+        assert_eq!(values(&lines, "http.response.body.size"), ["2", "3", "2"], "{body:?}");
+    }
 }
 
 /// RFC 9112, 2.2: a server ignores at least one empty line in front of a request.

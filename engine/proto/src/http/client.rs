@@ -99,6 +99,12 @@ impl HttpDecoder {
                 }
                 BodyStep::More => return Next::More { used: at, need: 0 },
                 BodyStep::Used(used) => at += used,
+                BodyStep::BareLine(used) => {
+                    at += used;
+                    if let Some(newest) = self.queue.back_mut() {
+                        newest.odd.add(Oddities::BARE_LF_IN_CHUNKS);
+                    }
+                }
                 BodyStep::Content(used) => {
                     let part = rest.get(..used).unwrap_or_default();
                     at += used;

@@ -292,10 +292,12 @@ impl Announced {
     fn coding(&mut self, value: &[u8], odd: &mut Oddities) {
         const COMPRESSED: [&[u8]; 5] = [b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"];
         for coding in items(value).filter(|c| !c.is_empty()) {
-            if self.chunked {
-                odd.add(Oddities::CHUNKED_NOT_LAST);
-            }
             let is = |name: &[u8]| coding.eq_ignore_ascii_case(name);
+            match (self.chunked || odd.has(Oddities::CHUNKED_NOT_LAST), is(b"chunked")) {
+                (true, true) => odd.replace(Oddities::CHUNKED_NOT_LAST, Oddities::CHUNKED_TWICE),
+                (true, false) => odd.add(Oddities::CHUNKED_NOT_LAST),
+                (false, _) => {}
+            }
             self.chunked = is(b"chunked");
             self.until_close = !self.chunked && !is(b"identity");
             if self.until_close && !COMPRESSED.iter().any(|n| is(n)) {

@@ -6,7 +6,7 @@
 //!
 //! # Events
 //!
-//! * `exchange`: one per request. Interim responses (1xx) are passed over. A status of 400 and above is an `error`. What is odd in a head, or dangerous
+//! * `exchange`: one per request. Interim responses (1xx) are passed over. A status of 400 and above is an `error`. What is odd in a head or between chunks, or dangerous
 //!   (lengths that differ, length and chunks together), is told in `sniffx.notice`.
 //! * `message`: text messages of a WebSocket, with `--body`.
 //! * `session`: `encrypted`, `http/2` (not decoded), `tunnel` behind CONNECT, `upgraded` to a protocol that is not decoded, and `websocket` when one ended.

@@ -6,7 +6,7 @@ use super::begins::{Begins, begins};
 use super::body::{Body, Chunk, Step as BodyStep};
 use super::decoder::{HttpDecoder, Mode};
 use super::exchange::Exchange;
-use super::head::{MAX_HEAD, Read, Response};
+use super::head::{MAX_HEAD, Oddities, Read, Response};
 use super::report::{self, Outcome};
 use super::upgraded::Upgraded;
 use crate::event::IncompleteReason;
@@ -112,6 +112,10 @@ impl HttpDecoder {
                 }
                 BodyStep::More => return Next::More { used: at, need: 0 },
                 BodyStep::Used(used) => at += used,
+                BodyStep::BareLine(used) => {
+                    at += used;
+                    self.answer.odd.add(Oddities::BARE_LF_IN_CHUNKS);
+                }
                 BodyStep::Content(used) => {
                     let shown = self.answer.kept(self.settings.body.min(out.max_text()));
                     self.answer.content(rest.get(..used).unwrap_or_default(), shown);
