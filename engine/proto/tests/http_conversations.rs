@@ -15,7 +15,8 @@ use sniff_x_proto::http::Http;
 use sniff_x_proto::replay::{Replay, Step};
 use sniff_x_proto::{Options, Plugin};
 use support::{
-    Random, check_all, field, gaps_everywhere, is_true, joined_everywhere, only_truth, seeds, split_invariant,
+    Random, check_all, field, gaps_everywhere, is_true, joined_everywhere, only_truth, seeds,
+    split_invariant, untimed,
 };
 
 fn play_with(options: &[(&str, &str)], midstream: bool, steps: &[Step]) -> Vec<String> {
@@ -34,11 +35,10 @@ fn play_with(options: &[(&str, &str)], midstream: bool, steps: &[Step]) -> Vec<S
 
 /// Events without their times, which depend on how the bytes are cut.
 fn play(midstream: bool, steps: &[Step]) -> Vec<String> {
-    let untimed = |line: String| match line.split_once(" sniffx.http.first_byte_ns=") {
-        Some((head, rest)) => head.to_owned() + rest.trim_start_matches(|c: char| c.is_ascii_digit()),
-        None => line,
-    };
-    play_with(&[], midstream, steps).into_iter().map(untimed).collect()
+    play_with(&[], midstream, steps)
+        .into_iter()
+        .map(|line| untimed(&line, "sniffx.http.first_byte_ns"))
+        .collect()
 }
 
 fn client(text: &str) -> Step {

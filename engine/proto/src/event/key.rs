@@ -161,7 +161,7 @@ keys! {
     HTTP_REQUEST_HEADER = "http.request.header.": Text "";
     /// Bytes of the request's body, as sent, without the lengths of its chunks.
     HTTP_REQUEST_BODY_SIZE = "http.request.body.size": Integer "By";
-    /// The beginning of the request's body.
+    /// The beginning of the request's body, decompressed.
     HTTP_REQUEST_BODY = "sniffx.http.request.body": Text "";
     /// The response's status code.
     HTTP_STATUS_CODE = "http.response.status_code": Integer "";

@@ -108,11 +108,15 @@ impl HttpDecoder {
                 BodyStep::Content(used) => {
                     let part = rest.get(..used).unwrap_or_default();
                     at += used;
-                    self.request_content(part, out);
+                    let shown = self.settings.body.min(out.max_text());
+                    self.request_content(part, shown);
                     self.touch(window.seen_at(at.saturating_sub(1)));
                     let known = self.request_body.known();
                     // Passed over but for its last byte, with which the request ends.
-                    if at == bytes.len() && known > 1 && !self.wants_request_body() {
+                    if at == bytes.len()
+                        && known > 1
+                        && !self.queue.back().is_some_and(|n| n.wants_body(shown))
+                    {
                         let then = if known == u64::MAX { known } else { known - 1 };
                         self.request_body.pass(then);
                         if let Some(newest) = self.queue.back_mut() {
@@ -172,19 +176,14 @@ impl HttpDecoder {
         }
     }
 
-    fn wants_request_body(&self) -> bool {
-        self.settings.body > 0 && self.queue.back().is_some_and(|n| n.body_size < self.settings.body as u64)
-    }
-
-    fn request_content(&mut self, bytes: &[u8], out: &Out<'_>) {
-        let shown = self.settings.body.min(out.max_text());
-        let Some(newest) = self.queue.back_mut() else { return };
-        let before = usize::try_from(newest.body_size).unwrap_or(usize::MAX);
-        newest.body_size += bytes.len() as u64;
-        let room = shown.saturating_sub(before);
-        if room > 0 {
-            self.queue.keep(bytes.get(..room).unwrap_or(bytes), usize::MAX);
+    fn request_content(&mut self, bytes: &[u8], shown: usize) {
+        let Some((newest, mut room)) = self.queue.newest(usize::MAX) else { return };
+        if newest.wants_body(shown) {
+            let before = usize::try_from(newest.body_size).unwrap_or(usize::MAX);
+            let wanted = newest.codings.kept(shown).saturating_sub(before).min(bytes.len());
+            newest.is_cut = room.keep(bytes.get(..wanted).unwrap_or(bytes)) < wanted;
         }
+        newest.body_size += bytes.len() as u64;
     }
 
     pub(super) fn request_ends(&mut self) {

@@ -4,6 +4,7 @@ use sniff_x_flow::Nanos;
 
 use super::Settings;
 use super::body::Body;
+use super::content::Codings;
 use super::fields::Fields;
 use super::head::{Oddities, Request, Response};
 use crate::event::IncompleteReason;
@@ -27,7 +28,10 @@ pub(super) struct Exchange {
     /// `1.1` as 11.
     pub(super) version: u8,
     pub(super) odd: Oddities,
+    pub(super) codings: Codings,
     pub(super) body_size: u64,
+    /// What is kept of the body is its beginning, and what follows it was not kept.
+    pub(super) is_cut: bool,
     /// The method is HEAD: the response has no body, whatever its head says.
     pub(super) is_head: bool,
     /// The method is CONNECT: what comes behind the response is another protocol.
@@ -63,7 +67,9 @@ impl Exchange {
             lens: texts.map(<[u8]>::len),
             version: version(request.version),
             odd: request.odd,
+            codings: Codings::of(&request.fields),
             body_size: 0,
+            is_cut: false,
             is_head: request.method == b"HEAD",
             is_connect: request.method == b"CONNECT",
             expects: request.fields.expects,
@@ -71,6 +77,11 @@ impl Exchange {
             reported: false,
             loss: None,
         }
+    }
+
+    /// Whether more of its body is to be kept, where `shown` bytes of the content are shown.
+    pub(super) fn wants_body(&self, shown: usize) -> bool {
+        !self.is_cut && self.body_size < self.codings.kept(shown) as u64
     }
 
     /// It has no version and was seen whole: the response may come without a head.
@@ -125,11 +136,13 @@ pub(super) struct Answer {
     pub(super) reason: Vec<u8>,
     /// The wanted header fields: see [`kept_fields`].
     pub(super) headers: Vec<u8>,
-    pub(super) coding: Coding,
+    pub(super) codings: Codings,
     pub(super) body: Body,
     pub(super) body_size: u64,
     /// The beginning of the body.
     pub(super) preview: Vec<u8>,
+    /// Bytes of the body are missing: what follows them is no part of its beginning.
+    pub(super) is_cut: bool,
     /// Server-sent events so far, where it is a stream of these.
     pub(super) events: Option<u64>,
     /// The last bytes of the body were line feeds: so many.
@@ -148,10 +161,11 @@ impl Default for Answer {
             odd: Oddities::default(),
             reason: Vec::new(),
             headers: Vec::new(),
-            coding: Coding::Plain,
+            codings: Codings::default(),
             body: Body::Over,
             body_size: 0,
             preview: Vec::new(),
+            is_cut: false,
             events: None,
             feeds: 0,
             first_byte: Nanos(0),
@@ -173,11 +187,13 @@ impl Answer {
         }
         self.headers.clear();
         collect(&response.fields, settings, &mut self.headers);
-        self.coding = Coding::of(response.fields.content_encoding);
         self.body_size = 0;
         self.preview.clear();
+        self.is_cut = false;
         let is_stream = starts_with(response.fields.content_type, b"text/event-stream");
-        self.events = (is_stream && self.coding == Coding::Plain).then_some(0);
+        let reads = is_stream || settings.body > 0;
+        self.codings = if reads { Codings::of(&response.fields) } else { Codings::default() };
+        self.events = (is_stream && self.codings.is_none()).then_some(0);
         self.feeds = 0;
         self.first_byte = at;
         self.open = true;
@@ -193,26 +209,29 @@ impl Answer {
         self.reason.clear();
         self.headers.clear();
         self.preview.clear();
-        (self.coding, self.body, self.body_size) = (Coding::Plain, Body::UntilClose, 0);
+        (self.codings, self.body, self.body_size) = (Codings::default(), Body::UntilClose, 0);
+        self.is_cut = false;
         (self.events, self.feeds) = (None, 0);
         (self.first_byte, self.open) = (at, true);
     }
 
-    /// How much of the body is kept so that `shown` bytes of its content can be shown: decompressors want a whole block first.
-    pub(super) fn kept(&self, shown: usize) -> usize {
-        const BLOCK: usize = 32 << 10;
-        match self.coding {
-            Coding::Plain | Coding::Other => shown,
-            _ if shown == 0 => 0,
-            _ => shown.max(BLOCK),
-        }
+    /// Gives the memory of a body back.
+    pub(super) fn shrink(&mut self) {
+        self.preview = Vec::new();
     }
 
-    /// Bytes of the body; `shown` of all are kept.
-    pub(super) fn content(&mut self, bytes: &[u8], shown: usize) {
+    /// Whether more of the body is to be kept, where `kept` bytes are.
+    pub(super) fn wants(&self, kept: usize) -> bool {
+        !self.is_cut && self.preview.len() < kept
+    }
+
+    /// Bytes of the body; `kept` of all are kept.
+    pub(super) fn content(&mut self, bytes: &[u8], kept: usize) {
         self.body_size += bytes.len() as u64;
-        let room = shown.saturating_sub(self.preview.len());
-        self.preview.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        if self.wants(kept) {
+            let room = kept - self.preview.len();
+            self.preview.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        }
         if let Some(events) = &mut self.events {
             // An event ends with an empty line.
             for &byte in bytes {
@@ -228,33 +247,6 @@ impl Answer {
                     _ => self.feeds = 0,
                 }
             }
-        }
-    }
-}
-
-/// How a body is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
-    Plain,
-    Gzip,
-    Deflate,
-    Brotli,
-    Zstd,
-    /// One that is not known, or several.
-    Other,
-}
-
-impl Coding {
-    pub(super) fn of(name: &[u8]) -> Self {
-        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-        match name {
-            b"" => Self::Plain,
-            _ if is(b"identity") => Self::Plain,
-            _ if is(b"gzip") || is(b"x-gzip") => Self::Gzip,
-            _ if is(b"deflate") => Self::Deflate,
-            _ if is(b"br") => Self::Brotli,
-            _ if is(b"zstd") => Self::Zstd,
-            _ => Self::Other,
         }
     }
 }

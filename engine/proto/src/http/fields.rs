@@ -251,7 +251,7 @@ fn is_name<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
 }
 
 /// The items of a comma-separated list.
-fn items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|b| *b == b',').map(<[u8]>::trim_ascii)
 }
 

@@ -46,8 +46,10 @@ impl Oddities {
     pub(super) const CODING_BEFORE_1_1: u32 = 1 << 15;
     pub(super) const CHUNKED_TWICE: u32 = 1 << 16;
     pub(super) const BARE_LF_IN_CHUNKS: u32 = 1 << 17;
+    pub(super) const OTHER_CONTENT_CODING: u32 = 1 << 18;
+    pub(super) const NOT_DECOMPRESSED: u32 = 1 << 19;
 
-    const WORDS: [(u32, &'static str); 18] = [
+    const WORDS: [(u32, &'static str); 20] = [
         (Self::BARE_LF, "lines end with LF alone"),
         (Self::FOLDED, "folded header lines"),
         (Self::SPACE_BEFORE_COLON, "space before a colon"),
@@ -66,6 +68,8 @@ impl Oddities {
         (Self::CODING_BEFORE_1_1, "a transfer coding before HTTP/1.1"),
         (Self::CHUNKED_TWICE, "chunked twice"),
         (Self::BARE_LF_IN_CHUNKS, "lines between chunks end with LF alone"),
+        (Self::OTHER_CONTENT_CODING, "content codings that are not taken off"),
+        (Self::NOT_DECOMPRESSED, "a body that can't be decompressed"),
     ];
 
     pub(super) fn add(&mut self, what: u32) {

@@ -3,7 +3,7 @@
 use sniff_x_flow::{Direction, Nanos};
 
 use super::Settings;
-use super::content;
+use super::content::Codings;
 use super::exchange::{Answer, Exchange, kept_fields};
 use super::head::Oddities;
 use crate::event::{IncompleteReason, Key, Kind, Status, Suffix};
@@ -125,13 +125,12 @@ pub(super) fn exchange(
     event = version(event, exchange.version);
     event = headers(event, Key::HTTP_REQUEST_HEADER, texts.headers);
     event = event.number(Key::HTTP_REQUEST_BODY_SIZE, exchange.body_size);
-    if !texts.body.is_empty() {
-        event = event.text(Key::HTTP_REQUEST_BODY, texts.body, BODY);
-    }
+    let [mut request_odd, mut response_odd] = [exchange.odd, answer.map(|a| a.odd).unwrap_or_default()];
+    event = body(event, Key::HTTP_REQUEST_BODY, settings, (&exchange.codings, texts.body), &mut request_odd);
     if let Some(answer) = answer {
-        event = response(event, settings, exchange, answer);
+        event = response(event, settings, exchange, answer, &mut response_odd);
     }
-    event = oddities(event, exchange.odd, answer.map_or_else(Oddities::default, |a| a.odd));
+    event = oddities(event, request_odd, response_odd);
     let lost = exchange.loss.map(|loss| loss.bytes).filter(|bytes| *bytes > 0);
     event.maybe(lost, |e, bytes| e.number(Key::GAP_BYTES, bytes)).emit();
 }
@@ -141,6 +140,7 @@ fn response<'e>(
     settings: &Settings,
     exchange: &Exchange,
     answer: &Answer,
+    odd: &mut Oddities,
 ) -> EventBuilder<'e> {
     // Before HTTP/1.0 there was none.
     let code = (answer.code > 0).then_some(answer.code);
@@ -157,11 +157,23 @@ fn response<'e>(
     if let Some(events) = answer.events {
         event = event.number(Key::HTTP_EVENTS, events);
     }
-    if settings.body > 0 && !answer.preview.is_empty() {
-        let body = content::decoded(answer.coding, &answer.preview, settings.body);
-        event = event.text(Key::HTTP_RESPONSE_BODY, &body, BODY);
+    body(event, Key::HTTP_RESPONSE_BODY, settings, (&answer.codings, &answer.preview), odd)
+}
+
+/// The beginning of a body, out of what was kept of it.
+fn body<'e>(
+    event: EventBuilder<'e>,
+    key: Key,
+    settings: &Settings,
+    (codings, kept): (&Codings, &[u8]),
+    odd: &mut Oddities,
+) -> EventBuilder<'e> {
+    if kept.is_empty() {
+        return event;
     }
-    event
+    let (body, what) = codings.decoded(kept, settings.body);
+    odd.add(what);
+    if body.is_empty() { event } else { event.text(key, &body, BODY) }
 }
 
 fn version(event: EventBuilder<'_>, version: u8) -> EventBuilder<'_> {
