@@ -3,10 +3,10 @@
 use sniff_x_flow::Nanos;
 
 use super::decoder::Session;
-use super::reply::Summary;
 use super::request::Request;
 use super::resp::Kind as Type;
 use super::secret::{self, hides_reply};
+use super::summary::Summary;
 use crate::event::redact::{SECRET, without_quotes};
 use crate::event::{IncompleteReason, Key, Kind, Status};
 use crate::{EventBuilder, Language, Out, Sensitivity};

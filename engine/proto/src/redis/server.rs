@@ -5,10 +5,11 @@ use sniff_x_flow::Nanos;
 use super::begins::begins_reply;
 use super::decoder::RedisDecoder;
 use super::replica::{Copy, Replica, Stage};
-use super::reply::{Step, Summary};
+use super::reply::Step;
 use super::report::{self, Outcome};
 use super::request::{Request, Role};
 use super::resp::{self, Kind};
+use super::summary::Summary;
 use crate::event::IncompleteReason;
 use crate::{BypassReason, Next, Out, Window};
 
@@ -83,8 +84,7 @@ impl RedisDecoder {
                 Step::Done(used) => {
                     at += used;
                     let end = window.seen_at(at.saturating_sub(1));
-                    let is_aggregate = self.reader.whole.count.is_some_and(|n| n > 0);
-                    if self.reader.by_element && is_aggregate {
+                    if self.reader.ends_with_element() {
                         self.element(end, out);
                     }
                     if let Err(what) = self.reply(end, out) {
@@ -319,15 +319,4 @@ fn is_confirmation(word: &[u8]) -> bool {
         word,
         b"subscribe" | b"psubscribe" | b"ssubscribe" | b"unsubscribe" | b"punsubscribe" | b"sunsubscribe"
     )
-}
-
-impl Summary {
-    /// The first word of an error: `WRONGTYPE`, `MOVED`, `ERR`.
-    pub(super) fn error_code(&self) -> &[u8] {
-        let word = self.text.split(|b| *b == b' ').next().unwrap_or_default();
-        let is_code = !word.is_empty()
-            && word.len() <= 32
-            && word.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_');
-        if is_code { word } else { b"ERR" }
-    }
 }
