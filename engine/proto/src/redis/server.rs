@@ -148,11 +148,9 @@ impl RedisDecoder {
             return Ok(());
         }
         let role = self.queue.front().filter(|f| f.complete).map(|f| f.role);
-        if self.mode == Mode::Monitor
-            && whole.kind == Kind::Status
-            && role != Some(Role::Reset)
-            && role != Some(Role::Quit)
-        {
+        // A time stands in front of each line.
+        let is_line = whole.kind == Kind::Status && whole.text.first().is_some_and(u8::is_ascii_digit);
+        if self.mode == Mode::Monitor && is_line {
             report::monitored(&self.session, whole, end, out);
             return Ok(());
         }
@@ -170,8 +168,9 @@ impl RedisDecoder {
             if is_confirmation(word) {
                 self.subscriptions = whole.last_integer.unwrap_or(0);
                 self.pushes = is_push;
-                if !confirms {
-                    // Of a channel that nobody named, or that the server took away.
+                let is_its_own = self.queue.front().is_some_and(|front| front.name.is(word));
+                if !confirms || !is_its_own {
+                    // Of a channel that nobody named, or that the server took away; of those that a command before stands for.
                     return Ok(());
                 }
             }
