@@ -416,6 +416,47 @@ fn chosen_headers() {
     assert_eq!(values(&lines, "http.response.header.vary"), ["accept, cookie"]);
 }
 
+/// Credentials in fields of any name, and of a server's challenge none.
+#[test]
+fn chosen_headers_with_credentials() {
+    let hidden = [
+        "Authorization: Custom hunter2",
+        "authorization:\r\n  Basic hunter2",
+        "Proxy-Authorization: Basic hunter2",
+        "Cookie: a=hunter2",
+        "X-Original: Bearer hunter2",
+        "X-Original: basic hunter2",
+        "X-Original: token, bearer hunter2",
+        "Sec-WebSocket-Protocol: v4, base64url.bearer.authorization.k8s.io.hunter2",
+        "X-Backend: AWS4-HMAC-SHA256 Credential=hunter2",
+    ];
+    for line in hidden {
+        let name = line.split(':').next().unwrap();
+        let lines = play_with(
+            &[("header", name)],
+            &[
+                client(format!("GET / HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n")),
+                server(format!("HTTP/1.1 200 OK\r\n{line}\r\nContent-Length: 0\r\n\r\n")),
+            ],
+        );
+        assert!(!lines[0].contains("hunter2") && lines[0].matches("<secret>").count() == 2, "{lines:#?}");
+    }
+    for line in
+        ["WWW-Authenticate: Basic realm=\"a\"", "Proxy-Authenticate: Bearer realm=\"a\"", "X-A: basics"]
+    {
+        let (name, value) = line.split_once(": ").unwrap();
+        let lines = play_with(
+            &[("header", name)],
+            &[
+                client("GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+                server(format!("HTTP/1.1 401 Unauthorized\r\n{line}\r\nContent-Length: 0\r\n\r\n")),
+            ],
+        );
+        let key = format!("http.response.header.{}", name.to_ascii_lowercase());
+        assert_eq!(values(&lines, &key), [value], "{lines:#?}");
+    }
+}
+
 /// RFC 9110, 5.6.2: what a name is made of.
 #[test]
 fn chosen_headers_of_any_name() {

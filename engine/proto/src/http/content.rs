@@ -70,26 +70,32 @@ pub(super) struct Codings {
 }
 
 impl Codings {
-    /// What a head says of the body behind it, in whatever lines.
+    /// What a head says of the body behind it, in whatever lines: codings of the content, then those of its transfer, but for the chunks.
     pub(super) fn of(fields: &Fields<'_>) -> Self {
         let mut codings = Self::default();
-        if fields.content_encoding.is_empty() {
+        if fields.content_encoding.is_empty() && !fields.body.chunked && !fields.body.until_close {
             return codings;
         }
-        for (_, value) in fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-encoding")) {
-            let names = items(value).filter(|n| !n.is_empty() && !n.eq_ignore_ascii_case(b"identity"));
-            for name in names {
-                let coding = Coding::of(name);
-                match codings.list.get_mut(usize::from(codings.len)) {
-                    Some(place) if coding.is_some() => {
-                        *place = coding;
-                        codings.len += 1;
-                    }
-                    _ => codings.is_odd = true,
-                }
-            }
+        for field in [&b"content-encoding"[..], b"transfer-encoding"] {
+            let values = fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(field));
+            values.flat_map(|(_, value)| items(value)).for_each(|name| codings.add(name));
         }
         codings
+    }
+
+    fn add(&mut self, name: &[u8]) {
+        let is_none = [&b""[..], b"identity", b"chunked"].iter().any(|none| name.eq_ignore_ascii_case(none));
+        if is_none {
+            return;
+        }
+        let coding = Coding::of(name);
+        match self.list.get_mut(usize::from(self.len)) {
+            Some(place) if coding.is_some() => {
+                *place = coding;
+                self.len += 1;
+            }
+            _ => self.is_odd = true,
+        }
     }
 
     /// The body is sent as it is.
@@ -221,6 +227,8 @@ mod tests {
             "Content-Encoding: deflate, zstd, gzip",
             "Content-Encoding: deflate\r\nA: b\r\ncontent-encoding: zstd ,,X-GZIP",
             "Content-Encoding:\r\n deflate,\r\n\tzstd, identity\r\nContent-Encoding: gzip",
+            "Transfer-Encoding: gzip, chunked\r\nContent-Encoding: deflate, zstd",
+            "Transfer-Encoding: deflate, zstd, gzip",
         ] {
             assert_eq!(codings(lines).decoded(&body, 10_000), (Cow::Borrowed(&text[..]), 0), "{lines}");
         }
@@ -240,7 +248,12 @@ mod tests {
             let (plain, odd) = codings.decoded(b"some bytes", 4);
             assert_eq!((&*plain, odd), (&b"some"[..], Oddities::OTHER_CONTENT_CODING), "{list}");
         }
-        for lines in ["A: b", "Content-Encoding: identity", "Content-Encoding: ,"] {
+        for lines in [
+            "A: b",
+            "Content-Encoding: identity",
+            "Content-Encoding: ,",
+            "Transfer-Encoding: identity, Chunked",
+        ] {
             assert!(codings(lines).is_none(), "{lines}");
             assert_eq!(codings(lines).decoded(b"some bytes", 4), (Cow::Borrowed(&b"some"[..]), 0), "{lines}");
         }

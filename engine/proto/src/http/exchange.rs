@@ -5,6 +5,7 @@ use sniff_x_flow::Nanos;
 use super::Settings;
 use super::body::Body;
 use super::content::Codings;
+use super::event_stream::EventStream;
 use super::fields::Fields;
 use super::head::{Oddities, Request, Response};
 use crate::event::IncompleteReason;
@@ -144,9 +145,7 @@ pub(super) struct Answer {
     /// Bytes of the body are missing: what follows them is no part of its beginning.
     pub(super) is_cut: bool,
     /// Server-sent events so far, where it is a stream of these.
-    pub(super) events: Option<u64>,
-    /// The last bytes of the body were line feeds: so many.
-    pub(super) feeds: u8,
+    pub(super) events: Option<EventStream>,
     /// When its first byte was seen.
     pub(super) first_byte: Nanos,
     /// A head was read; the body goes on.
@@ -167,7 +166,6 @@ impl Default for Answer {
             preview: Vec::new(),
             is_cut: false,
             events: None,
-            feeds: 0,
             first_byte: Nanos(0),
             open: false,
         }
@@ -193,8 +191,7 @@ impl Answer {
         let is_stream = starts_with(response.fields.content_type, b"text/event-stream");
         let reads = is_stream || settings.body > 0;
         self.codings = if reads { Codings::of(&response.fields) } else { Codings::default() };
-        self.events = (is_stream && self.codings.is_none()).then_some(0);
-        self.feeds = 0;
+        self.events = (is_stream && self.codings.is_none()).then(EventStream::default);
         self.first_byte = at;
         self.open = true;
     }
@@ -211,7 +208,7 @@ impl Answer {
         self.preview.clear();
         (self.codings, self.body, self.body_size) = (Codings::default(), Body::UntilClose, 0);
         self.is_cut = false;
-        (self.events, self.feeds) = (None, 0);
+        self.events = None;
         (self.first_byte, self.open) = (at, true);
     }
 
@@ -233,20 +230,7 @@ impl Answer {
             self.preview.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         }
         if let Some(events) = &mut self.events {
-            // An event ends with an empty line.
-            for &byte in bytes {
-                match byte {
-                    b'\n' => {
-                        self.feeds += 1;
-                        if self.feeds == 2 {
-                            *events += 1;
-                            self.feeds = 0;
-                        }
-                    }
-                    b'\r' => {}
-                    _ => self.feeds = 0,
-                }
-            }
+            events.read(bytes);
         }
     }
 }
@@ -296,7 +280,17 @@ pub(super) fn kept_fields(mut kept: &[u8]) -> impl Iterator<Item = (&[u8], &[u8]
 
 /// Fields whose values are secrets; names in lower case.
 fn is_secret(name: &str, value: &[u8]) -> bool {
-    name.starts_with("x-auth") || is_secret_name(name.as_bytes(), value)
+    name.starts_with("x-auth") || is_secret_name(name.as_bytes(), value) || has_credentials(name, value)
+}
+
+/// Whether a value is made as that of `Authorization` is, or holds a token as WebSocket clients send theirs (`base64url.bearer.authorization.…`). A server's
+/// challenge is none.
+fn has_credentials(name: &str, value: &[u8]) -> bool {
+    const SCHEMES: [&[u8]; 5] = [b"Basic ", b"Digest ", b"Negotiate ", b"NTLM ", b"AWS4-HMAC-SHA256 "];
+    let is_challenge = name.ends_with("-authenticate");
+    !is_challenge
+        && (SCHEMES.iter().any(|scheme| starts_with(value.trim_ascii(), scheme))
+            || value.windows(6).any(|word| word.eq_ignore_ascii_case(b"bearer")))
 }
 
 /// The path and the query of a target; what only the client is to know, behind `#`, is in neither.

@@ -2,7 +2,7 @@
 //!
 //! Stage: bytes in order → exchanges. `begins` recognises messages, `head` reads first lines and `fields` what follows them, `body` follows bodies without
 //! keeping them. `client` reads requests (`exchange`), `server` pairs responses with those that wait, `upgraded` and `websocket` follow what comes behind an
-//! upgrade, `decoder` knows what was lost. `content` decompresses what is shown of a body, `report` writes the events. Source: RFC 9110, RFC 9112, RFC 6455.
+//! upgrade, `decoder` knows what was lost. `content` decompresses what is shown of a body, `event_stream` counts server-sent events, `report` writes the events. Source: RFC 9110, RFC 9112, RFC 6455.
 //!
 //! # Events
 //!
@@ -25,6 +25,7 @@ mod body;
 mod client;
 mod content;
 mod decoder;
+mod event_stream;
 mod exchange;
 mod fields;
 mod head;

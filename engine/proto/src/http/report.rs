@@ -154,8 +154,8 @@ fn response<'e>(
         event = event.text(Key::ERROR_MESSAGE, &answer.reason, sensitivity);
     }
     event = headers(event, Key::HTTP_RESPONSE_HEADER, &answer.headers);
-    if let Some(events) = answer.events {
-        event = event.number(Key::HTTP_EVENTS, events);
+    if let Some(stream) = answer.events {
+        event = event.number(Key::HTTP_EVENTS, stream.events);
     }
     body(event, Key::HTTP_RESPONSE_BODY, settings, (&answer.codings, &answer.preview), odd)
 }
