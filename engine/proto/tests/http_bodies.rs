@@ -14,7 +14,7 @@ use std::io::Write;
 use by_hand::{begin, client, each, heads, play_with, server, values};
 use sniff_x_flow::{Direction, End};
 use sniff_x_proto::replay::Step;
-use support::{Random, split_invariant, untimed};
+use support::{Random, field, split_invariant, untimed};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
@@ -150,4 +150,32 @@ fn bodies_leave_no_memory_behind() {
     replay.step(&client(GET));
     assert!(replay.kept() < 4096, "{}", replay.kept());
     assert_eq!(heads(&replay.finish(End::Fin)), [("exchange", "ok"), ("exchange", "incomplete:eof")]);
+}
+
+/// What waits keeps only so much: texts that are not kept whole say so, and no body is taken for the rest of one.
+#[test]
+fn texts_that_there_is_no_room_for() {
+    let path = format!("/{}", "x".repeat(4000));
+    let ask =
+        |n: usize| client(format!("POST {path}{n} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"));
+    let mut steps: Vec<_> = (0..300).map(ask).collect();
+    steps.extend((0..300).map(|_| server(OK)));
+    let lines = told("100", &steps);
+    assert_eq!(lines.len(), 300);
+    let (mut whole, mut cut) = (0, 0);
+    for (line, n) in lines.iter().zip(0..) {
+        let told = field(line, "url.path").unwrap();
+        let asked = format!("{path}{n}");
+        let body = field(line, "sniffx.http.request.body");
+        let length = field(line, "sniffx.text.length");
+        if told == asked {
+            assert_eq!(length, None);
+            whole += 1;
+        } else {
+            assert!(asked.starts_with(&told), "{line}");
+            assert_eq!((length, body), (Some(asked.len().to_string()), None));
+            cut += 1;
+        }
+    }
+    assert!(whole > 200 && cut > 20, "{whole} {cut}");
 }

@@ -164,11 +164,13 @@ impl HttpDecoder {
         self.fields.clear();
         collect(&request.fields, &self.settings, &mut self.fields);
         let max = out.max_text();
-        let texts = Exchange::texts(request, &self.fields, max);
+        let texts = Exchange::texts(request, &self.fields);
         self.queue.push(Exchange::new(request, &texts, time));
-        if let Some((_, mut room)) = self.queue.newest(usize::MAX) {
+        if let Some((newest, mut room)) = self.queue.newest(usize::MAX) {
             for text in texts.into_iter().filter(|text| !text.is_empty()) {
-                room.keep(text);
+                let text = text.get(..max).unwrap_or(text);
+                // What is kept later would be taken for the rest of it.
+                newest.is_cut |= room.keep(text) < text.len();
             }
         }
         if self.request_body == Body::Over {

@@ -24,7 +24,7 @@ pub(super) struct Exchange {
     /// When its first byte was seen, and its last one so far.
     pub(super) start: Nanos,
     pub(super) end: Nanos,
-    /// Lengths of the texts: see [`Texts`].
+    /// Lengths of the texts, also of those that are not kept whole: see [`Texts`].
     lens: [usize; 6],
     /// `1.1` as 11.
     pub(super) version: u8,
@@ -46,21 +46,29 @@ pub(super) struct Exchange {
     pub(super) loss: Option<Loss>,
 }
 
+/// What was kept of a text.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Text<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Length of all of it.
+    pub(super) len: u64,
+}
+
 /// The texts of a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Texts<'a> {
-    pub(super) method: &'a [u8],
-    pub(super) path: &'a [u8],
-    pub(super) query: &'a [u8],
-    pub(super) host: &'a [u8],
-    pub(super) agent: &'a [u8],
+    pub(super) method: Text<'a>,
+    pub(super) path: Text<'a>,
+    pub(super) query: Text<'a>,
+    pub(super) host: Text<'a>,
+    pub(super) agent: Text<'a>,
     /// The wanted header fields: see [`kept_fields`].
     pub(super) headers: &'a [u8],
     pub(super) body: &'a [u8],
 }
 
 impl Exchange {
-    /// `texts`: what is kept of it.
+    /// `texts`: what is to be kept of it.
     pub(super) fn new(request: &Request<'_>, texts: &[&[u8]; 6], start: Nanos) -> Self {
         Self {
             start,
@@ -90,8 +98,8 @@ impl Exchange {
         self.odd.has(Oddities::NO_VERSION) && self.complete && self.loss.is_none()
     }
 
-    /// The texts of a request's head in the order in which they are kept; none is longer than `max`.
-    pub(super) fn texts<'a>(request: &Request<'a>, headers: &'a [u8], max: usize) -> [&'a [u8]; 6] {
+    /// The texts of a request's head in the order in which they are kept.
+    pub(super) fn texts<'a>(request: &Request<'a>, headers: &'a [u8]) -> [&'a [u8]; 6] {
         let target = request.target;
         // A proxy is sent whole addresses.
         let (host, target) = match target.strip_prefix(b"http://") {
@@ -106,18 +114,18 @@ impl Exchange {
         let (path, query) = path_and_query(target);
         let host = host.unwrap_or(request.fields.host);
         let agent = request.fields.agent;
-        [request.method, path, query, host, agent, headers].map(|t| t.get(..max).unwrap_or(t))
+        [request.method, path, query, host, agent, headers]
     }
 
-    /// The texts out of what was kept.
-    pub(super) fn kept<'a>(&self, mut kept: &'a [u8]) -> Texts<'a> {
+    /// The texts out of what was kept: of each at most `max` bytes.
+    pub(super) fn kept<'a>(&self, mut kept: &'a [u8], max: usize) -> Texts<'a> {
         let mut next = |len: usize| {
-            let (text, rest) = kept.split_at(len.min(kept.len()));
+            let (bytes, rest) = kept.split_at(len.min(max).min(kept.len()));
             kept = rest;
-            text
+            Text { bytes, len: len as u64 }
         };
         let [method, path, query, host, agent, headers] = self.lens.map(&mut next);
-        Texts { method, path, query, host, agent, headers, body: kept }
+        Texts { method, path, query, host, agent, headers: headers.bytes, body: kept }
     }
 
     /// Bytes of it are missing; the first reason stays.
@@ -266,15 +274,15 @@ pub(super) fn collect(fields: &Fields<'_>, settings: &Settings, to: &mut Vec<u8>
 }
 
 /// Names and values of the fields that were kept: name, a zero byte, the value's length, the value.
-pub(super) fn kept_fields(mut kept: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub(super) fn kept_fields(mut kept: &[u8]) -> impl Iterator<Item = (&[u8], Text<'_>)> {
     core::iter::from_fn(move || {
         let (name, rest) = kept.split_at_checked(memchr::memchr(0, kept)?)?;
         let (len, rest) = rest.get(1..)?.split_first_chunk()?;
-        let len = usize::try_from(u32::from_le_bytes(*len)).ok()?;
+        let len = u32::from_le_bytes(*len);
         // Cut where all that is kept of a request is.
-        let (value, rest) = rest.split_at(len.min(rest.len()));
+        let (bytes, rest) = rest.split_at(usize::try_from(len).ok()?.min(rest.len()));
         kept = rest;
-        Some((name, value))
+        Some((name, Text { bytes, len: len.into() }))
     })
 }
 

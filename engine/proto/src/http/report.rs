@@ -4,7 +4,7 @@ use sniff_x_flow::{Direction, Nanos};
 
 use super::Settings;
 use super::content::Codings;
-use super::exchange::{Answer, Exchange, kept_fields};
+use super::exchange::{Answer, Exchange, Text, kept_fields};
 use super::head::Oddities;
 use crate::event::{IncompleteReason, Key, Kind, Status, Suffix};
 use crate::{EventBuilder, Language, Out, Sensitivity};
@@ -103,23 +103,22 @@ pub(super) fn exchange(
         return out.withhold();
     }
     let public = Sensitivity::Public;
-    let texts = exchange.kept(kept);
+    let texts = exchange.kept(kept, out.max_text());
     let mut event =
         out.event(NAME, Kind::Exchange, exchange.start).status(status).maybe(end, EventBuilder::until);
-    event = event.text(Key::HTTP_METHOD, texts.method, public).text(
-        Key::URL_PATH,
-        texts.path,
-        Sensitivity::Within(Language::UrlPath),
-    );
     // What stands before an @ is a user with a password.
-    let host = texts.host.rsplit(|b| *b == b'@').next().unwrap_or_default();
+    let host = texts.host.bytes.rsplit(|b| *b == b'@').next().unwrap_or_default();
+    let user = (texts.host.bytes.len() - host.len()) as u64;
+    let host = Text { bytes: host, len: texts.host.len - user };
     for (key, text, sensitivity) in [
+        (Key::HTTP_METHOD, texts.method, public),
+        (Key::URL_PATH, texts.path, Sensitivity::Within(Language::UrlPath)),
         (Key::URL_QUERY, texts.query, Sensitivity::Within(Language::UrlQuery)),
         (Key::HTTP_HOST, host, public),
         (Key::USER_AGENT, texts.agent, public),
     ] {
-        if !text.is_empty() {
-            event = event.text(key, text, sensitivity);
+        if text.len > 0 || key == Key::URL_PATH {
+            event = event.cut_text(key, text.bytes, text.len, sensitivity);
         }
     }
     event = version(event, exchange.version);
@@ -191,8 +190,9 @@ fn headers<'e>(mut event: EventBuilder<'e>, key: Key, kept: &[u8]) -> EventBuild
     for (name, value) in kept_fields(kept) {
         let sensitivity = Sensitivity::Within(Language::Url);
         // Some take a carriage return for the end of the field.
-        let value = value.split(|b| *b == b'\r').next().unwrap_or_default();
-        event = event.member_text(key, Suffix::Name(name), value, value.len() as u64, sensitivity);
+        let bytes = value.bytes.split(|b| *b == b'\r').next().unwrap_or_default();
+        let len = if bytes.len() == value.bytes.len() { value.len } else { bytes.len() as u64 };
+        event = event.member_text(key, Suffix::Name(name), bytes, len, sensitivity);
     }
     event
 }
