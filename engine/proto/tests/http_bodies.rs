@@ -179,3 +179,19 @@ fn texts_that_there_is_no_room_for() {
     }
     assert!(whole > 200 && cut > 20, "{whole} {cut}");
 }
+
+/// Of a body that ends too early so much is told as was sent, whether it is shown or passed over; also when it is late.
+#[test]
+fn bodies_that_end_too_early() {
+    let late = Step::Wait(3_600_000_000_000);
+    let part = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n0123456789";
+    let upload = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n0123456789";
+    for body in ["0", "5", "5000"] {
+        for wait in [&[][..], std::slice::from_ref(&late)] {
+            let steps = [&[client(GET), server(part), server("01234")], wait].concat();
+            assert_eq!(values(&told(body, &steps), "http.response.body.size"), ["15"], "{body} {wait:?}");
+        }
+        let steps = [client(upload), client("01234")];
+        assert_eq!(values(&told(body, &steps), "http.request.body.size"), ["15"], "{body}");
+    }
+}

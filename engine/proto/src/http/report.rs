@@ -104,6 +104,10 @@ pub(super) fn exchange(
     }
     let public = Sensitivity::Public;
     let texts = exchange.kept(kept, out.max_text());
+    // What was to be passed over counts from the beginning.
+    let unseen = |is_over, direction| if is_over { 0 } else { out.unseen(direction) };
+    let request_size = exchange.body_size.saturating_sub(unseen(exchange.complete, Direction::ToServer));
+    let response_unseen = unseen(end.is_some(), Direction::ToClient);
     let mut event =
         out.event(NAME, Kind::Exchange, exchange.start).status(status).maybe(end, EventBuilder::until);
     // What stands before an @ is a user with a password.
@@ -123,11 +127,11 @@ pub(super) fn exchange(
     }
     event = version(event, exchange.version);
     event = headers(event, Key::HTTP_REQUEST_HEADER, texts.headers);
-    event = event.number(Key::HTTP_REQUEST_BODY_SIZE, exchange.body_size);
+    event = event.number(Key::HTTP_REQUEST_BODY_SIZE, request_size);
     let [mut request_odd, mut response_odd] = [exchange.odd, answer.map(|a| a.odd).unwrap_or_default()];
     event = body(event, Key::HTTP_REQUEST_BODY, settings, (&exchange.codings, texts.body), &mut request_odd);
     if let Some(answer) = answer {
-        event = response(event, settings, exchange, answer, &mut response_odd);
+        event = response(event, settings, exchange, (answer, response_unseen), &mut response_odd);
     }
     event = oddities(event, request_odd, response_odd);
     let lost = exchange.loss.map(|loss| loss.bytes).filter(|bytes| *bytes > 0);
@@ -138,14 +142,14 @@ fn response<'e>(
     event: EventBuilder<'e>,
     settings: &Settings,
     exchange: &Exchange,
-    answer: &Answer,
+    (answer, unseen): (&Answer, u64),
     odd: &mut Oddities,
 ) -> EventBuilder<'e> {
     // Before HTTP/1.0 there was none.
     let code = (answer.code > 0).then_some(answer.code);
     let mut event = event
         .maybe(code, |e, code| e.number(Key::HTTP_STATUS_CODE, u64::from(code)))
-        .number(Key::HTTP_RESPONSE_BODY_SIZE, answer.body_size)
+        .number(Key::HTTP_RESPONSE_BODY_SIZE, answer.body_size.saturating_sub(unseen))
         .number(Key::HTTP_FIRST_BYTE, answer.first_byte.since(exchange.start));
     if answer.is_error() && !answer.reason.is_empty() {
         let is_known = REASONS.iter().any(|known| answer.reason.eq_ignore_ascii_case(known.as_bytes()));
