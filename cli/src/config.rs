@@ -4,13 +4,15 @@ use core::time::Duration;
 use std::env;
 use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use sniff_x_engine::config::{Backend, Limits, Output};
 use sniff_x_engine::sink::groups::{GroupBy, GroupOptions};
 use sniff_x_engine::sink::terminal::{Size, Terminal};
@@ -51,6 +53,7 @@ pub(crate) fn build(
     if redact {
         check_redaction(matches, &plugins, write.is_some())?;
     }
+    let used = !plugins.is_empty() || write.as_deref() == Some(Path::new("-"));
     Ok(Config {
         input,
         plugins,
@@ -62,7 +65,7 @@ pub(crate) fn build(
             verify_checksums: matches.get_flag("verify-checksums"),
         },
         threads: number(matches, "threads", 1),
-        output: output(matches)?,
+        output: output(matches, used)?,
         write,
         dump,
         duration: matches.get_one("duration").copied(),
@@ -231,12 +234,25 @@ fn source_as_given(input: &Input) -> String {
     }
 }
 
-fn output(matches: &ArgMatches) -> Result<Output, Failure> {
+/// `used`: something is written to standard output.
+fn output(matches: &ArgMatches, used: bool) -> Result<Output, Failure> {
     let format = format(matches)?;
     // A file of our own: the standard library's handle looks for line ends in everything and flushes at each.
     let to = io::stdout().as_fd().try_clone_to_owned().context("standard output")?;
     let count = matches.get_one::<usize>("count").and_then(|n| u64::try_from(*n).ok());
-    Ok(Output { format, to: Box::new(File::from(to)), count })
+    let to = File::from(to);
+    let kind = to.metadata().context("standard output")?.file_type();
+    let is_watched = used && (kind.is_fifo() || kind.is_socket());
+    let is_abandoned = Box::new(move || is_watched && nobody_reads(io::stdout().as_fd()));
+    Ok(Output { format, to: Box::new(to), is_abandoned, count })
+}
+
+/// Whether a pipe's other end is closed: the kernel says so unasked (<https://man7.org/linux/man-pages/man2/poll.2.html>, `POLLERR`, `POLLHUP`).
+fn nobody_reads(pipe: BorrowedFd<'_>) -> bool {
+    let mut descriptors = [PollFd::new(pipe, PollFlags::empty())];
+    let told = PollFlags::POLLERR | PollFlags::POLLHUP;
+    poll(&mut descriptors, PollTimeout::ZERO).is_ok()
+        && descriptors.iter().any(|d| d.revents().is_some_and(|events| events.intersects(told)))
 }
 
 /// `--format`, and the options of text.

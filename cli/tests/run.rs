@@ -4,12 +4,11 @@
 mod pcap;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -211,68 +210,6 @@ fn a_filter_that_the_kind_of_link_rules_out_is_told() {
         assert_eq!(err.matches("link type").count(), usize::from(told.is_some()), "{file} {filter}: {err}");
         assert!(told.is_none_or(|told| err.contains(told)), "{file} {filter}: {err}");
     }
-}
-
-/// Nobody reads standard output, from the beginning on: whatever would be written there, the end is a good one.
-#[test]
-fn a_closed_pipe_ends_quietly() {
-    let place = Place::new();
-    let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/captures/mysql-mariadb.pcapng");
-    let read = ["-q", "--read", capture.to_str().unwrap()];
-    let of_run = |arguments: &[&'static str]| [&read[..], arguments].concat();
-    for arguments in [
-        of_run(&["tcp"]),
-        of_run(&["--format", "json", "mysql"]),
-        of_run(&["--format", "json", "--threads", "3", "all"]),
-        of_run(&["--group-by", "db", "mysql"]),
-        of_run(&["tcp", "--content", "hex"]),
-        of_run(&["--write", "-"]),
-        of_run(&["--write", "-", "--filter", "tcp"]),
-        vec!["--list"],
-        vec!["--env"],
-        vec!["--ver"],
-        vec!["--dev"],
-        vec!["--help"],
-        vec!["mysql", "--help"],
-        vec!["--man"],
-        vec!["--completions", "zsh"],
-        vec!["--dump-filter", "ebpf", "mysql"],
-    ] {
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        let output = program(place.folder.path()).args(&arguments).stdout(writer).output().unwrap();
-        let err = String::from_utf8(output.stderr).unwrap();
-        assert_eq!((output.status.code(), err.as_str()), (Some(0), ""), "{arguments:?}");
-    }
-}
-
-/// Somebody reads the first line alone: more is not waited for, though standard input stays open.
-#[test]
-fn a_pipe_that_is_closed_ends_a_run_that_would_go_on() {
-    let place = Place::new();
-    // More events than a pipe holds.
-    let capture = pcap::file(&[(true, &b"PING\r\n"[..]), (false, b"+PONG\r\n")].repeat(5000));
-    let mut child = program(place.folder.path())
-        .args(["-q", "--read", "-", "--format", "json", "redis", "-p", "4000"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    let (done, wait) = mpsc::channel::<()>();
-    let writes = thread::spawn(move || {
-        let _ = input.write_all(&capture);
-        let _ = wait.recv();
-    });
-    let mut first = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
-    assert!(first.contains(r#""db.query.text":"PING""#), "{first}");
-    let output = child.wait_with_output().unwrap();
-    let err = String::from_utf8(output.stderr).unwrap();
-    assert_eq!((output.status.code(), err.as_str()), (Some(0), ""));
-    drop(done);
-    writes.join().unwrap();
 }
 
 fn is_root() -> bool {

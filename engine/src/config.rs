@@ -71,6 +71,8 @@ pub struct Output {
     pub format: Format,
     /// The writer; owned by the writer thread.
     pub to: Box<dyn Write + Send>,
+    /// Whether nobody reads any more what is written: asked while there is nothing to write, and then the run ends.
+    pub is_abandoned: Box<dyn Fn() -> bool + Send>,
     /// Stop after so many events.
     pub count: Option<u64>,
 }

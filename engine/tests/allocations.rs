@@ -149,7 +149,12 @@ fn count(path: &Path, format: Format, names: &[&str], end: impl FnOnce(&Summary)
         redact: false,
         parse: sniff_x_flow::packet::ParseOptions::default(),
         threads: 1,
-        output: Output { format, to: Box::new(std::io::sink()), count: None },
+        output: Output {
+            format,
+            to: Box::new(std::io::sink()),
+            is_abandoned: Box::new(|| false),
+            count: None,
+        },
         write: None,
         dump: None,
         duration: None,

@@ -182,7 +182,12 @@ fn config(
         redact: false,
         parse: ParseOptions::default(),
         threads,
-        output: Output { format: Format::Json, to: Box::new(std::io::sink()), count: None },
+        output: Output {
+            format: Format::Json,
+            to: Box::new(std::io::sink()),
+            is_abandoned: Box::new(|| false),
+            count: None,
+        },
         write: None,
         dump: None,
         duration: None,

@@ -74,7 +74,12 @@ fn config(threads: usize) -> Config {
         redact: false,
         parse: sniff_x_flow::packet::ParseOptions::default(),
         threads,
-        output: Output { format: Format::Json, to: Box::new(std::io::sink()), count: None },
+        output: Output {
+            format: Format::Json,
+            to: Box::new(std::io::sink()),
+            is_abandoned: Box::new(|| false),
+            count: None,
+        },
         write: None,
         dump: None,
         duration: None,

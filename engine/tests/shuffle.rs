@@ -141,7 +141,12 @@ fn events(path: &Path, name: &str) -> Vec<String> {
         redact: false,
         parse: ParseOptions::default(),
         threads: 1,
-        output: Output { format: Format::Json, to: Box::new(out.clone()), count: None },
+        output: Output {
+            format: Format::Json,
+            to: Box::new(out.clone()),
+            is_abandoned: Box::new(|| false),
+            count: None,
+        },
         write: None,
         dump: dump.as_ref().map(|folder| folder.path().to_owned()),
         duration: None,

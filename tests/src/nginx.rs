@@ -28,6 +28,7 @@ http {
     listen ADDRESS:80; root FOLDER/www; access_log FOLDER/access.log told;
     location = /slow.bin { limit_rate 100k; gzip off; }
     location = /large.bin { gzip off; }
+    location = /twice.txt { gzip off; add_header Content-Encoding "gzip, gzip"; }
     location = /upload { proxy_pass http://127.0.0.1:8099; }
   }
   server { listen 127.0.0.1:8099; access_log off; location / { return 201 "got it"; } }
@@ -72,6 +73,11 @@ impl Nginx {
             std::thread::sleep(Duration::from_millis(50));
         }
         server
+    }
+
+    /// Has it serve one more file. It says of `twice.txt` that it was compressed with gzip, twice.
+    pub fn serve(&self, name: &str, content: &[u8]) {
+        std::fs::write(self.folder.path().join("www").join(name), content).expect("a file");
     }
 
     /// Its access log, one object a request, in the order in which they ended.

@@ -64,6 +64,32 @@ fn loopback_shows_every_byte_once() {
     assert_whole(&events);
 }
 
+/// `sniff-x … | head -1`, where the line that `head` waits for was the last one.
+#[test]
+fn a_pipe_that_is_closed_ends_a_capture_on_a_silent_line() {
+    if !can_run() {
+        return;
+    }
+    live("a closed pipe");
+    let net = Net::new();
+    for threads in ["1", "2"] {
+        let mut child = net
+            .on_server(binary::path())
+            .args(["--iface", IFACE, "--format", "json", "-v", "--threads", threads, "tcp", "-p", PORT])
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        assert!(said.any(|line| line.contains("capturing")));
+        drop(child.stdout.take());
+        assert!(said.any(|line| line.contains("frames")), "the summary at the end");
+        assert!(child.wait().unwrap().success());
+    }
+}
+
 #[test]
 fn any_shows_frames_of_all_interfaces() {
     if !can_run() {

@@ -1,9 +1,15 @@
 //! HTTP live: nginx with curl and requests, and a WebSocket server with its client. What the events tell is held against the server's access log, both ways,
 //! and against what the clients say.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test"
+)]
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -180,6 +186,33 @@ fn check_recording(recording: &Path, events: &[Value]) -> usize {
     dissected.remove("80");
     assert_eq!(told, dissected);
     told.values().map(|(_, codes)| codes.len()).sum()
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(text).unwrap();
+    gzip.finish().unwrap()
+}
+
+/// What curl gets out of a body that was compressed twice is what is shown of it.
+#[test]
+fn a_body_that_was_compressed_twice_is_what_the_client_gets() {
+    if can_run().is_none() {
+        return;
+    }
+    live("http, several content codings");
+    let net = Net::new();
+    let server = Nginx::start(&net, LARGE);
+    server.serve("twice.txt", &gzip(&gzip(&b"some text, compressed twice; ".repeat(1000))));
+    let capture = capture(&net, &["--body", "200", "--header", "content-encoding"]);
+    let url = format!("http://{SERVER}/twice.txt");
+    let output = net.on_client("curl").args(["-s", "--compressed", &url]).output().unwrap();
+    assert!(output.status.success() && output.stdout.len() > 20_000, "{output:?}");
+    let (events, stderr, status) = capture.stop();
+    assert!(status.success(), "{stderr}");
+    let [event] = &events[..] else { panic!("{events:#?}") };
+    assert_eq!(text(event, "http.response.header.content-encoding"), "gzip, gzip");
+    assert_eq!(text(event, "sniffx.http.response.body").as_bytes(), &output.stdout[..200]);
 }
 
 #[test]

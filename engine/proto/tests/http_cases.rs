@@ -5,56 +5,16 @@
     reason = "what fails here fails the test; the exemption of tests does not reach functions beside them"
 )]
 
+#[path = "http_support/by_hand.rs"]
+mod by_hand;
 mod support;
 
+use by_hand::{begin, client, each, heads, play, play_with, server, values};
 use sniff_x_flow::{Direction, End};
 use sniff_x_proto::http::Http;
-use sniff_x_proto::replay::{Replay, Step};
+use sniff_x_proto::replay::Step;
 use sniff_x_proto::{Options, Plugin};
 use support::{field, head};
-
-fn begin(options: &[(&str, &str)]) -> Replay {
-    let mut given = Options::default();
-    for (name, value) in options {
-        given.push(*name, *value);
-    }
-    let mut plugin = Http::default();
-    plugin.configure(&given).unwrap();
-    Replay::new(Box::new(plugin), 80, false)
-}
-
-fn play_with(options: &[(&str, &str)], steps: &[Step]) -> Vec<String> {
-    let mut replay = begin(options);
-    for step in steps {
-        replay.step(step);
-    }
-    replay.finish(End::Fin)
-}
-
-fn play(steps: &[Step]) -> Vec<String> {
-    play_with(&[], steps)
-}
-
-fn client(bytes: impl AsRef<[u8]>) -> Step {
-    Step::Data(Direction::ToServer, bytes.as_ref().to_vec())
-}
-
-fn server(bytes: impl AsRef<[u8]>) -> Step {
-    Step::Data(Direction::ToClient, bytes.as_ref().to_vec())
-}
-
-/// One field of each event.
-fn each(lines: &[String], name: &str) -> Vec<Option<String>> {
-    lines.iter().map(|line| field(line, name)).collect()
-}
-
-fn values(lines: &[String], name: &str) -> Vec<String> {
-    each(lines, name).into_iter().map(Option::unwrap_or_default).collect()
-}
-
-fn heads(lines: &[String]) -> Vec<(&str, &str)> {
-    lines.iter().map(|line| head(line)).collect()
-}
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
@@ -268,6 +228,16 @@ fn odd_heads() {
             "both content length and chunked",
             "3",
         ),
+        (
+            "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+            "a transfer coding before HTTP/1.1",
+            "3",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+            "chunked twice",
+            "3",
+        ),
     ] {
         let next = client("GET /next HTTP/1.1\r\nHost: a\r\n\r\n");
         let lines = play(&[client(request), server(OK), next, server(OK)]);
@@ -278,6 +248,36 @@ fn odd_heads() {
     let response = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 7\r\n\r\nhi";
     let lines = play(&[client("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), server(response)]);
     assert_eq!(values(&lines, "sniffx.notice"), ["in the response: content lengths that differ"]);
+}
+
+/// RFC 9112, 7.1: each of these lines ends with CR LF. Where one does not, others may take what follows for something else.
+#[test]
+fn chunks_whose_lines_end_with_lf_alone() {
+    let notice = "lines between chunks end with LF alone";
+    for (body, is_odd) in [
+        ("3\r\nabc\r\n0\r\nA: b\r\n\r\n", false),
+        ("3\nabc\r\n0\r\n\r\n", true),
+        ("3;a=b\nabc\r\n0\r\n\r\n", true),
+        ("3\r\nabc\n0\r\n\r\n", true),
+        ("3\r\nabc\r\n0\n\r\n", true),
+        ("3\r\nabc\r\n0\r\nA: b\n\r\n", true),
+        ("3\r\nabc\r\n0\r\n\n", true),
+    ] {
+        let next = || client("GET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+        let chunked = "Transfer-Encoding: chunked";
+        let lines = play(&[
+            client(format!("POST / HTTP/1.1\r\nHost: a\r\n{chunked}\r\n\r\n{body}")),
+            server(OK),
+            next(),
+            server(format!("HTTP/1.1 200 OK\r\n{chunked}\r\n\r\n{body}")),
+            next(),
+            server(OK),
+        ]);
+        let told = |before: &str| is_odd.then(|| format!("{before}{notice}"));
+        assert_eq!(each(&lines, "sniffx.notice"), [told(""), told("in the response: "), None], "{body:?}");
+        assert_eq!(values(&lines, "http.request.body.size"), ["3", "0", "0"], "{body:?}");
+        assert_eq!(values(&lines, "http.response.body.size"), ["2", "3", "2"], "{body:?}");
+    }
 }
 
 /// RFC 9112, 2.2: a server ignores at least one empty line in front of a request.
@@ -359,6 +359,9 @@ fn options_that_make_no_sense() {
         ("body", "all", "a number of bytes up to 65536"),
         ("header", "", "the name of a header field"),
         ("header", "a b", "the name of a header field"),
+        ("header", "a:", "the name of a header field"),
+        ("header", "\"a\"", "the name of a header field"),
+        ("header", "ä", "the name of a header field"),
         ("port", "0", "a port"),
         ("slow", "fast", "milliseconds"),
     ] {
@@ -411,6 +414,65 @@ fn chosen_headers() {
     assert_eq!(lines[0].matches("http.request.header.x-trace=").count(), 2, "{lines:#?}");
     assert!(lines[0].contains("x-trace='1'") && lines[0].contains("x-trace='2'"), "{lines:#?}");
     assert_eq!(values(&lines, "http.response.header.vary"), ["accept, cookie"]);
+}
+
+/// Credentials in fields of any name, and of a server's challenge none.
+#[test]
+fn chosen_headers_with_credentials() {
+    let hidden = [
+        "Authorization: Custom hunter2",
+        "authorization:\r\n  Basic hunter2",
+        "Proxy-Authorization: Basic hunter2",
+        "Cookie: a=hunter2",
+        "X-Original: Bearer hunter2",
+        "X-Original: basic hunter2",
+        "X-Original: token, bearer hunter2",
+        "Sec-WebSocket-Protocol: v4, base64url.bearer.authorization.k8s.io.hunter2",
+        "X-Backend: AWS4-HMAC-SHA256 Credential=hunter2",
+    ];
+    for line in hidden {
+        let name = line.split(':').next().unwrap();
+        let lines = play_with(
+            &[("header", name)],
+            &[
+                client(format!("GET / HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n")),
+                server(format!("HTTP/1.1 200 OK\r\n{line}\r\nContent-Length: 0\r\n\r\n")),
+            ],
+        );
+        assert!(!lines[0].contains("hunter2") && lines[0].matches("<secret>").count() == 2, "{lines:#?}");
+    }
+    for line in
+        ["WWW-Authenticate: Basic realm=\"a\"", "Proxy-Authenticate: Bearer realm=\"a\"", "X-A: basics"]
+    {
+        let (name, value) = line.split_once(": ").unwrap();
+        let lines = play_with(
+            &[("header", name)],
+            &[
+                client("GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+                server(format!("HTTP/1.1 401 Unauthorized\r\n{line}\r\nContent-Length: 0\r\n\r\n")),
+            ],
+        );
+        let key = format!("http.response.header.{}", name.to_ascii_lowercase());
+        assert_eq!(values(&lines, &key), [value], "{lines:#?}");
+    }
+}
+
+/// RFC 9110, 5.6.2: what a name is made of.
+#[test]
+fn chosen_headers_of_any_name() {
+    const NAME: &str = "!#$%&'*+-.^_`|~09AZaz";
+    let lines = play_with(
+        &[("header", NAME), ("header", "$wsep")],
+        &[
+            client(format!("GET / HTTP/1.1\r\nHost: a\r\n{}: 1\r\n\r\n", NAME.to_ascii_uppercase())),
+            server(format!("HTTP/1.1 200 OK\r\n$WSEP: \r\n{NAME}: 2\r\nContent-Length: 0\r\n\r\n")),
+        ],
+    );
+    // As the replay writes it.
+    let key = NAME.to_ascii_lowercase().replace('\'', "\\'");
+    assert_eq!(values(&lines, &format!("http.request.header.{key}")), ["1"], "{lines:#?}");
+    assert_eq!(values(&lines, &format!("http.response.header.{key}")), ["2"], "{lines:#?}");
+    assert_eq!(each(&lines, "http.response.header.$wsep"), [Some(String::new())], "{lines:#?}");
 }
 
 #[test]

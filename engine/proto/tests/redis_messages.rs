@@ -245,3 +245,50 @@ fn other_replication() {
     assert_eq!(field(&all[2], "sniffx.redis.copy.size").unwrap(), "0");
     assert_eq!(field(&all[2], "sniffx.redis.changes").unwrap(), "1");
 }
+
+/// UNSUBSCRIBE without channels stands for all of them: the confirmations that are left are not those of the command behind it.
+#[test]
+fn confirmations_of_another_command() {
+    let of = |word: &str, channel: &str, left: u32| {
+        format!("*3\r\n${}\r\n{word}\r\n$1\r\n{channel}\r\n:{left}\r\n", word.len())
+    };
+    let steps = [
+        ask("SUBSCRIBE a b c"),
+        reply([of("subscribe", "a", 1), of("subscribe", "b", 2), of("subscribe", "c", 3)].concat()),
+        ask("UNSUBSCRIBE"),
+        ask("PSUBSCRIBE d"),
+        reply([of("unsubscribe", "a", 2), of("unsubscribe", "b", 1), of("unsubscribe", "c", 0)].concat()),
+        reply(of("psubscribe", "d", 1)),
+    ];
+    assert_eq!(
+        told(&steps),
+        [
+            "exchange ok [SUBSCRIBE a b c] array 3 subscribe c 3",
+            "exchange ok [UNSUBSCRIBE] array 3 unsubscribe a 2",
+            "exchange ok [PSUBSCRIBE d] array 3 psubscribe d 1",
+        ]
+    );
+}
+
+/// Lines of MONITOR have a time in front; what has none answers a command.
+#[test]
+fn a_monitor_that_asks() {
+    let steps = [
+        ask("MONITOR"),
+        reply("+OK\r\n+1339518083.107412 [0 127.0.0.1:60866] \"keys\" \"*\"\r\n"),
+        ask("PING"),
+        reply("+1339518083.2 [0 127.0.0.1:60866] \"ping\"\r\n+PONG\r\n"),
+        ask("QUIT"),
+        reply("+OK\r\n"),
+    ];
+    assert_eq!(
+        told(&steps),
+        [
+            "exchange ok [MONITOR] status OK",
+            "message [1339518083.107412 [0 127.0.0.1:60866] \"keys\" \"*\"]",
+            "message [1339518083.2 [0 127.0.0.1:60866] \"ping\"]",
+            "exchange ok [PING] status PONG",
+            "exchange ok [QUIT] status OK",
+        ]
+    );
+}

@@ -178,12 +178,12 @@ pub fn run(config: Config, control: &Control, on_summary: impl FnOnce(&Summary))
     }
     let shares: Vec<_> = readers.iter().map(|_| Mutex::new(Summary::default())).collect();
     let (interval, duration) = (config.stats_interval, config.duration);
-    let (sink, count) = (config.output.to, config.output.count);
+    let (sink, is_abandoned, count) = (config.output.to, config.output.is_abandoned, config.output.count);
 
     let result = thread::scope(|scope| {
         let spawn = |name: String| thread::Builder::new().name(name);
         let writer = spawn("writer".into())
-            .spawn_scoped(scope, || output.write_to(sink, count, control))
+            .spawn_scoped(scope, || output.write_to(sink, is_abandoned, count, control))
             .map_err(EngineError::Thread)?;
         let mut handles = Vec::new();
         let mut started = Ok(());

@@ -58,6 +58,11 @@ impl<T> Queue<T> {
 
     /// Takes the next item, waiting for one; none when the queue is closed and empty.
     pub(crate) fn pop(&self) -> Option<T> {
+        self.pop_unless(|| false)
+    }
+
+    /// The same, but none as soon as `gives_up`, which is asked after each nap in which nothing came.
+    pub(crate) fn pop_unless(&self, gives_up: impl Fn() -> bool) -> Option<T> {
         let mut spins = 0;
         loop {
             if let Some(item) = self.items.pop() {
@@ -66,6 +71,9 @@ impl<T> Queue<T> {
             }
             if self.is_closed() {
                 return self.items.pop();
+            }
+            if spins > SPINS && gives_up() {
+                return None;
             }
             self.consumer.wait(&mut spins, || !self.items.is_empty() || self.is_closed());
         }
@@ -98,13 +106,14 @@ struct Sleeper {
 }
 
 impl Sleeper {
-    /// Spins a while, then sleeps until woken, or until `ready` says that there is no need to.
+    /// Spins a while, then sleeps until woken, or until `ready` says that there is no need to; `spins` is above [`SPINS`] once it slept.
     fn wait(&self, spins: &mut u32, ready: impl Fn() -> bool) {
         if *spins < SPINS {
             *spins += 1;
             core::hint::spin_loop();
             return;
         }
+        *spins = SPINS + 1;
         let current = thread::current();
         let mut threads = self.threads();
         threads.push(current.clone());
@@ -159,6 +168,15 @@ mod tests {
         assert_eq!(queue.push(2), Err(2));
         assert_eq!(queue.pop(), Some(1));
         assert_eq!(queue.pop(), None);
+    }
+
+    #[test]
+    fn who_waits_may_give_up_and_what_is_there_comes_first() {
+        let queue = Queue::new(4);
+        queue.push(1).unwrap();
+        assert_eq!(queue.pop_unless(|| true), Some(1));
+        let asked = AtomicBool::new(false);
+        assert_eq!(queue.pop_unless(|| asked.swap(true, Ordering::SeqCst)), None);
     }
 
     #[test]

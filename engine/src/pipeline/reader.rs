@@ -135,7 +135,11 @@ impl Reader<'_> {
                         break Err(error);
                     }
                 }
-                Ok(Batch::Idle) => self.tick(),
+                Ok(Batch::Idle) => {
+                    if let Err(error) = self.tick() {
+                        break Err(error);
+                    }
+                }
                 Ok(Batch::End) => break Ok(()),
                 Err(error) => break Err(error.into()),
             }
@@ -332,8 +336,11 @@ impl Reader<'_> {
     }
 
     /// Nothing came: on a silent line the time of day takes the place of packet time.
-    fn tick(&mut self) {
+    fn tick(&mut self) -> Result<(), EngineError> {
         self.renew();
+        if let Some(writer) = &mut self.writer {
+            writer.flush()?;
+        }
         if self.live {
             self.now = self.now.max(clock::realtime());
             self.fragments.advance(self.now);
@@ -344,6 +351,7 @@ impl Reader<'_> {
             }
             self.workers.tick(self.now);
         }
+        Ok(())
     }
 
     fn finish(&mut self) {

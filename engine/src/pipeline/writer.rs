@@ -137,22 +137,24 @@ impl OutputQueue {
         }
     }
 
-    /// The writer thread: writes until the queue closes, the output fails, or `count` events are out; then it stops the intake.
+    /// The writer thread: writes until the queue closes, the output fails, nobody reads it, or `count` events are out; then it
+    /// stops the intake.
     ///
     /// # Errors
     /// The output failed; a closed pipe is no error, the reader of the pipe has seen enough.
     pub(crate) fn write_to(
         &self,
         mut to: Box<dyn Write + Send>,
+        is_abandoned: impl Fn() -> bool,
         count: Option<u64>,
         control: &Control,
     ) -> io::Result<()> {
         if let Some(tally) = &self.tally {
-            return self.show(tally, to.as_mut(), control);
+            return self.show(tally, to.as_mut(), is_abandoned, control);
         }
         let mut left = count.unwrap_or(u64::MAX);
         let mut result = Ok(());
-        while let Some(mut lines) = self.lines.pop() {
+        while let Some(mut lines) = self.lines.pop_unless(&is_abandoned) {
             if left < lines.events() {
                 lines.truncate(left);
             }
@@ -181,14 +183,20 @@ impl OutputQueue {
     }
 
     /// The writer thread where events are counted: shows the table until the queue, through which nothing comes, is closed.
-    fn show(&self, tally: &Tally, to: &mut dyn Write, control: &Control) -> io::Result<()> {
+    fn show(
+        &self,
+        tally: &Tally,
+        to: &mut dyn Write,
+        is_abandoned: impl Fn() -> bool,
+        control: &Control,
+    ) -> io::Result<()> {
         let (mut shown, mut since) = (Ok(0), Stopwatch::start());
         while !self.lines.wait_for_close() {
             if tally.is_live() && since.elapsed() >= INTERVAL {
                 since = Stopwatch::start();
                 shown = shown.and_then(|lines| tally.show(to, lines, false));
             }
-            if shown.is_err() || self.enough.load(Ordering::Relaxed) {
+            if shown.is_err() || self.enough.load(Ordering::Relaxed) || is_abandoned() {
                 control.stop.store(true, Ordering::Relaxed);
             }
         }
@@ -227,7 +235,7 @@ mod tests {
         let (queue, out, control) = (OutputQueue::new(true, None), Shared::default(), Control::default());
         queue.hand_on(&mut lines("a\nb\n"));
         queue.hand_on(&mut lines("c\nd\n"));
-        queue.write_to(Box::new(out.clone()), Some(3), &control).unwrap();
+        queue.write_to(Box::new(out.clone()), || false, Some(3), &control).unwrap();
         assert_eq!(*out.0.lock().unwrap(), b"a\nb\nc\n");
         assert_eq!(queue.counts(), (3, 0));
         assert!(control.stop.load(Ordering::Relaxed));
@@ -260,7 +268,7 @@ mod tests {
             queue.tally(&mut groups, granted);
         }
         std::thread::scope(|scope| {
-            let writer = scope.spawn(|| queue.write_to(Box::new(out.clone()), Some(5), &control));
+            let writer = scope.spawn(|| queue.write_to(Box::new(out.clone()), || false, Some(5), &control));
             while !control.stop.load(Ordering::Relaxed) {
                 std::thread::yield_now();
             }
@@ -278,9 +286,36 @@ mod tests {
         assert_eq!(queue.claim(7), 7);
         queue.tally(&mut Groups::new(GroupBy::Protocol), 7);
         queue.close();
-        let full = queue.write_to(Box::new(Failing(io::ErrorKind::StorageFull)), None, &Control::default());
+        let full = queue.write_to(
+            Box::new(Failing(io::ErrorKind::StorageFull)),
+            || false,
+            None,
+            &Control::default(),
+        );
         assert!(full.is_err());
         assert_eq!(queue.counts(), (0, 7));
+    }
+
+    /// Lines and tables: neither comes while nothing happens.
+    #[test]
+    fn an_output_that_nobody_reads_ends_the_run_in_silence() {
+        for queue in [OutputQueue::new(false, None), counting(None)] {
+            let (is_read, control) = (AtomicBool::new(true), Control::default());
+            let is_abandoned = || !is_read.load(Ordering::Relaxed);
+            let has_stopped = || control.stop.load(Ordering::Relaxed);
+            std::thread::scope(|scope| {
+                let run = scope.spawn(|| queue.write_to(Box::new(io::sink()), is_abandoned, None, &control));
+                std::thread::sleep(core::time::Duration::from_millis(100));
+                assert!(!has_stopped() && !run.is_finished());
+                is_read.store(false, Ordering::Relaxed);
+                while !has_stopped() {
+                    std::thread::yield_now();
+                }
+                queue.close();
+                run.join().unwrap().unwrap();
+            });
+            assert_eq!(queue.counts(), (0, 0));
+        }
     }
 
     struct Failing(io::ErrorKind);
@@ -302,7 +337,7 @@ mod tests {
                 let queue = OutputQueue::new(blocking, None);
                 queue.hand_on(&mut lines("a\n"));
                 queue.hand_on(&mut lines("b\nc\n"));
-                let result = queue.write_to(Box::new(Failing(kind)), None, &Control::default());
+                let result = queue.write_to(Box::new(Failing(kind)), || false, None, &Control::default());
                 assert_eq!(result.is_ok(), fine);
                 queue.hand_on(&mut lines("d\n"));
                 assert_eq!(queue.counts(), (0, 4));

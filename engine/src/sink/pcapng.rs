@@ -75,6 +75,14 @@ impl PcapngWriter {
         self.write_frame(frame, interfaces).map_err(|error| self.failed(error))
     }
 
+    /// Hands on what was written: nothing more comes for now.
+    ///
+    /// # Errors
+    /// [`EngineError::File`].
+    pub(crate) fn flush(&mut self) -> Result<(), EngineError> {
+        self.out.flush().map_err(|error| self.failed(error))
+    }
+
     /// Frames that were written.
     pub(crate) const fn frames(&self) -> u64 {
         self.frames

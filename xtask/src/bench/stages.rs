@@ -263,7 +263,7 @@ pub(crate) fn engine_config(
         redact: false,
         parse: packet::ParseOptions::default(),
         threads,
-        output: Output { format: Format::Json, to, count: None },
+        output: Output { format: Format::Json, to, is_abandoned: Box::new(|| false), count: None },
         write: None,
         dump: None,
         duration: None,

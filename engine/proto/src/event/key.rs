@@ -161,7 +161,7 @@ keys! {
     HTTP_REQUEST_HEADER = "http.request.header.": Text "";
     /// Bytes of the request's body, as sent, without the lengths of its chunks.
     HTTP_REQUEST_BODY_SIZE = "http.request.body.size": Integer "By";
-    /// The beginning of the request's body.
+    /// The beginning of the request's body, decompressed.
     HTTP_REQUEST_BODY = "sniffx.http.request.body": Text "";
     /// The response's status code.
     HTTP_STATUS_CODE = "http.response.status_code": Integer "";
@@ -173,7 +173,7 @@ keys! {
     HTTP_FIRST_BYTE = "sniffx.http.first_byte_ns": Integer "ns";
     /// A header field of the response, by its name in lower case.
     HTTP_RESPONSE_HEADER = "http.response.header.": Text "";
-    /// Server-sent events in the response.
+    /// Server-sent events with data in the response.
     HTTP_EVENTS = "sniffx.http.events": Integer "{event}";
     /// WebSocket frames to the server.
     HTTP_TO_SERVER_FRAMES = "sniffx.http.to_server.frames": Integer "{frame}";

@@ -268,7 +268,8 @@ impl Connection {
         if let State::Decoding(decoder) = &mut self.state {
             let none = Seen::default();
             let tails = self.halves.each_ref().map(|h| h.window(&none));
-            decoder.end(why, tails, &mut call.out(self.reversed));
+            let unseen = self.halves.each_ref().map(Half::skip);
+            decoder.end(why, tails, &mut call.out(self.reversed).with_unseen(unseen));
         }
     }
 
@@ -434,7 +435,9 @@ impl Stream<Host> for Connection {
     fn idle(&mut self, host: &mut Host, flow: &FlowInfo, totals: &[Totals; 2], now: Nanos) -> bool {
         match &mut self.state {
             State::Decoding(decoder) => {
-                decoder.tick(now, &mut Out::new(&mut host.arena, flow, totals, now, self.reversed))
+                let unseen = self.halves.each_ref().map(Half::skip);
+                let out = Out::new(&mut host.arena, flow, totals, now, self.reversed);
+                decoder.tick(now, &mut out.with_unseen(unseen))
             }
             _ => false,
         }

@@ -34,6 +34,8 @@ pub(super) enum Step {
     More,
     /// So many bytes are done with that are no content.
     Used(usize),
+    /// The same, but they are a line that ends with LF alone.
+    BareLine(usize),
     /// So many bytes are content.
     Content(usize),
     /// The body was over before this byte.
@@ -103,7 +105,7 @@ impl Chunk {
                 (Step::Content(here), Some(Self::Data(left - here as u64)))
             }
             Self::End => match bytes {
-                [b'\n', ..] => (Step::Used(1), Some(Self::Size)),
+                [b'\n', ..] => (Step::BareLine(1), Some(Self::Size)),
                 [b'\r', b'\n', ..] => (Step::Used(2), Some(Self::Size)),
                 [] | [b'\r'] => (Step::More, same),
                 _ => (Step::Bad, same),
@@ -112,22 +114,28 @@ impl Chunk {
                 let Some(end) = memchr::memchr(b'\n', bytes.get(..MAX_LINE).unwrap_or(bytes)) else {
                     return (if bytes.len() >= MAX_LINE { Step::Bad } else { Step::More }, same);
                 };
-                match size(bytes.get(..end).unwrap_or_default()) {
-                    Some(0) => (Step::Used(end + 1), Some(Self::Trailer)),
-                    Some(n) => (Step::Used(end + 1), Some(Self::Data(n))),
+                let line = bytes.get(..end).unwrap_or_default();
+                match size(line) {
+                    Some(0) => (done(line), Some(Self::Trailer)),
+                    Some(n) => (done(line), Some(Self::Data(n))),
                     None => (Step::Bad, same),
                 }
             }
-            Self::Trailer => match memchr::memchr(b'\n', bytes.get(..MAX_HEAD).unwrap_or(bytes)) {
-                Some(end) if bytes.get(..end).is_some_and(|line| line.trim_ascii().is_empty()) => {
-                    (Step::Used(end + 1), None)
-                }
-                Some(end) => (Step::Used(end + 1), same),
-                None if bytes.len() >= MAX_HEAD => (Step::Bad, same),
-                None => (Step::More, same),
-            },
+            Self::Trailer => {
+                let Some(end) = memchr::memchr(b'\n', bytes.get(..MAX_HEAD).unwrap_or(bytes)) else {
+                    return (if bytes.len() >= MAX_HEAD { Step::Bad } else { Step::More }, same);
+                };
+                let line = bytes.get(..end).unwrap_or_default();
+                (done(line), if line.trim_ascii().is_empty() { None } else { same })
+            }
         }
     }
+}
+
+/// A line, which stands here without its line feed, is done with.
+fn done(line: &[u8]) -> Step {
+    let used = line.len() + 1;
+    if line.ends_with(b"\r") { Step::Used(used) } else { Step::BareLine(used) }
 }
 
 /// The length in a chunk's first line; extensions behind a semicolon don't count.
@@ -158,7 +166,7 @@ mod tests {
             match body.step(&bytes[at..end]) {
                 Step::More if end == bytes.len() => return None,
                 Step::More => end = (end + part).min(bytes.len()),
-                Step::Used(n) => at += n,
+                Step::Used(n) | Step::BareLine(n) => at += n,
                 Step::Content(n) => {
                     content.extend(&bytes[at..at + n]);
                     at += n;

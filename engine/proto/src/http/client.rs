@@ -99,14 +99,24 @@ impl HttpDecoder {
                 }
                 BodyStep::More => return Next::More { used: at, need: 0 },
                 BodyStep::Used(used) => at += used,
+                BodyStep::BareLine(used) => {
+                    at += used;
+                    if let Some(newest) = self.queue.back_mut() {
+                        newest.odd.add(Oddities::BARE_LF_IN_CHUNKS);
+                    }
+                }
                 BodyStep::Content(used) => {
                     let part = rest.get(..used).unwrap_or_default();
                     at += used;
-                    self.request_content(part, out);
+                    let shown = self.settings.body.min(out.max_text());
+                    self.request_content(part, shown);
                     self.touch(window.seen_at(at.saturating_sub(1)));
                     let known = self.request_body.known();
                     // Passed over but for its last byte, with which the request ends.
-                    if at == bytes.len() && known > 1 && !self.wants_request_body() {
+                    if at == bytes.len()
+                        && known > 1
+                        && !self.queue.back().is_some_and(|n| n.wants_body(shown))
+                    {
                         let then = if known == u64::MAX { known } else { known - 1 };
                         self.request_body.pass(then);
                         if let Some(newest) = self.queue.back_mut() {
@@ -154,11 +164,13 @@ impl HttpDecoder {
         self.fields.clear();
         collect(&request.fields, &self.settings, &mut self.fields);
         let max = out.max_text();
-        let texts = Exchange::texts(request, &self.fields, max);
+        let texts = Exchange::texts(request, &self.fields);
         self.queue.push(Exchange::new(request, &texts, time));
-        if let Some((_, mut room)) = self.queue.newest(usize::MAX) {
+        if let Some((newest, mut room)) = self.queue.newest(usize::MAX) {
             for text in texts.into_iter().filter(|text| !text.is_empty()) {
-                room.keep(text);
+                let text = text.get(..max).unwrap_or(text);
+                // What is kept later would be taken for the rest of it.
+                newest.is_cut |= room.keep(text) < text.len();
             }
         }
         if self.request_body == Body::Over {
@@ -166,19 +178,14 @@ impl HttpDecoder {
         }
     }
 
-    fn wants_request_body(&self) -> bool {
-        self.settings.body > 0 && self.queue.back().is_some_and(|n| n.body_size < self.settings.body as u64)
-    }
-
-    fn request_content(&mut self, bytes: &[u8], out: &Out<'_>) {
-        let shown = self.settings.body.min(out.max_text());
-        let Some(newest) = self.queue.back_mut() else { return };
-        let before = usize::try_from(newest.body_size).unwrap_or(usize::MAX);
-        newest.body_size += bytes.len() as u64;
-        let room = shown.saturating_sub(before);
-        if room > 0 {
-            self.queue.keep(bytes.get(..room).unwrap_or(bytes), usize::MAX);
+    fn request_content(&mut self, bytes: &[u8], shown: usize) {
+        let Some((newest, mut room)) = self.queue.newest(usize::MAX) else { return };
+        if newest.wants_body(shown) {
+            let before = usize::try_from(newest.body_size).unwrap_or(usize::MAX);
+            let wanted = newest.codings.kept(shown).saturating_sub(before).min(bytes.len());
+            newest.is_cut = room.keep(bytes.get(..wanted).unwrap_or(bytes)) < wanted;
         }
+        newest.body_size += bytes.len() as u64;
     }
 
     pub(super) fn request_ends(&mut self) {

@@ -226,6 +226,7 @@ impl Decode for HttpDecoder {
                     self.request_body.pass(bytes);
                     if let Some(newest) = self.queue.back_mut() {
                         newest.lose(reason, bytes);
+                        newest.is_cut = true;
                         newest.body_size += bytes;
                     }
                     if self.request_body == Body::Length(0) {
@@ -249,6 +250,7 @@ impl Decode for HttpDecoder {
                 let is_inside = bytes < body.known() || body == Body::Length(bytes);
                 if self.server.in_step && self.answer.open && is_inside {
                     self.answer.body.pass(bytes);
+                    self.answer.is_cut = true;
                     self.answer.body_size += bytes;
                     if let Some(front) = self.queue.front_mut() {
                         front.lose(reason, bytes);
@@ -276,6 +278,7 @@ impl Decode for HttpDecoder {
         let timeout = out.exchange_timeout();
         let Some(front) = self.queue.front() else {
             self.queue.shrink();
+            self.answer.shrink();
             return false;
         };
         let heard = if self.answer.open { self.server.last } else { front.end };

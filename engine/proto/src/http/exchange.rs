@@ -4,6 +4,8 @@ use sniff_x_flow::Nanos;
 
 use super::Settings;
 use super::body::Body;
+use super::content::Codings;
+use super::event_stream::EventStream;
 use super::fields::Fields;
 use super::head::{Oddities, Request, Response};
 use crate::event::IncompleteReason;
@@ -22,12 +24,15 @@ pub(super) struct Exchange {
     /// When its first byte was seen, and its last one so far.
     pub(super) start: Nanos,
     pub(super) end: Nanos,
-    /// Lengths of the texts: see [`Texts`].
+    /// Lengths of the texts, also of those that are not kept whole: see [`Texts`].
     lens: [usize; 6],
     /// `1.1` as 11.
     pub(super) version: u8,
     pub(super) odd: Oddities,
+    pub(super) codings: Codings,
     pub(super) body_size: u64,
+    /// What is kept of the body is its beginning, and what follows it was not kept.
+    pub(super) is_cut: bool,
     /// The method is HEAD: the response has no body, whatever its head says.
     pub(super) is_head: bool,
     /// The method is CONNECT: what comes behind the response is another protocol.
@@ -41,21 +46,29 @@ pub(super) struct Exchange {
     pub(super) loss: Option<Loss>,
 }
 
+/// What was kept of a text.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Text<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Length of all of it.
+    pub(super) len: u64,
+}
+
 /// The texts of a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Texts<'a> {
-    pub(super) method: &'a [u8],
-    pub(super) path: &'a [u8],
-    pub(super) query: &'a [u8],
-    pub(super) host: &'a [u8],
-    pub(super) agent: &'a [u8],
+    pub(super) method: Text<'a>,
+    pub(super) path: Text<'a>,
+    pub(super) query: Text<'a>,
+    pub(super) host: Text<'a>,
+    pub(super) agent: Text<'a>,
     /// The wanted header fields: see [`kept_fields`].
     pub(super) headers: &'a [u8],
     pub(super) body: &'a [u8],
 }
 
 impl Exchange {
-    /// `texts`: what is kept of it.
+    /// `texts`: what is to be kept of it.
     pub(super) fn new(request: &Request<'_>, texts: &[&[u8]; 6], start: Nanos) -> Self {
         Self {
             start,
@@ -63,7 +76,9 @@ impl Exchange {
             lens: texts.map(<[u8]>::len),
             version: version(request.version),
             odd: request.odd,
+            codings: Codings::of(&request.fields),
             body_size: 0,
+            is_cut: false,
             is_head: request.method == b"HEAD",
             is_connect: request.method == b"CONNECT",
             expects: request.fields.expects,
@@ -73,13 +88,18 @@ impl Exchange {
         }
     }
 
+    /// Whether more of its body is to be kept, where `shown` bytes of the content are shown.
+    pub(super) fn wants_body(&self, shown: usize) -> bool {
+        !self.is_cut && self.body_size < self.codings.kept(shown) as u64
+    }
+
     /// It has no version and was seen whole: the response may come without a head.
     pub(super) fn is_before_1_0(&self) -> bool {
         self.odd.has(Oddities::NO_VERSION) && self.complete && self.loss.is_none()
     }
 
-    /// The texts of a request's head in the order in which they are kept; none is longer than `max`.
-    pub(super) fn texts<'a>(request: &Request<'a>, headers: &'a [u8], max: usize) -> [&'a [u8]; 6] {
+    /// The texts of a request's head in the order in which they are kept.
+    pub(super) fn texts<'a>(request: &Request<'a>, headers: &'a [u8]) -> [&'a [u8]; 6] {
         let target = request.target;
         // A proxy is sent whole addresses.
         let (host, target) = match target.strip_prefix(b"http://") {
@@ -94,18 +114,18 @@ impl Exchange {
         let (path, query) = path_and_query(target);
         let host = host.unwrap_or(request.fields.host);
         let agent = request.fields.agent;
-        [request.method, path, query, host, agent, headers].map(|t| t.get(..max).unwrap_or(t))
+        [request.method, path, query, host, agent, headers]
     }
 
-    /// The texts out of what was kept.
-    pub(super) fn kept<'a>(&self, mut kept: &'a [u8]) -> Texts<'a> {
+    /// The texts out of what was kept: of each at most `max` bytes.
+    pub(super) fn kept<'a>(&self, mut kept: &'a [u8], max: usize) -> Texts<'a> {
         let mut next = |len: usize| {
-            let (text, rest) = kept.split_at(len.min(kept.len()));
+            let (bytes, rest) = kept.split_at(len.min(max).min(kept.len()));
             kept = rest;
-            text
+            Text { bytes, len: len as u64 }
         };
         let [method, path, query, host, agent, headers] = self.lens.map(&mut next);
-        Texts { method, path, query, host, agent, headers, body: kept }
+        Texts { method, path, query, host, agent, headers: headers.bytes, body: kept }
     }
 
     /// Bytes of it are missing; the first reason stays.
@@ -125,15 +145,15 @@ pub(super) struct Answer {
     pub(super) reason: Vec<u8>,
     /// The wanted header fields: see [`kept_fields`].
     pub(super) headers: Vec<u8>,
-    pub(super) coding: Coding,
+    pub(super) codings: Codings,
     pub(super) body: Body,
     pub(super) body_size: u64,
     /// The beginning of the body.
     pub(super) preview: Vec<u8>,
+    /// Bytes of the body are missing: what follows them is no part of its beginning.
+    pub(super) is_cut: bool,
     /// Server-sent events so far, where it is a stream of these.
-    pub(super) events: Option<u64>,
-    /// The last bytes of the body were line feeds: so many.
-    pub(super) feeds: u8,
+    pub(super) events: Option<EventStream>,
     /// When its first byte was seen.
     pub(super) first_byte: Nanos,
     /// A head was read; the body goes on.
@@ -148,12 +168,12 @@ impl Default for Answer {
             odd: Oddities::default(),
             reason: Vec::new(),
             headers: Vec::new(),
-            coding: Coding::Plain,
+            codings: Codings::default(),
             body: Body::Over,
             body_size: 0,
             preview: Vec::new(),
+            is_cut: false,
             events: None,
-            feeds: 0,
             first_byte: Nanos(0),
             open: false,
         }
@@ -173,12 +193,13 @@ impl Answer {
         }
         self.headers.clear();
         collect(&response.fields, settings, &mut self.headers);
-        self.coding = Coding::of(response.fields.content_encoding);
         self.body_size = 0;
         self.preview.clear();
+        self.is_cut = false;
         let is_stream = starts_with(response.fields.content_type, b"text/event-stream");
-        self.events = (is_stream && self.coding == Coding::Plain).then_some(0);
-        self.feeds = 0;
+        let reads = is_stream || settings.body > 0;
+        self.codings = if reads { Codings::of(&response.fields) } else { Codings::default() };
+        self.events = (is_stream && self.codings.is_none()).then(EventStream::default);
         self.first_byte = at;
         self.open = true;
     }
@@ -193,68 +214,31 @@ impl Answer {
         self.reason.clear();
         self.headers.clear();
         self.preview.clear();
-        (self.coding, self.body, self.body_size) = (Coding::Plain, Body::UntilClose, 0);
-        (self.events, self.feeds) = (None, 0);
+        (self.codings, self.body, self.body_size) = (Codings::default(), Body::UntilClose, 0);
+        self.is_cut = false;
+        self.events = None;
         (self.first_byte, self.open) = (at, true);
     }
 
-    /// How much of the body is kept so that `shown` bytes of its content can be shown: decompressors want a whole block first.
-    pub(super) fn kept(&self, shown: usize) -> usize {
-        const BLOCK: usize = 32 << 10;
-        match self.coding {
-            Coding::Plain | Coding::Other => shown,
-            _ if shown == 0 => 0,
-            _ => shown.max(BLOCK),
-        }
+    /// Gives the memory of a body back.
+    pub(super) fn shrink(&mut self) {
+        self.preview = Vec::new();
     }
 
-    /// Bytes of the body; `shown` of all are kept.
-    pub(super) fn content(&mut self, bytes: &[u8], shown: usize) {
+    /// Whether more of the body is to be kept, where `kept` bytes are.
+    pub(super) fn wants(&self, kept: usize) -> bool {
+        !self.is_cut && self.preview.len() < kept
+    }
+
+    /// Bytes of the body; `kept` of all are kept.
+    pub(super) fn content(&mut self, bytes: &[u8], kept: usize) {
         self.body_size += bytes.len() as u64;
-        let room = shown.saturating_sub(self.preview.len());
-        self.preview.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-        if let Some(events) = &mut self.events {
-            // An event ends with an empty line.
-            for &byte in bytes {
-                match byte {
-                    b'\n' => {
-                        self.feeds += 1;
-                        if self.feeds == 2 {
-                            *events += 1;
-                            self.feeds = 0;
-                        }
-                    }
-                    b'\r' => {}
-                    _ => self.feeds = 0,
-                }
-            }
+        if self.wants(kept) {
+            let room = kept - self.preview.len();
+            self.preview.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         }
-    }
-}
-
-/// How a body is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
-    Plain,
-    Gzip,
-    Deflate,
-    Brotli,
-    Zstd,
-    /// One that is not known, or several.
-    Other,
-}
-
-impl Coding {
-    pub(super) fn of(name: &[u8]) -> Self {
-        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-        match name {
-            b"" => Self::Plain,
-            _ if is(b"identity") => Self::Plain,
-            _ if is(b"gzip") || is(b"x-gzip") => Self::Gzip,
-            _ if is(b"deflate") => Self::Deflate,
-            _ if is(b"br") => Self::Brotli,
-            _ if is(b"zstd") => Self::Zstd,
-            _ => Self::Other,
+        if let Some(events) = &mut self.events {
+            events.read(bytes);
         }
     }
 }
@@ -290,21 +274,31 @@ pub(super) fn collect(fields: &Fields<'_>, settings: &Settings, to: &mut Vec<u8>
 }
 
 /// Names and values of the fields that were kept: name, a zero byte, the value's length, the value.
-pub(super) fn kept_fields(mut kept: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub(super) fn kept_fields(mut kept: &[u8]) -> impl Iterator<Item = (&[u8], Text<'_>)> {
     core::iter::from_fn(move || {
         let (name, rest) = kept.split_at_checked(memchr::memchr(0, kept)?)?;
         let (len, rest) = rest.get(1..)?.split_first_chunk()?;
-        let len = usize::try_from(u32::from_le_bytes(*len)).ok()?;
+        let len = u32::from_le_bytes(*len);
         // Cut where all that is kept of a request is.
-        let (value, rest) = rest.split_at(len.min(rest.len()));
+        let (bytes, rest) = rest.split_at(usize::try_from(len).ok()?.min(rest.len()));
         kept = rest;
-        Some((name, value))
+        Some((name, Text { bytes, len: len.into() }))
     })
 }
 
 /// Fields whose values are secrets; names in lower case.
 fn is_secret(name: &str, value: &[u8]) -> bool {
-    name.starts_with("x-auth") || is_secret_name(name.as_bytes(), value)
+    name.starts_with("x-auth") || is_secret_name(name.as_bytes(), value) || has_credentials(name, value)
+}
+
+/// Whether a value is made as that of `Authorization` is, or holds a token as WebSocket clients send theirs (`base64url.bearer.authorization.…`). A server's
+/// challenge is none.
+fn has_credentials(name: &str, value: &[u8]) -> bool {
+    const SCHEMES: [&[u8]; 5] = [b"Basic ", b"Digest ", b"Negotiate ", b"NTLM ", b"AWS4-HMAC-SHA256 "];
+    let is_challenge = name.ends_with("-authenticate");
+    !is_challenge
+        && (SCHEMES.iter().any(|scheme| starts_with(value.trim_ascii(), scheme))
+            || value.windows(6).any(|word| word.eq_ignore_ascii_case(b"bearer")))
 }
 
 /// The path and the query of a target; what only the client is to know, behind `#`, is in neither.

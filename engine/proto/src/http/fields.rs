@@ -251,7 +251,7 @@ fn is_name<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
 }
 
 /// The items of a comma-separated list.
-fn items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|b| *b == b',').map(<[u8]>::trim_ascii)
 }
 
@@ -292,10 +292,12 @@ impl Announced {
     fn coding(&mut self, value: &[u8], odd: &mut Oddities) {
         const COMPRESSED: [&[u8]; 5] = [b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"];
         for coding in items(value).filter(|c| !c.is_empty()) {
-            if self.chunked {
-                odd.add(Oddities::CHUNKED_NOT_LAST);
-            }
             let is = |name: &[u8]| coding.eq_ignore_ascii_case(name);
+            match (self.chunked || odd.has(Oddities::CHUNKED_NOT_LAST), is(b"chunked")) {
+                (true, true) => odd.replace(Oddities::CHUNKED_NOT_LAST, Oddities::CHUNKED_TWICE),
+                (true, false) => odd.add(Oddities::CHUNKED_NOT_LAST),
+                (false, _) => {}
+            }
             self.chunked = is(b"chunked");
             self.until_close = !self.chunked && !is(b"identity");
             if self.until_close && !COMPRESSED.iter().any(|n| is(n)) {

@@ -23,28 +23,33 @@ pub(super) fn end(bytes: &[u8], from: usize) -> Option<usize> {
     None
 }
 
-/// What is odd in a head. Each is a word for people.
+/// What is odd in a message, nearly all of it in its head. Each is a word for people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Oddities(u16);
+pub(super) struct Oddities(u32);
 
 impl Oddities {
-    pub(super) const BARE_LF: u16 = 1;
-    pub(super) const FOLDED: u16 = 1 << 1;
-    pub(super) const SPACE_BEFORE_COLON: u16 = 1 << 2;
-    pub(super) const NO_COLON: u16 = 1 << 3;
-    pub(super) const LENGTHS_DIFFER: u16 = 1 << 4;
-    pub(super) const LENGTH_REPEATED: u16 = 1 << 5;
-    pub(super) const LENGTH_AND_CHUNKED: u16 = 1 << 6;
-    pub(super) const BAD_LENGTH: u16 = 1 << 7;
-    pub(super) const CHUNKED_NOT_LAST: u16 = 1 << 8;
-    pub(super) const HOSTS: u16 = 1 << 9;
-    pub(super) const BAD_NAME: u16 = 1 << 10;
-    pub(super) const OTHER_CODING: u16 = 1 << 11;
-    pub(super) const NO_VERSION: u16 = 1 << 12;
-    pub(super) const BAD_VERSION: u16 = 1 << 13;
-    pub(super) const NO_TARGET: u16 = 1 << 14;
+    pub(super) const BARE_LF: u32 = 1;
+    pub(super) const FOLDED: u32 = 1 << 1;
+    pub(super) const SPACE_BEFORE_COLON: u32 = 1 << 2;
+    pub(super) const NO_COLON: u32 = 1 << 3;
+    pub(super) const LENGTHS_DIFFER: u32 = 1 << 4;
+    pub(super) const LENGTH_REPEATED: u32 = 1 << 5;
+    pub(super) const LENGTH_AND_CHUNKED: u32 = 1 << 6;
+    pub(super) const BAD_LENGTH: u32 = 1 << 7;
+    pub(super) const CHUNKED_NOT_LAST: u32 = 1 << 8;
+    pub(super) const HOSTS: u32 = 1 << 9;
+    pub(super) const BAD_NAME: u32 = 1 << 10;
+    pub(super) const OTHER_CODING: u32 = 1 << 11;
+    pub(super) const NO_VERSION: u32 = 1 << 12;
+    pub(super) const BAD_VERSION: u32 = 1 << 13;
+    pub(super) const NO_TARGET: u32 = 1 << 14;
+    pub(super) const CODING_BEFORE_1_1: u32 = 1 << 15;
+    pub(super) const CHUNKED_TWICE: u32 = 1 << 16;
+    pub(super) const BARE_LF_IN_CHUNKS: u32 = 1 << 17;
+    pub(super) const OTHER_CONTENT_CODING: u32 = 1 << 18;
+    pub(super) const NOT_DECOMPRESSED: u32 = 1 << 19;
 
-    const WORDS: [(u16, &'static str); 15] = [
+    const WORDS: [(u32, &'static str); 20] = [
         (Self::BARE_LF, "lines end with LF alone"),
         (Self::FOLDED, "folded header lines"),
         (Self::SPACE_BEFORE_COLON, "space before a colon"),
@@ -60,13 +65,23 @@ impl Oddities {
         (Self::NO_VERSION, "no protocol version"),
         (Self::BAD_VERSION, "not a version of HTTP/1"),
         (Self::NO_TARGET, "no target"),
+        (Self::CODING_BEFORE_1_1, "a transfer coding before HTTP/1.1"),
+        (Self::CHUNKED_TWICE, "chunked twice"),
+        (Self::BARE_LF_IN_CHUNKS, "lines between chunks end with LF alone"),
+        (Self::OTHER_CONTENT_CODING, "content codings that are not taken off"),
+        (Self::NOT_DECOMPRESSED, "a body that can't be decompressed"),
     ];
 
-    pub(super) fn add(&mut self, what: u16) {
+    pub(super) fn add(&mut self, what: u32) {
         self.0 |= what;
     }
 
-    pub(super) fn has(self, what: u16) -> bool {
+    /// It is another one.
+    pub(super) fn replace(&mut self, what: u32, with: u32) {
+        self.0 = self.0 & !what | with;
+    }
+
+    pub(super) fn has(self, what: u32) -> bool {
         self.0 & what != 0
     }
 
@@ -144,7 +159,7 @@ impl<'a> Request<'a> {
                 read
             };
         let Some((method, target, version, odd_line)) = line else { return Read::Malformed };
-        odd.add(odd_line | fields.odd.0);
+        odd.add(odd_line | fields.odd.0 | odd_coding(version, &fields));
         Read::Whole(Self { method, target, version, fields, odd }, at + len)
     }
 
@@ -171,6 +186,12 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Transfer codings came with HTTP/1.1: who speaks an older version may have passed them on without a look (RFC 9112, 6.1).
+fn odd_coding(version: &[u8], fields: &Fields<'_>) -> u32 {
+    let is_coded = fields.body.chunked || fields.body.until_close;
+    if is_coded && matches!(version, b"1.0" | [b'0', ..]) { Oddities::CODING_BEFORE_1_1 } else { 0 }
+}
+
 /// The whole lines of a head that is cut.
 fn whole_lines(cut: &[u8]) -> &[u8] {
     let end = memchr::memrchr(b'\n', cut).map_or(0, |at| at + 1);
@@ -178,7 +199,7 @@ fn whole_lines(cut: &[u8]) -> &[u8] {
 }
 
 /// Method, target, version and what is odd in a request's first line.
-type FirstLine<'a> = (&'a [u8], &'a [u8], &'a [u8], u16);
+type FirstLine<'a> = (&'a [u8], &'a [u8], &'a [u8], u32);
 
 /// Reads a request's first line. The version is empty where there is none or another than of HTTP/1; the
 /// target is empty where there is none.
@@ -213,7 +234,7 @@ impl<'a> Response<'a> {
             return Read::More;
         };
         let Some((version, code, reason)) = status_line(first) else { return Read::Malformed };
-        odd.add(fields.odd.0);
+        odd.add(fields.odd.0 | odd_coding(version, &fields));
         Read::Whole(Self { version, code, reason, fields, odd }, at + len)
     }
 

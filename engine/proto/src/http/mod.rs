@@ -2,11 +2,11 @@
 //!
 //! Stage: bytes in order → exchanges. `begins` recognises messages, `head` reads first lines and `fields` what follows them, `body` follows bodies without
 //! keeping them. `client` reads requests (`exchange`), `server` pairs responses with those that wait, `upgraded` and `websocket` follow what comes behind an
-//! upgrade, `decoder` knows what was lost. `content` decompresses what is shown of a body, `report` writes the events. Source: RFC 9110, RFC 9112, RFC 6455.
+//! upgrade, `decoder` knows what was lost. `content` decompresses what is shown of a body, `event_stream` counts server-sent events, `report` writes the events. Source: RFC 9110, RFC 9112, RFC 6455.
 //!
 //! # Events
 //!
-//! * `exchange`: one per request. Interim responses (1xx) are passed over. A status of 400 and above is an `error`. What is odd in a head, or dangerous
+//! * `exchange`: one per request. Interim responses (1xx) are passed over. A status of 400 and above is an `error`. What is odd in a head or between chunks, or dangerous
 //!   (lengths that differ, length and chunks together), is told in `sniffx.notice`.
 //! * `message`: text messages of a WebSocket, with `--body`.
 //! * `session`: `encrypted`, `http/2` (not decoded), `tunnel` behind CONNECT, `upgraded` to a protocol that is not decoded, and `websocket` when one ended.
@@ -25,6 +25,7 @@ mod body;
 mod client;
 mod content;
 mod decoder;
+mod event_stream;
 mod exchange;
 mod fields;
 mod head;
@@ -134,7 +135,7 @@ impl Settings {
         };
         let mut headers = Vec::new();
         for name in options.all("header") {
-            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+            if name.is_empty() || !name.bytes().all(head::is_token_byte) {
                 return Err(OptionError::new("header", name, "the name of a header field"));
             }
             headers.push(name.to_ascii_lowercase());

@@ -3,8 +3,8 @@
 use sniff_x_flow::{Direction, Nanos};
 
 use super::Settings;
-use super::content;
-use super::exchange::{Answer, Exchange, kept_fields};
+use super::content::Codings;
+use super::exchange::{Answer, Exchange, Text, kept_fields};
 use super::head::Oddities;
 use crate::event::{IncompleteReason, Key, Kind, Status, Suffix};
 use crate::{EventBuilder, Language, Out, Sensitivity};
@@ -103,36 +103,37 @@ pub(super) fn exchange(
         return out.withhold();
     }
     let public = Sensitivity::Public;
-    let texts = exchange.kept(kept);
+    let texts = exchange.kept(kept, out.max_text());
+    // What was to be passed over counts from the beginning.
+    let unseen = |is_over, direction| if is_over { 0 } else { out.unseen(direction) };
+    let request_size = exchange.body_size.saturating_sub(unseen(exchange.complete, Direction::ToServer));
+    let response_unseen = unseen(end.is_some(), Direction::ToClient);
     let mut event =
         out.event(NAME, Kind::Exchange, exchange.start).status(status).maybe(end, EventBuilder::until);
-    event = event.text(Key::HTTP_METHOD, texts.method, public).text(
-        Key::URL_PATH,
-        texts.path,
-        Sensitivity::Within(Language::UrlPath),
-    );
     // What stands before an @ is a user with a password.
-    let host =
-        memchr::memrchr(b'@', texts.host).and_then(|at| texts.host.get(at + 1..)).unwrap_or(texts.host);
+    let user = memchr::memrchr(b'@', texts.host.bytes).map_or(0, |at| at + 1);
+    let host = texts.host.bytes.get(user..).unwrap_or_default();
+    let host = Text { bytes: host, len: texts.host.len - user as u64 };
     for (key, text, sensitivity) in [
+        (Key::HTTP_METHOD, texts.method, public),
+        (Key::URL_PATH, texts.path, Sensitivity::Within(Language::UrlPath)),
         (Key::URL_QUERY, texts.query, Sensitivity::Within(Language::UrlQuery)),
         (Key::HTTP_HOST, host, public),
         (Key::USER_AGENT, texts.agent, public),
     ] {
-        if !text.is_empty() {
-            event = event.text(key, text, sensitivity);
+        if text.len > 0 || key == Key::URL_PATH {
+            event = event.cut_text(key, text.bytes, text.len, sensitivity);
         }
     }
     event = version(event, exchange.version);
     event = headers(event, Key::HTTP_REQUEST_HEADER, texts.headers);
-    event = event.number(Key::HTTP_REQUEST_BODY_SIZE, exchange.body_size);
-    if !texts.body.is_empty() {
-        event = event.text(Key::HTTP_REQUEST_BODY, texts.body, BODY);
-    }
+    event = event.number(Key::HTTP_REQUEST_BODY_SIZE, request_size);
+    let [mut request_odd, mut response_odd] = [exchange.odd, answer.map(|a| a.odd).unwrap_or_default()];
+    event = body(event, Key::HTTP_REQUEST_BODY, settings, (&exchange.codings, texts.body), &mut request_odd);
     if let Some(answer) = answer {
-        event = response(event, settings, exchange, answer);
+        event = response(event, settings, exchange, (answer, response_unseen), &mut response_odd);
     }
-    event = oddities(event, exchange.odd, answer.map_or_else(Oddities::default, |a| a.odd));
+    event = oddities(event, request_odd, response_odd);
     let lost = exchange.loss.map(|loss| loss.bytes).filter(|bytes| *bytes > 0);
     event.maybe(lost, |e, bytes| e.number(Key::GAP_BYTES, bytes)).emit();
 }
@@ -141,13 +142,14 @@ fn response<'e>(
     event: EventBuilder<'e>,
     settings: &Settings,
     exchange: &Exchange,
-    answer: &Answer,
+    (answer, unseen): (&Answer, u64),
+    odd: &mut Oddities,
 ) -> EventBuilder<'e> {
     // Before HTTP/1.0 there was none.
     let code = (answer.code > 0).then_some(answer.code);
     let mut event = event
         .maybe(code, |e, code| e.number(Key::HTTP_STATUS_CODE, u64::from(code)))
-        .number(Key::HTTP_RESPONSE_BODY_SIZE, answer.body_size)
+        .number(Key::HTTP_RESPONSE_BODY_SIZE, answer.body_size.saturating_sub(unseen))
         .number(Key::HTTP_FIRST_BYTE, answer.first_byte.since(exchange.start));
     if answer.is_error() && !answer.reason.is_empty() {
         let is_known = REASONS.iter().any(|known| answer.reason.eq_ignore_ascii_case(known.as_bytes()));
@@ -155,14 +157,26 @@ fn response<'e>(
         event = event.text(Key::ERROR_MESSAGE, &answer.reason, sensitivity);
     }
     event = headers(event, Key::HTTP_RESPONSE_HEADER, &answer.headers);
-    if let Some(events) = answer.events {
-        event = event.number(Key::HTTP_EVENTS, events);
+    if let Some(stream) = answer.events {
+        event = event.number(Key::HTTP_EVENTS, stream.events);
     }
-    if settings.body > 0 && !answer.preview.is_empty() {
-        let body = content::decoded(answer.coding, &answer.preview, settings.body);
-        event = event.text(Key::HTTP_RESPONSE_BODY, &body, BODY);
+    body(event, Key::HTTP_RESPONSE_BODY, settings, (&answer.codings, &answer.preview), odd)
+}
+
+/// The beginning of a body, out of what was kept of it.
+fn body<'e>(
+    event: EventBuilder<'e>,
+    key: Key,
+    settings: &Settings,
+    (codings, kept): (&Codings, &[u8]),
+    odd: &mut Oddities,
+) -> EventBuilder<'e> {
+    if kept.is_empty() {
+        return event;
     }
-    event
+    let (body, what) = codings.decoded(kept, settings.body);
+    odd.add(what);
+    if body.is_empty() { event } else { event.text(key, &body, BODY) }
 }
 
 fn version(event: EventBuilder<'_>, version: u8) -> EventBuilder<'_> {
@@ -180,8 +194,9 @@ fn headers<'e>(mut event: EventBuilder<'e>, key: Key, kept: &[u8]) -> EventBuild
     for (name, value) in kept_fields(kept) {
         let sensitivity = Sensitivity::Within(Language::Url);
         // Some take a carriage return for the end of the field.
-        let value = value.split(|b| *b == b'\r').next().unwrap_or_default();
-        event = event.member_text(key, Suffix::Name(name), value, value.len() as u64, sensitivity);
+        let bytes = value.bytes.split(|b| *b == b'\r').next().unwrap_or_default();
+        let len = if bytes.len() == value.bytes.len() { value.len } else { bytes.len() as u64 };
+        event = event.member_text(key, Suffix::Name(name), bytes, len, sensitivity);
     }
     event
 }

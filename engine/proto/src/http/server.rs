@@ -6,7 +6,7 @@ use super::begins::{Begins, begins};
 use super::body::{Body, Chunk, Step as BodyStep};
 use super::decoder::{HttpDecoder, Mode};
 use super::exchange::Exchange;
-use super::head::{MAX_HEAD, Read, Response};
+use super::head::{MAX_HEAD, Oddities, Read, Response};
 use super::report::{self, Outcome};
 use super::upgraded::Upgraded;
 use crate::event::IncompleteReason;
@@ -112,12 +112,16 @@ impl HttpDecoder {
                 }
                 BodyStep::More => return Next::More { used: at, need: 0 },
                 BodyStep::Used(used) => at += used,
+                BodyStep::BareLine(used) => {
+                    at += used;
+                    self.answer.odd.add(Oddities::BARE_LF_IN_CHUNKS);
+                }
                 BodyStep::Content(used) => {
-                    let shown = self.answer.kept(self.settings.body.min(out.max_text()));
-                    self.answer.content(rest.get(..used).unwrap_or_default(), shown);
+                    let kept = self.answer.codings.kept(self.settings.body.min(out.max_text()));
+                    self.answer.content(rest.get(..used).unwrap_or_default(), kept);
                     at += used;
                     let known = self.answer.body.known();
-                    let wanted = self.answer.preview.len() < shown || self.answer.events.is_some();
+                    let wanted = self.answer.wants(kept) || self.answer.events.is_some();
                     if at == bytes.len() && known > 1 && known != u64::MAX && !wanted {
                         self.answer.body.pass(known - 1);
                         self.answer.body_size += known - 1;

@@ -103,6 +103,10 @@ impl Frames {
         }
         let part = bytes.get(..here).unwrap_or(bytes);
         let is_text = self.opcode < CLOSE && self.message == TEXT;
+        if self.opcode < CLOSE && self.is_compressed && limit == 0 {
+            // Later messages may look back at it.
+            self.inflate = Inflate::Broken;
+        }
         if self.opcode < CLOSE && self.is_compressed && limit > 0 {
             self.compressed(part, limit);
             self.left -= here as u64;
@@ -265,6 +269,18 @@ mod tests {
             assert_eq!(texts, [("Hello".to_owned(), 5), ("Hello".to_owned(), 5)], "{part}");
             assert!(frames.retained() < 1000 && frames.frames == 3);
         }
+    }
+
+    /// What was passed over while no message was shown can't be looked back at: the second one is not made up.
+    #[test]
+    fn compressed_messages_behind_unread_ones() {
+        let mut frames = Frames::default();
+        let first = b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00";
+        assert_eq!(frames.step(first, 0), Step::Used(2));
+        assert!(matches!(frames.step(&first[2..], 0), Step::Text(7) | Step::Used(7)));
+        let second = b"\xc1\x05\xf2\x00\x11\x00\x00";
+        assert_eq!(frames.step(second, 100), Step::Used(2));
+        assert_eq!(frames.step(&second[2..], 100), Step::Used(5));
     }
 
     #[test]

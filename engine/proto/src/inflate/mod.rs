@@ -10,6 +10,7 @@ mod zstd;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use zstd::Zstd;
+pub(crate) use zstd::beginning as zstd_beginning;
 
 /// Length in bytes of the buffer that a piece of output fits in.
 pub(crate) const OUTPUT: usize = 64 << 10;

@@ -17,6 +17,8 @@ const MAX_BLOCK: usize = 128 << 10;
 const HEAD: usize = 5;
 const BLOCK_HEADER: usize = 3;
 const CHECKSUM: usize = 4;
+/// The descriptor's flag for a checksum behind the last block.
+const HAS_CHECKSUM: u8 = 4;
 
 /// What decoding a frame that becomes `plain` bytes long takes: tables, a block's input, its literals, and the output to look back at.
 pub(super) fn cost(plain: usize) -> usize {
@@ -30,6 +32,51 @@ fn dictionary(descriptor: u8) -> usize {
         3 => 4,
         length => length.into(),
     }
+}
+
+/// Length of a frame's header, by its descriptor.
+fn header_len(descriptor: u8) -> usize {
+    let single = descriptor & 0x20 != 0;
+    let content = match descriptor >> 6 {
+        0 => usize::from(single),
+        power => 1 << power,
+    };
+    HEAD + usize::from(!single) + dictionary(descriptor) + content
+}
+
+/// At most `max` bytes of the content of the frame that `bytes`, which may end anywhere, is the beginning of; none if it is none.
+///
+/// Decoders keep back what later blocks may look at until the frame ends, and that may be all of it. So it is made to end with the last block that is here
+/// whole, and nothing more is decoded than is asked for, whatever window the frame wants.
+pub(crate) fn beginning(bytes: &[u8], max: usize) -> Option<Vec<u8>> {
+    const END: &[u8] = &[1, 0, 0];
+    let &descriptor = bytes.get(HEAD - 1)?;
+    let (header, rest) = bytes.split_at_checked(header_len(descriptor))?;
+    let mut header = header.to_vec();
+    *header.get_mut(HEAD - 1)? &= !HAS_CHECKSUM;
+    let mut end = 0;
+    while let Some(block) = rest.get(end..).and_then(Block::read)
+        && let Some(len) =
+            rest.get(end..).and_then(|from| from.get(..BLOCK_HEADER + block.len)).map(<[u8]>::len)
+    {
+        end += len;
+        if block.last {
+            break;
+        }
+    }
+    let mut decoder = FrameDecoder::new();
+    // Nothing is reserved for it.
+    decoder.set_max_window_size(u64::MAX);
+    decoder.reset(header.as_slice()).ok()?;
+    let blocks = rest.get(..end)?.chain(END);
+    let read = decoder.decode_blocks(blocks, BlockDecodingStrategy::UptoBytes(max));
+    if !decoder.is_finished() {
+        decoder.decode_blocks(END, BlockDecodingStrategy::UptoBlocks(1)).ok()?;
+    }
+    let mut content = vec![0; max.min(decoder.can_collect())];
+    decoder.read_exact(&mut content).ok()?;
+    let was_read = end > 0 && read.is_ok();
+    (was_read || !content.is_empty()).then_some(content)
 }
 
 /// What comes next in a frame.
@@ -106,16 +153,9 @@ impl Zstd {
         match self.part {
             Part::Header => Ok(match self.input.get(HEAD - 1) {
                 None => HEAD,
-                Some(&descriptor) => {
-                    let single = descriptor & 0x20 != 0;
-                    let content = match descriptor >> 6 {
-                        0 => usize::from(single),
-                        power => 1 << power,
-                    };
-                    HEAD + usize::from(!single) + dictionary(descriptor) + content
-                }
+                Some(&descriptor) => header_len(descriptor),
             }),
-            Part::Block { checksum } => match self.block() {
+            Part::Block { checksum } => match Block::read(&self.input) {
                 None => Ok(BLOCK_HEADER),
                 Some(block) if block.len > MAX_BLOCK => Err(Corrupt),
                 Some(block) => {
@@ -124,16 +164,6 @@ impl Zstd {
             },
             Part::End => Ok(0),
         }
-    }
-
-    /// The block whose header is there.
-    fn block(&self) -> Option<Block> {
-        const RUN: u32 = 1;
-        let &[a, b, c] = self.input.first_chunk()?;
-        let header = u32::from_le_bytes([a, b, c, 0]);
-        // Three bits of a header of three bytes are the flags.
-        let len = if header >> 1 & 3 == RUN { 1 } else { (header >> 3) as usize };
-        Some(Block { len, last: header & 1 != 0 })
     }
 
     /// A window longer than all that the frame may become would be memory for nothing: the decoder reserves what the header asks for.
@@ -164,7 +194,7 @@ impl Zstd {
             Part::Header => {
                 self.narrow()?;
                 self.decoder.reset(self.input.as_slice()).map_err(|_| Corrupt)?;
-                let checksum = self.input.get(HEAD - 1).is_some_and(|d| d & 4 != 0);
+                let checksum = self.input.get(HEAD - 1).is_some_and(|d| d & HAS_CHECKSUM != 0);
                 self.part = Part::Block { checksum };
             }
             Part::Block { .. } => {
@@ -195,6 +225,18 @@ struct Block {
     last: bool,
 }
 
+impl Block {
+    /// The block whose header begins here.
+    fn read(bytes: &[u8]) -> Option<Self> {
+        const RUN: u32 = 1;
+        let &[a, b, c] = bytes.first_chunk()?;
+        let header = u32::from_le_bytes([a, b, c, 0]);
+        // Three bits of a header of three bytes are the flags.
+        let len = if header >> 1 & 3 == RUN { 1 } else { (header >> 3) as usize };
+        Some(Self { len, last: header & 1 != 0 })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +258,40 @@ mod tests {
         assert_eq!(narrowed(MIB_16, 16 << 20), MIB_16);
         assert_eq!(narrowed(3, 1 << 20), 3, "narrower than the content");
         assert_eq!(narrowed(15 << 3, 800), 15 << 3, "too wide to be read: for the decoder to refuse");
+    }
+
+    /// RFC 8878, 3.1.1.2: blocks that are stored, and one that repeats a byte.
+    #[test]
+    fn the_beginning_of_a_frame() {
+        // A window of 8 MiB, and a checksum.
+        let frame = b"\x28\xb5\x2f\xfd\x04\x68\x28\0\0hello\x10\0\0, \x1b\0\0!\x01\x02\x03\x04";
+        let text = b"hello, !!!";
+        assert_eq!(beginning(frame, 100).unwrap(), text[..10]);
+        for max in 0..10 {
+            assert_eq!(beginning(frame, max).unwrap(), text[..max], "{max}");
+        }
+        for end in 0..frame.len() {
+            let whole = match end {
+                ..14 => None,
+                14..19 => Some(5),
+                19..23 => Some(7),
+                _ => Some(10),
+            };
+            assert_eq!(
+                beginning(&frame[..end], 100).as_deref(),
+                whole.map(|len| &text[..len]),
+                "cut at {end}"
+            );
+        }
+        assert_eq!(beginning(b"\x28\xb5\x2f\xfd\x20\0\x01\0\0", 100).as_deref(), Some(&b""[..]));
+        assert_eq!(beginning(b"something else altogether", 100), None);
+    }
+
+    /// Each block of four bytes becomes 128 KiB: what is not asked for is not made.
+    #[test]
+    fn the_beginning_of_a_bomb() {
+        let bomb = [&b"\x28\xb5\x2f\xfd\x00\xf8"[..], &b"\x02\0\x10x".repeat(100_000)].concat();
+        assert_eq!(beginning(&bomb, 1000).unwrap(), [b'x'; 1000]);
     }
 
     #[test]

@@ -43,8 +43,9 @@ fn is_name_byte(byte: u8) -> bool {
 pub(super) fn begins_reply(bytes: &[u8]) -> Option<bool> {
     let &first = bytes.first()?;
     let Some((kind, form)) = Kind::of(first) else { return Some(false) };
-    let (text, _) = match line(bytes, false) {
-        Line::Whole(text, used) => (text.get(1..).unwrap_or_default(), used),
+    let text = match line(bytes, false) {
+        Line::Whole(text, _) if resp::streams(text) => return Some(true),
+        Line::Whole(text, _) => text.get(1..).unwrap_or_default(),
         Line::More if bytes.len() < 128 => return None,
         _ => return Some(false),
     };
@@ -60,6 +61,17 @@ pub(super) fn begins_reply(bytes: &[u8]) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_beginning_of_a_reply() {
+        for bytes in [&b"+OK\r\n"[..], b":1\r\n", b"$-1\r\n", b"*2\r\n$1", b"$?\r\n;4", b"%?\r\n"] {
+            assert_eq!(begins_reply(bytes), Some(true), "{bytes:?}");
+            assert_eq!(begins_reply(&bytes[..2]), None, "{bytes:?}");
+        }
+        for bytes in [&b"=?\r\n"[..], b":?\r\n", b"$x\r\n", b"+\x01\r\n", b"OK\r\n"] {
+            assert_eq!(begins_reply(bytes), Some(false), "{bytes:?}");
+        }
+    }
 
     #[test]
     fn the_beginning_of_a_command() {

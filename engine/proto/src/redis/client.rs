@@ -8,7 +8,7 @@ use super::inline::{is_printable, words};
 use super::report;
 use super::request::Request;
 use super::resp::{self, Line, announced, line};
-use super::secret::{Argument, Judge, is_password_rule};
+use super::secret::{Argument, Judge, is_password_rule, is_quote};
 use super::word::Word;
 use crate::event::IncompleteReason;
 use crate::event::redact::{LITERAL, SECRET};
@@ -59,6 +59,14 @@ impl Default for Intake {
             previous: Word::default(),
             current: Word::default(),
         }
+    }
+}
+
+impl Intake {
+    /// The rest of an argument is missing.
+    pub(super) fn lose_argument(&mut self) {
+        self.state = State::End;
+        self.judge.lose();
     }
 }
 
@@ -296,6 +304,7 @@ impl RedisDecoder {
             let begins = |test: fn(u8) -> bool| bytes.first().is_some_and(|b| test(*b));
             intake.argument = match intake.argument {
                 Argument::Rule if begins(is_password_rule) => Argument::Hidden,
+                Argument::User if begins(is_quote) => Argument::Hidden,
                 Argument::Number if !begins(|b| b.is_ascii_digit() || b == b'-') => Argument::Value,
                 Argument::Rule | Argument::Number => Argument::Shown,
                 other => other,

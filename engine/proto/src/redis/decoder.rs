@@ -345,7 +345,7 @@ impl Decode for RedisDecoder {
                         newest.lose(reason, bytes);
                         newest.text_len = newest.text_len.saturating_add(left);
                     }
-                    self.intake.state = State::End;
+                    self.intake.lose_argument();
                     return Next::Skip { used: 0, then: left - bytes };
                 }
                 self.lose_client(reason, bytes, out);

@@ -1,7 +1,7 @@
 //! Redis: RESP2 and RESP3 over TCP; also Valkey, KeyDB and whatever else speaks it.
 //!
 //! Stage: bytes in order → exchanges. `begins` recognises messages, `client` cuts commands into arguments as they come, `reply` walks through the server's values without keeping
-//! them, `server` pairs replies with the commands that wait (`request`), `replica` follows
+//! them (`summary` has what is told of one), `server` pairs replies with the commands that wait (`request`), `replica` follows
 //! a replication stream, `report` writes the events. `secret` says which arguments are never kept,
 //! `arguments` which are values, `probe` tells the protocol from others (by `commands`).
 //! Source: <https://redis.io/docs/latest/develop/reference/protocol-spec/> and <https://redis.io/docs/latest/develop/pubsub/>.
@@ -35,6 +35,7 @@ mod request;
 mod resp;
 mod secret;
 mod server;
+mod summary;
 mod word;
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@
 
 use super::begins::begins_request;
 use super::commands::{LONGEST, is_command, may_be_command};
-use super::resp::{Form, Kind, Line, announced, integer, line};
+use super::resp::{Form, Kind, Line, announced, integer, line, streams};
 use crate::Probe;
 
 /// With what servers begin what they send to subscribers, always in small letters.
@@ -119,6 +119,9 @@ fn reply(bytes: &[u8]) -> Says {
         _ => return Says::Other,
     };
     let sure = |yes: bool| if yes { Says::Reply(Answer::Sure) } else { Says::Other };
+    if head.get(..2).is_some_and(streams) && text == b"?" {
+        return sure(true);
+    }
     match (form, kind) {
         (Form::Bulk, _) => match announced(text, super::resp::MAX_BULK) {
             None => Says::Other,
@@ -206,6 +209,7 @@ mod tests {
             (b"get k\r\n", b"$1\r\nv\r\n"),
             (b"SET k v\n", b"+OK\r\n"),
             (b"LRANGE l 0 -1\r\n", b"*1\r\n$1\r\na\r\n"),
+            (b"LRANGE l 0 -1\r\n", b"*?\r\n$1\r\na\r\n"),
             (b"*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$1\r\n0\r\n", b"*1\r\n$4\r\nPING\r\n"),
         ] {
             assert_eq!(

@@ -2,41 +2,10 @@
 //! has, its size, and the beginning of its text.
 
 use super::resp::{self, Form, Kind, Line, announced, integer, line};
+use super::summary::Summary;
 
 /// Values nested deeper than this are no reply.
 const MAX_DEPTH: usize = 64;
-
-/// What is told of a value.
-#[derive(Debug, Default)]
-pub(super) struct Summary {
-    pub(super) kind: Kind,
-    /// Values in it, for an aggregate: pairs of a map count once.
-    pub(super) count: Option<u64>,
-    /// The beginning of its text; the texts of an aggregate's values, separated by spaces.
-    pub(super) text: Vec<u8>,
-    /// How much of the text is kept at the most.
-    limit: usize,
-    /// Length of the whole text.
-    pub(super) text_len: u64,
-    /// Bytes on the wire.
-    pub(super) size: u64,
-    /// The last number in it.
-    pub(super) last_integer: Option<i64>,
-}
-
-impl Summary {
-    fn begin(&mut self, limit: usize) {
-        self.text.clear();
-        let text = core::mem::take(&mut self.text);
-        *self = Self { text, limit, ..Self::default() };
-    }
-
-    fn put(&mut self, text: &[u8]) {
-        let room = self.limit.saturating_sub(self.text.len());
-        self.text.extend_from_slice(text.get(..room).unwrap_or(text));
-        self.text_len = self.text_len.saturating_add(text.len() as u64);
-    }
-}
 
 /// What became of a look at the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,19 +24,33 @@ pub(super) enum Step {
     Bad,
 }
 
+/// An aggregate whose values are read.
 #[derive(Clone, Copy, Debug)]
 struct Level {
-    left: u64,
+    length: Length,
+    /// Each two of its values are one of what it counts.
+    is_pairs: bool,
     /// It tells something about the value that follows it, and counts for nothing itself.
     is_attribute: bool,
+}
+
+/// How long an aggregate is.
+#[derive(Clone, Copy, Debug)]
+enum Length {
+    /// So many values are to come.
+    Left(u64),
+    /// Up to a mark; so many values came.
+    Open(u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// A value begins.
     Value,
-    /// So many bytes of a text are to come, CR LF included.
-    Bulk(u64),
+    /// So many bytes of a text are to come, CR LF included; `is_piece`: then another piece of it.
+    Bulk { left: u64, is_piece: bool },
+    /// The length of a piece of a text comes.
+    Piece,
 }
 
 /// Reads one value after the other.
@@ -82,6 +65,8 @@ pub(super) struct Reader {
     pub(super) by_element: bool,
     /// Levels of the stack that are attributes.
     attributes: usize,
+    /// The whole value ended with a mark, which is none of its values.
+    is_marked: bool,
 }
 
 impl Reader {
@@ -93,6 +78,7 @@ impl Reader {
             element: Summary::default(),
             by_element: false,
             attributes: 0,
+            is_marked: false,
         }
     }
 
@@ -118,29 +104,43 @@ impl Reader {
     pub(super) fn begin(&mut self, limit: usize, by_element: bool) {
         self.whole.begin(limit);
         self.by_element = by_element;
+        self.is_marked = false;
         if by_element {
             self.element.begin(limit);
         }
     }
 
+    /// Whether the last value of an outermost aggregate, told one by one, ended with it.
+    pub(super) fn ends_with_element(&self) -> bool {
+        self.by_element && !self.is_marked && self.whole.count.is_some_and(|n| n > 0)
+    }
+
     /// One step through the bytes.
     pub(super) fn step(&mut self, bytes: &[u8]) -> Step {
-        if let State::Bulk(left) = self.state {
-            return self.bulk(bytes, left);
+        match self.state {
+            State::Value => {}
+            State::Bulk { left, is_piece } => return self.bulk(bytes, left, is_piece),
+            State::Piece => return self.piece(bytes),
         }
         let Some(&first) = bytes.first() else { return Step::More };
         if let Some(step) = self.short(first, bytes) {
             return step;
         }
+        if Some(&first) == resp::END.first() {
+            return self.mark(bytes);
+        }
         let Some((kind, form)) = Kind::of(first) else { return Step::Bad };
-        let (text, used) = match line(bytes, false) {
-            Line::Whole(text, used) => (text.get(1..).unwrap_or_default(), used),
+        let (whole_line, used) = match line(bytes, false) {
+            Line::Whole(text, used) => (text, used),
             Line::More => return Step::More,
             Line::TooLong => return Step::Bad,
         };
+        let text = whole_line.get(1..).unwrap_or_default();
         self.value_begins();
         match form {
             Form::Line => self.simple(kind, text, used),
+            Form::Bulk if resp::streams(whole_line) => self.text_begins(kind, used, State::Piece),
+            Form::Aggregate if resp::streams(whole_line) => self.aggregate(kind, Length::Open(0), used),
             Form::Bulk => match announced(text, resp::MAX_BULK) {
                 None => Step::Bad,
                 Some(None) => {
@@ -149,11 +149,7 @@ impl Reader {
                     self.end(used)
                 }
                 Some(Some(len)) => {
-                    self.named(kind, None);
-                    self.count_bytes(used as u64);
-                    self.separate();
-                    self.state = State::Bulk(len + 2);
-                    Step::Used(used)
+                    self.text_begins(kind, used, State::Bulk { left: len + 2, is_piece: false })
                 }
             },
             Form::Aggregate => match announced(text, resp::MAX_COUNT) {
@@ -163,9 +159,60 @@ impl Reader {
                     self.text(b"nil");
                     self.end(used)
                 }
-                Some(Some(count)) => self.aggregate(kind, count, used),
+                Some(Some(count)) => self.aggregate(kind, Length::Left(count), used),
             },
         }
+    }
+
+    fn text_begins(&mut self, kind: Kind, used: usize, then: State) -> Step {
+        self.named(kind, None);
+        self.count_bytes(used as u64);
+        self.separate();
+        self.state = then;
+        Step::Used(used)
+    }
+
+    /// The line in front of a piece of a text; an empty one is the end.
+    fn piece(&mut self, bytes: &[u8]) -> Step {
+        let (text, used) = match line(bytes, false) {
+            Line::Whole(text, used) => (text, used),
+            Line::More => return Step::More,
+            Line::TooLong => return Step::Bad,
+        };
+        let Some(len) = text.strip_prefix(b";").and_then(|len| announced(len, resp::MAX_BULK)).flatten()
+        else {
+            return Step::Bad;
+        };
+        if len == 0 {
+            self.state = State::Value;
+            return self.end(used);
+        }
+        self.count_bytes(used as u64);
+        self.state = State::Bulk { left: len + 2, is_piece: true };
+        Step::Used(used)
+    }
+
+    /// The mark behind the last value of an aggregate.
+    fn mark(&mut self, bytes: &[u8]) -> Step {
+        let Some(&Level { length: Length::Open(values), is_pairs, is_attribute }) = self.stack.last() else {
+            return Step::Bad;
+        };
+        if is_pairs && values % 2 != 0 {
+            return Step::Bad;
+        }
+        if !bytes.starts_with(resp::END) {
+            return if resp::END.starts_with(bytes) { Step::More } else { Step::Bad };
+        }
+        self.stack.pop();
+        let used = resp::END.len();
+        if is_attribute {
+            self.attributes -= 1;
+            self.count_bytes(used as u64);
+            return Step::Used(used);
+        }
+        self.counted(if is_pairs { values / 2 } else { values });
+        self.is_marked = self.stack.is_empty();
+        self.end(used)
     }
 
     /// What most values are, and are here whole: nothing need be looked for.
@@ -221,16 +268,20 @@ impl Reader {
         self.end(used)
     }
 
-    fn aggregate(&mut self, kind: Kind, count: u64, used: usize) -> Step {
+    fn aggregate(&mut self, kind: Kind, mut length: Length, used: usize) -> Step {
         let is_attribute = kind == Kind::Attribute;
+        let is_pairs = matches!(kind, Kind::Map | Kind::Attribute);
+        let (Length::Left(count) | Length::Open(count)) = length;
         if !is_attribute {
             self.named(kind, Some(count));
         }
         if self.stack.len() >= MAX_DEPTH {
             return Step::Bad;
         }
-        let left = if matches!(kind, Kind::Map | Kind::Attribute) { count * 2 } else { count };
-        if left == 0 {
+        if let Length::Left(left) = &mut length {
+            *left *= if is_pairs { 2 } else { 1 };
+        }
+        if matches!(length, Length::Left(0)) {
             // An empty attribute is nothing at all.
             if is_attribute {
                 self.count_bytes(used as u64);
@@ -240,11 +291,11 @@ impl Reader {
         }
         self.count_bytes(used as u64);
         self.attributes += usize::from(is_attribute);
-        self.stack.push(Level { left, is_attribute });
+        self.stack.push(Level { length, is_pairs, is_attribute });
         Step::Used(used)
     }
 
-    fn bulk(&mut self, bytes: &[u8], left: u64) -> Step {
+    fn bulk(&mut self, bytes: &[u8], left: u64, is_piece: bool) -> Step {
         let content = usize::try_from(left.saturating_sub(2)).unwrap_or(usize::MAX);
         if content > 0 {
             let here = content.min(bytes.len());
@@ -255,17 +306,22 @@ impl Reader {
             let wanted = !self.in_attribute() && self.has_room();
             self.put(part);
             self.count_bytes(here as u64);
-            self.state = State::Bulk(left - here as u64);
+            self.state = State::Bulk { left: left - here as u64, is_piece };
             let rest = (content - here) as u64;
             if rest > 0 && !wanted {
                 // The text's end is passed over, its CR LF is looked at.
                 self.passed(rest);
-                self.state = State::Bulk(2);
+                self.state = State::Bulk { left: 2, is_piece };
                 return Step::Skip(here, rest);
             }
             return Step::Used(here);
         }
         match bytes {
+            [b'\r', b'\n', ..] if is_piece => {
+                self.state = State::Piece;
+                self.count_bytes(2);
+                Step::Used(2)
+            }
             [b'\r', b'\n', ..] => {
                 self.state = State::Value;
                 self.end(2)
@@ -283,8 +339,17 @@ impl Reader {
             let Some(level) = self.stack.last_mut() else {
                 return Step::Done(used);
             };
-            level.left -= 1;
-            if level.left > 0 {
+            let goes_on = match &mut level.length {
+                Length::Left(left) => {
+                    *left -= 1;
+                    *left > 0
+                }
+                Length::Open(values) => {
+                    *values += 1;
+                    true
+                }
+            };
+            if goes_on {
                 let is_element = depth == 1 && self.by_element && !level.is_attribute;
                 return if is_element { Step::Element(used) } else { Step::Used(used) };
             }
@@ -304,6 +369,15 @@ impl Reader {
             1 if self.by_element && !self.in_attribute() => {
                 (self.element.kind, self.element.count) = (kind, count);
             }
+            _ => {}
+        }
+    }
+
+    /// The aggregate that ends has so many values.
+    fn counted(&mut self, count: u64) {
+        match self.stack.len() {
+            0 => self.whole.count = Some(count),
+            1 if self.by_element && !self.in_attribute() => self.element.count = Some(count),
             _ => {}
         }
     }

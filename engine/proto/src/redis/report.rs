@@ -1,12 +1,15 @@
 //! Events: commands with their replies, messages, replication.
 
+use std::borrow::Cow;
+
 use sniff_x_flow::Nanos;
 
 use super::decoder::Session;
-use super::reply::Summary;
 use super::request::Request;
 use super::resp::Kind as Type;
 use super::secret::{self, hides_reply};
+use super::summary::Summary;
+use super::word::Word;
 use crate::event::redact::{SECRET, without_quotes};
 use crate::event::{IncompleteReason, Key, Kind, Status};
 use crate::{EventBuilder, Language, Out, Sensitivity};
@@ -43,15 +46,19 @@ pub(super) fn report(
         _ => Kind::Exchange,
     };
     let name = request.name.as_bytes();
+    let is_script = secret::has_secret_script(&request.name, text);
+    let (text, len) =
+        if is_script { hidden_arguments(&request.name) } else { (Cow::Borrowed(text), request.text_len) };
     let mut event = about(out, kind, request.start, session)
         .text(Key::DB_OPERATION_NAME, if name.is_empty() { b"UNKNOWN" } else { name }, public)
         // Values were not even kept where they are hidden.
-        .cut_text(Key::DB_QUERY_TEXT, text, request.text_len, public);
+        .cut_text(Key::DB_QUERY_TEXT, &text, len, public);
     let (status, bytes) = match outcome {
         Outcome::Reply { reply, end, show } => {
-            let hides = hides_reply(&request.name);
+            let hides = hides_reply(&request.name)
+                || secret::quotes_commands(&request.name) && secret::mentions_secret(&reply.text);
             // Of a command that was not seen whole nobody knows what it held.
-            let quotes = hides || request.has_secret || request.loss.is_some();
+            let quotes = hides || is_script || request.has_secret || request.loss.is_some();
             event = result(event.until(end), reply, if hides { 0 } else { show }, quotes);
             (Some(if reply.kind == Type::Error { Status::Error } else { Status::Ok }), None)
         }
@@ -72,6 +79,13 @@ pub(super) fn report(
         None => (status, bytes),
     };
     event.maybe(status, EventBuilder::status).maybe(bytes, |e, n| e.number(Key::GAP_BYTES, n)).emit();
+}
+
+/// A command's name with `<secret>` in place of all that follows it, and how long that is.
+fn hidden_arguments(name: &Word<32>) -> (Cow<'static, [u8]>, u64) {
+    let text = [name.as_bytes(), b" ", SECRET].concat();
+    let len = text.len() as u64;
+    (Cow::Owned(text), len)
 }
 
 /// An event with what is known of the session.

@@ -146,6 +146,13 @@ pub(super) fn announced(line: &[u8], max: u64) -> Option<Option<u64>> {
     (number <= max).then_some(Some(number))
 }
 
+/// Whether a line begins a value whose length nobody knows yet: the pieces of a text up to an empty one, the values of an aggregate up to [`END`].
+pub(super) fn streams(line: &[u8]) -> bool {
+    matches!(line, [b'$' | b'*' | b'~' | b'%' | b'|' | b'>', b'?'])
+}
+
+/// The line that ends an aggregate whose number of values was not told ahead.
+pub(super) const END: &[u8] = b".\r\n";
 /// The longest bulk string that a server takes or sends.
 pub(super) const MAX_BULK: u64 = 512 << 20;
 /// The most values that one aggregate may announce.
@@ -186,6 +193,7 @@ mod tests {
         for text in [&b""[..], b"-", b"1x", b"9223372036854775808", b"99999999999999999999"] {
             assert_eq!(integer(text), None);
         }
+        assert!(streams(b"$?") && streams(b"*?") && !streams(b"=?") && !streams(b"!?") && !streams(b"$??"));
         assert_eq!(announced(b"-1", 10), Some(None));
         assert_eq!(announced(b"-2", 10), None);
         assert_eq!(announced(b"11", 10), None);

@@ -1,5 +1,5 @@
 //! Which arguments of a command are secrets: passwords of `AUTH`, `HELLO`, `ACL SETUSER`, `CONFIG SET`, `SENTINEL SET` and `MIGRATE`. They are never kept,
-//! not even until the command is whole.
+//! not even until the command is whole; a script, which may have them anywhere, is left out as a whole when it is told.
 //!
 //! Better an argument too many than a password: options whose name has `pass` or `auth` in it are hidden whatever they are.
 
@@ -61,6 +61,8 @@ enum Rule {
     Acl,
     /// A command with others in its arguments: `ACL DRYRUN user command …`.
     Other,
+    /// `COMMAND GETKEYS command …`
+    Command,
 }
 
 impl Rule {
@@ -73,6 +75,7 @@ impl Rule {
             b"MIGRATE" => Self::Word,
             b"CONFIG" | b"SENTINEL" | b"MODULE" => Self::Options,
             b"ACL" => Self::Acl,
+            b"COMMAND" => Self::Command,
             _ if is_odd(name) => Self::Auth,
             _ => Self::None,
         }
@@ -83,6 +86,13 @@ impl Judge {
     /// Whether all further arguments of the command are shown, whatever they are.
     pub(super) fn shows_all(&self, redacts: bool) -> bool {
         !redacts && self.rule == Rule::None
+    }
+
+    /// Bytes of an argument are missing: of what it may have announced nothing is shown.
+    pub(super) fn lose(&mut self) {
+        if self.rule != Rule::None {
+            self.rule = Rule::Auth;
+        }
     }
 
     /// What the argument with this number (the command's name is 0) is, in a command of `count` arguments; `name` and `previous` are the command's name and
@@ -132,7 +142,8 @@ impl Judge {
                     self.hidden_next = true;
                     return Argument::User;
                 }
-                if number > 1 && previous.is(b"AUTH") { Argument::Hidden } else { Argument::Shown }
+                let announces = number > 1 && (previous.is(b"AUTH") || is_odd(previous));
+                if announces { Argument::Hidden } else { Argument::Shown }
             }
             Rule::Options => {
                 let names_secret = number > 2 && (mentions_secret(previous.as_bytes()) || is_odd(previous));
@@ -146,6 +157,13 @@ impl Judge {
             }
             Rule::Other if number >= 4 => Argument::Hidden,
             Rule::Other => Argument::Shown,
+            Rule::Command => {
+                // Others of its kind have names of commands behind them.
+                if number == 2 && (previous.is(b"GETKEYS") || previous.is(b"GETKEYSANDFLAGS")) {
+                    self.rule = Rule::Other;
+                }
+                Argument::Shown
+            }
         }
     }
 
@@ -170,9 +188,14 @@ fn is_odd(name: &Word<32>) -> bool {
     name.as_bytes().iter().any(|b| matches!(b, b'"' | b'\'' | b'\\'))
 }
 
-/// Whether a rule of `ACL SETUSER` holds a password or its hash: `>pw`, `<pw`, `#hash`, `!hash`.
+/// Whether a rule of `ACL SETUSER` holds a password or its hash: `>pw`, `<pw`, `#hash`, `!hash`; or is in quotes that servers refuse, so that nobody knows.
 pub(super) fn is_password_rule(first: u8) -> bool {
-    matches!(first, b'>' | b'<' | b'#' | b'!')
+    matches!(first, b'>' | b'<' | b'#' | b'!') || is_quote(first)
+}
+
+/// No user's name begins so: it is a part of a password whose quotes servers refuse.
+pub(super) fn is_quote(first: u8) -> bool {
+    matches!(first, b'"' | b'\'')
 }
 
 /// Whether the reply to a command may hold secrets: configuration, access lists, and the replies of all commands of a transaction, which have events of their
@@ -181,10 +204,35 @@ pub(super) fn hides_reply(name: &Word<32>) -> bool {
     name.is(b"EXEC") || name.is(b"CONFIG") || name.is(b"ACL") || name.is(b"SENTINEL")
 }
 
+/// Whether the reply to a command quotes commands that other clients sent: old servers show passwords there.
+pub(super) fn quotes_commands(name: &Word<32>) -> bool {
+    name.is(b"SLOWLOG")
+}
+
+/// Whether a command comes with a script that hands on passwords: `redis.call('MIGRATE', …, 'AUTH', …)`.
+pub(super) fn has_secret_script(name: &Word<32>, text: &[u8]) -> bool {
+    const NAMES: [&[u8]; 4] = [b"EVAL", b"EVAL_RO", b"SCRIPT", b"FUNCTION"];
+    const MARKS: [&[u8]; 9] = [
+        b"requirepass",
+        b"masterauth",
+        b"primaryauth",
+        b"-pass",
+        b"setuser",
+        b"'auth'",
+        b"\"auth\"",
+        b"'auth2'",
+        b"\"auth2\"",
+    ];
+    NAMES.iter().any(|n| name.is(n)) && MARKS.iter().any(|mark| has(text, mark))
+}
+
 /// Whether a text mentions a password: names of options, and lines of `MONITOR`.
 pub(super) fn mentions_secret(text: &[u8]) -> bool {
-    let has = |word: &[u8]| text.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word));
-    has(b"pass") || has(b"auth") || has(b"setuser")
+    [&b"pass"[..], b"auth", b"setuser"].iter().any(|word| has(text, word))
+}
+
+fn has(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -232,11 +280,31 @@ mod tests {
             ("CONFIG GET requirepass", "CONFIG GET requirepass"),
             ("SENTINEL SET mymaster auth-pass pw", "SENTINEL SET mymaster auth-pass -"),
             ("ACL SETUSER bob on >pw ~* +@all #abcd", "ACL SETUSER bob on - ~* +@all -"),
+            ("ACL SETUSER bob '>pw'x \">pw", "ACL SETUSER bob - -"),
+            ("MIGRATE h 6379 k 0 5000 \"AUTH\"x pw", "MIGRATE h 6379 k 0 5000 \"AUTH\"x -"),
+            ("COMMAND GETKEYS MIGRATE h 1 k 0 9 AUTH pw", "COMMAND GETKEYS MIGRATE h - - - - - -"),
+            ("COMMAND INFO AUTH HELLO GET", "COMMAND INFO AUTH HELLO GET"),
             ("MIGRATE h 6379 k 0 5000 COPY AUTH pw", "MIGRATE h 6379 k 0 5000 COPY AUTH -"),
             ("MIGRATE h 6379  0 5000 AUTH2 bob pw KEYS k", "MIGRATE h 6379  0 5000 AUTH2 bob - KEYS k"),
             ("SET password secret", "SET password secret"),
         ] {
             assert_eq!(shown(command).join(" "), expected);
+        }
+    }
+
+    #[test]
+    fn scripts_that_hand_on_secrets() {
+        for (name, text, expected) in [
+            ("EVAL", "EVAL return redis.call('config','set','requirepass','pw') 0", true),
+            ("eval_ro", "eval_ro redis.call(\"MIGRATE\",h,p,k,0,9,\"AUTH\",\"pw\") 0", true),
+            ("SCRIPT", "SCRIPT LOAD redis.pcall('ACL', 'SetUser', 'bob', '>pw')", true),
+            ("FUNCTION", "FUNCTION LOAD #!lua name=x server.call('AUTH2', u, p)", true),
+            ("EVAL", "EVAL return redis.call('GET','author:1') 0", false),
+            ("SET", "SET k requirepass", false),
+        ] {
+            let mut word = Word::default();
+            word.push(name.as_bytes());
+            assert_eq!(has_secret_script(&word, text.as_bytes()), expected, "{text}");
         }
     }
 }

@@ -5,10 +5,11 @@ use sniff_x_flow::Nanos;
 use super::begins::begins_reply;
 use super::decoder::RedisDecoder;
 use super::replica::{Copy, Replica, Stage};
-use super::reply::{Step, Summary};
+use super::reply::Step;
 use super::report::{self, Outcome};
 use super::request::{Request, Role};
 use super::resp::{self, Kind};
+use super::summary::Summary;
 use crate::event::IncompleteReason;
 use crate::{BypassReason, Next, Out, Window};
 
@@ -83,8 +84,7 @@ impl RedisDecoder {
                 Step::Done(used) => {
                     at += used;
                     let end = window.seen_at(at.saturating_sub(1));
-                    let is_aggregate = self.reader.whole.count.is_some_and(|n| n > 0);
-                    if self.reader.by_element && is_aggregate {
+                    if self.reader.ends_with_element() {
                         self.element(end, out);
                     }
                     if let Err(what) = self.reply(end, out) {
@@ -148,11 +148,9 @@ impl RedisDecoder {
             return Ok(());
         }
         let role = self.queue.front().filter(|f| f.complete).map(|f| f.role);
-        if self.mode == Mode::Monitor
-            && whole.kind == Kind::Status
-            && role != Some(Role::Reset)
-            && role != Some(Role::Quit)
-        {
+        // A time stands in front of each line.
+        let is_line = whole.kind == Kind::Status && whole.text.first().is_some_and(u8::is_ascii_digit);
+        if self.mode == Mode::Monitor && is_line {
             report::monitored(&self.session, whole, end, out);
             return Ok(());
         }
@@ -170,8 +168,9 @@ impl RedisDecoder {
             if is_confirmation(word) {
                 self.subscriptions = whole.last_integer.unwrap_or(0);
                 self.pushes = is_push;
-                if !confirms {
-                    // Of a channel that nobody named, or that the server took away.
+                let is_its_own = self.queue.front().is_some_and(|front| front.name.is(word));
+                if !confirms || !is_its_own {
+                    // Of a channel that nobody named, or that the server took away; of those that a command before stands for.
                     return Ok(());
                 }
             }
@@ -319,15 +318,4 @@ fn is_confirmation(word: &[u8]) -> bool {
         word,
         b"subscribe" | b"psubscribe" | b"ssubscribe" | b"unsubscribe" | b"punsubscribe" | b"sunsubscribe"
     )
-}
-
-impl Summary {
-    /// The first word of an error: `WRONGTYPE`, `MOVED`, `ERR`.
-    pub(super) fn error_code(&self) -> &[u8] {
-        let word = self.text.split(|b| *b == b' ').next().unwrap_or_default();
-        let is_code = !word.is_empty()
-            && word.len() <= 32
-            && word.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_');
-        if is_code { word } else { b"ERR" }
-    }
 }

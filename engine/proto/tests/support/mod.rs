@@ -88,6 +88,14 @@ pub(crate) fn field(line: &str, name: &str) -> Option<String> {
     Some(as_shown(&text))
 }
 
+/// The event line without a number that depends on how the bytes are cut.
+pub(crate) fn untimed(line: &str, name: &str) -> String {
+    match line.split_once(&format!(" {name}=")) {
+        Some((head, rest)) => head.to_owned() + rest.trim_start_matches(|c: char| c.is_ascii_digit()),
+        None => line.to_owned(),
+    }
+}
+
 /// Kind and status of an event line.
 pub(crate) fn head(line: &str) -> (&str, &str) {
     let mut words = line.split(' ');

@@ -139,9 +139,28 @@ fn oddities_are_told() {
     let both = odd("Content-Length: 5\r\nTransfer-Encoding: chunked");
     assert_eq!(both.0, "both content length and chunked");
     assert_eq!(both.1, Announced { chunked: true, ..Announced::default() });
+    let old = whole_request(b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+    assert!(old.fields.body.chunked);
+    assert_eq!(old.odd.words().collect::<Vec<_>>(), ["a transfer coding before HTTP/1.1"]);
+    let old = whole_response(b"HTTP/1.0 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n").unwrap();
+    assert_eq!(old.odd.words().collect::<Vec<_>>(), ["a transfer coding before HTTP/1.1"]);
+    assert!(whole_request(b"GET / HTTP/1.0\r\nTransfer-Encoding: identity\r\n\r\n").unwrap().odd.is_empty());
     assert_eq!(odd("A: b\r\n  c\r\nD : e").0, "folded header lines; space before a colon");
     assert_eq!(odd("Host: a\r\nHost: b\r\nnonsense").0, "a header line without a colon; several hosts");
     assert_eq!(odd("Transfer-Encoding: chunked, gzip").0, "chunked is not the last transfer coding");
+    // The last one is chunked, so the body is in chunks; in whatever lines they stand (RFC 9112, 6.1 and 6.3).
+    let chunked = Announced { chunked: true, ..Announced::default() };
+    for fields in [
+        "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: Chunked",
+        "Transfer-Encoding: chunked, gzip, chunked",
+    ] {
+        assert_eq!(odd(fields), ("chunked twice".to_owned(), chunked), "{fields}");
+    }
+    assert_eq!(
+        odd("Transfer-Encoding: chunked, chunked, gzip").0,
+        "chunked is not the last transfer coding; chunked twice"
+    );
     assert_eq!(odd("Transfer-Encoding: chunkedx").0, "a transfer coding that is not known");
     // Another name than it seems to be.
     let hidden = odd("Content-Length: 5\r\n\r\rTransfer-Encoding: chunked");
