@@ -173,11 +173,6 @@ impl EventBuilder<'_> {
     /// A text, cut at `--max-text`. A secret is not put.
     #[inline]
     pub fn text(self, key: Key, text: &[u8], sensitivity: Sensitivity) -> Self {
-        // Names and codes are most of what is put.
-        if sensitivity == Sensitivity::Public && text.len() <= self.arena.max_text() {
-            self.arena.put_copy(key, Member::None, text);
-            return self;
-        }
         let len = text.len() as u64;
         self.cut_text(key, text, len, sensitivity)
     }
@@ -191,7 +186,16 @@ impl EventBuilder<'_> {
     }
 
     /// A text of which only a part was kept; `full_len` is its whole length in bytes.
+    #[inline]
     pub fn cut_text(mut self, key: Key, text: &[u8], full_len: u64, sensitivity: Sensitivity) -> Self {
+        // Names and codes are most of what is put.
+        if sensitivity == Sensitivity::Public
+            && full_len == text.len() as u64
+            && text.len() <= self.arena.max_text()
+        {
+            self.arena.put_copy(key, Member::None, text);
+            return self;
+        }
         if sensitivity == Sensitivity::Secret {
             return self;
         }

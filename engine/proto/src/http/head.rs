@@ -205,6 +205,13 @@ type FirstLine<'a> = (&'a [u8], &'a [u8], &'a [u8], u32);
 /// target is empty where there is none.
 fn request_line(line: &[u8]) -> Option<FirstLine<'_>> {
     let (method, rest) = line.split_at_checked(line.iter().position(|b| *b == b' ')?)?;
+    // As nearly all are written.
+    if let [b' ', target @ .., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1'] = rest
+        && let ([b'!'..=b'~', ..], Some(b'!'..=b'~')) = (target, target.last())
+        && is_method(method)
+    {
+        return Some((method, target, rest.get(rest.len() - 3..)?, 0));
+    }
     let rest = rest.trim_ascii();
     let last = rest.iter().rposition(|b| *b == b' ').unwrap_or(0);
     let (target, version) = rest.split_at_checked(last)?;
