@@ -73,10 +73,10 @@ impl HttpDecoder {
                         at += 1;
                         continue;
                     }
-                    let read = if self.may_be_whole(0, rest) { Request::read(rest) } else { Read::More };
-                    // A head is large: it stays where it was read.
-                    let (request, end) = match &read {
-                        Read::Whole(request, end) => (request, *end),
+                    let mut request = Request::default();
+                    let read = if self.may_be_whole(0, rest) { request.read(rest) } else { Read::More };
+                    let end = match read {
+                        Read::Whole(end) => end,
                         Read::More
                             if rest.len() < MAX_HEAD && (!self.is_new || head::may_begin_request(rest)) =>
                         {
@@ -89,7 +89,7 @@ impl HttpDecoder {
                     };
                     self.searched[0] = 0;
                     let is_simple = request.odd.has(Oddities::NO_VERSION);
-                    self.request(request, time, out);
+                    self.request(&request, time, out);
                     at += end;
                     self.touch(window.seen_at(at.saturating_sub(1)));
                     if is_simple {

@@ -21,37 +21,36 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads lines up to the empty one; none if that is not there. `is_cut`: there are only these lines, all of them whole.
-    pub(super) fn read(lines: &'a [u8], is_cut: bool) -> Option<(Self, usize)> {
-        let mut fields = Self::default();
+    /// Reads lines up to the empty one; how many bytes, none if that is not there. `is_cut`: there are only these lines, all of them whole.
+    pub(super) fn read(&mut self, lines: &'a [u8], is_cut: bool) -> Option<usize> {
         let mut at = 0;
         let end = loop {
             match lines.get(at..)? {
                 [] if is_cut => break at,
                 [] => return None,
                 [b'\n', ..] => {
-                    fields.odd.add(Oddities::BARE_LF);
+                    self.odd.add(Oddities::BARE_LF);
                     break at + 1;
                 }
                 [b'\r', b'\n', ..] => break at + 2,
                 rest => {
-                    at = match fields.plain_field(lines, at) {
+                    at = match self.plain_field(lines, at) {
                         Some(next) => next,
-                        None => lines.len() - fields.any_field(rest)?.len(),
+                        None => lines.len() - self.any_field(rest)?.len(),
                     };
                 }
             }
         };
-        if fields.hosts > 1 {
-            fields.odd.add(Oddities::HOSTS);
+        if self.hosts > 1 {
+            self.odd.add(Oddities::HOSTS);
         }
-        let body = &mut fields.body;
+        let body = &mut self.body;
         if body.length.is_some() && (body.chunked || body.until_close) {
-            fields.odd.add(Oddities::LENGTH_AND_CHUNKED);
+            self.odd.add(Oddities::LENGTH_AND_CHUNKED);
             body.length = None;
         }
-        fields.lines = lines.get(..end)?;
-        Some((fields, end))
+        self.lines = lines.get(..end)?;
+        Some(end)
     }
 
     /// Notes the field that begins at `at`, if it is written as nearly all are: where the next line begins.

@@ -96,7 +96,7 @@ impl Oddities {
 }
 
 /// A request's head.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Request<'a> {
     pub(super) method: &'a [u8],
     pub(super) target: &'a [u8],
@@ -108,7 +108,7 @@ pub(super) struct Request<'a> {
 }
 
 /// A response's head.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Response<'a> {
     pub(super) version: &'a [u8],
     pub(super) code: u16,
@@ -118,11 +118,11 @@ pub(super) struct Response<'a> {
     pub(super) odd: Oddities,
 }
 
-/// What became of a look at a head.
+/// What became of a look at a head, which is filled in where it is wanted: it is large.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Read<T> {
+pub(super) enum Read {
     /// All of it is there: so many bytes.
-    Whole(T, usize),
+    Whole(usize),
     /// More bytes are needed.
     More,
     /// Its first line is that of no message.
@@ -142,33 +142,35 @@ fn first_line(bytes: &[u8]) -> Option<(&[u8], usize, Oddities)> {
 
 impl<'a> Request<'a> {
     /// Reads the head at the start of `bytes`.
-    pub(super) fn read(bytes: &'a [u8]) -> Read<Self> {
-        Self::read_lines(bytes, false)
+    pub(super) fn read(&mut self, bytes: &'a [u8]) -> Read {
+        self.read_lines(bytes, false)
     }
 
-    fn read_lines(bytes: &'a [u8], is_cut: bool) -> Read<Self> {
+    fn read_lines(&mut self, bytes: &'a [u8], is_cut: bool) -> Read {
         let Some((first, at, mut odd)) = first_line(bytes) else { return Read::More };
         let line = request_line(first);
-        let (fields, len) =
-            if line.is_some_and(|(_, _, _, odd)| odd == Oddities::NO_VERSION) && !ends_in_version(first) {
-                // A line is all.
-                (Fields::default(), 0)
-            } else {
-                let read = Fields::read(bytes.get(at..).unwrap_or_default(), is_cut);
-                let Some(read) = read else { return Read::More };
-                read
-            };
+        let len = if line.is_some_and(|(_, _, _, odd)| odd == Oddities::NO_VERSION) && !ends_in_version(first)
+        {
+            // A line is all.
+            0
+        } else {
+            let read = self.fields.read(bytes.get(at..).unwrap_or_default(), is_cut);
+            let Some(len) = read else { return Read::More };
+            len
+        };
         let Some((method, target, version, odd_line)) = line else { return Read::Malformed };
-        odd.add(odd_line | fields.odd.0 | odd_coding(version, &fields));
-        Read::Whole(Self { method, target, version, fields, odd }, at + len)
+        odd.add(odd_line | self.fields.odd.0 | odd_coding(version, &self.fields));
+        (self.method, self.target, self.version, self.odd) = (method, target, version, odd);
+        Read::Whole(at + len)
     }
 
     /// Reads as much of a head as is there of one that is cut: its whole lines, or of the first one method and target.
     pub(super) fn parse_cut(cut: &'a [u8]) -> Option<Self> {
         let lines = whole_lines(cut);
         if !lines.is_empty() {
-            return match Self::read_lines(lines, true) {
-                Read::Whole(request, _) => Some(request),
+            let mut request = Self::default();
+            return match request.read_lines(lines, true) {
+                Read::Whole(_) => Some(request),
                 Read::More | Read::Malformed => None,
             };
         }
@@ -231,24 +233,26 @@ fn request_line(line: &[u8]) -> Option<FirstLine<'_>> {
 
 impl<'a> Response<'a> {
     /// Reads the head at the start of `bytes`.
-    pub(super) fn read(bytes: &'a [u8]) -> Read<Self> {
-        Self::read_lines(bytes, false)
+    pub(super) fn read(&mut self, bytes: &'a [u8]) -> Read {
+        self.read_lines(bytes, false)
     }
 
-    fn read_lines(bytes: &'a [u8], is_cut: bool) -> Read<Self> {
+    fn read_lines(&mut self, bytes: &'a [u8], is_cut: bool) -> Read {
         let Some((first, at, mut odd)) = first_line(bytes) else { return Read::More };
-        let Some((fields, len)) = Fields::read(bytes.get(at..).unwrap_or_default(), is_cut) else {
+        let Some(len) = self.fields.read(bytes.get(at..).unwrap_or_default(), is_cut) else {
             return Read::More;
         };
         let Some((version, code, reason)) = status_line(first) else { return Read::Malformed };
-        odd.add(fields.odd.0 | odd_coding(version, &fields));
-        Read::Whole(Self { version, code, reason, fields, odd }, at + len)
+        odd.add(self.fields.odd.0 | odd_coding(version, &self.fields));
+        (self.version, self.code, self.reason, self.odd) = (version, code, reason, odd);
+        Read::Whole(at + len)
     }
 
     /// Reads the whole lines of a head that is cut.
     pub(super) fn parse_cut(cut: &'a [u8]) -> Option<Self> {
-        match Self::read_lines(whole_lines(cut), true) {
-            Read::Whole(response, _) => Some(response),
+        let mut response = Self::default();
+        match response.read_lines(whole_lines(cut), true) {
+            Read::Whole(_) => Some(response),
             Read::More | Read::Malformed => None,
         }
     }

@@ -60,10 +60,10 @@ impl HttpDecoder {
                         at += 1;
                         continue;
                     }
-                    let read = if self.may_be_whole(1, rest) { Response::read(rest) } else { Read::More };
-                    // A head is large: it stays where it was read.
-                    let (response, end) = match &read {
-                        Read::Whole(response, end) => (response, *end),
+                    let mut response = Response::default();
+                    let read = if self.may_be_whole(1, rest) { response.read(rest) } else { Read::More };
+                    let end = match read {
+                        Read::Whole(end) => end,
                         Read::More
                             if rest.len() < MAX_HEAD
                                 && matches!(begins(rest), Begins::Response | Begins::Maybe) =>
@@ -78,7 +78,7 @@ impl HttpDecoder {
                     self.searched[1] = 0;
                     at += end;
                     let end = window.seen_at(at.saturating_sub(1));
-                    match self.response(response, time, end, out) {
+                    match self.response(&response, time, end, out) {
                         Then::Goes => {}
                         Then::Stray => {
                             if self.client.in_step && !self.doubtful {

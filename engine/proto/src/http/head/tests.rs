@@ -4,15 +4,17 @@ use super::super::fields::Announced;
 use super::*;
 
 fn whole_request(head: &[u8]) -> Option<Request<'_>> {
-    match Request::read(head) {
-        Read::Whole(request, _) => Some(request),
+    let mut request = Request::default();
+    match request.read(head) {
+        Read::Whole(_) => Some(request),
         Read::More | Read::Malformed => None,
     }
 }
 
 fn whole_response(head: &[u8]) -> Option<Response<'_>> {
-    match Response::read(head) {
-        Read::Whole(response, _) => Some(response),
+    let mut response = Response::default();
+    match response.read(head) {
+        Read::Whole(_) => Some(response),
         Read::More | Read::Malformed => None,
     }
 }
