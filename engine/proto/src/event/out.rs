@@ -40,13 +40,13 @@ impl<'a> Out<'a> {
         Self { arena, flow, totals, now, reversed, proxied: None, unseen: [0; 2] }
     }
 
-    /// For a decoder that is told of the end, or of the time: so many bytes of what each direction was to pass over did not come.
+    /// So many bytes of what each direction was to pass over did not come.
     pub(crate) fn with_unseen(mut self, unseen: [u64; 2]) -> Self {
         self.unseen = unseen;
         self
     }
 
-    /// Bytes that were to be passed over and did not come (yet); at the end and in a tick.
+    /// Bytes that were to be passed over and did not come (yet).
     pub(crate) fn unseen(&self, direction: Direction) -> u64 {
         let [to_server, to_client] = self.unseen;
         match direction {

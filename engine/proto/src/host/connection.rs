@@ -103,6 +103,15 @@ fn half_of(halves: &mut [Half; 2], direction: Direction) -> &mut Half {
     }
 }
 
+/// While a direction is read: what the other one was to pass over and has not sent. This one has passed over all of it.
+#[inline]
+fn unseen_beside([to_server, to_client]: &[Half; 2], direction: Direction) -> [u64; 2] {
+    match direction {
+        Direction::ToServer => [0, to_client.skip()],
+        Direction::ToClient => [to_server.skip(), 0],
+    }
+}
+
 impl Connection {
     /// A connection that these plugins may get, as the rules of this edition have it.
     pub(super) fn new(candidates: Candidates, edition: u32) -> Self {
@@ -152,8 +161,10 @@ impl Connection {
             let State::Decoding(decoder) = &mut self.state else { return };
             let Call { host, flow, totals, now } = call;
             let reversed = self.reversed;
+            let unseen = unseen_beside(&self.halves, direction);
             let read = |host: &mut Host, window: Window<'_>| {
-                decoder.data(direction, window, &mut Out::new(&mut host.arena, flow, totals, *now, reversed))
+                let out = Out::new(&mut host.arena, flow, totals, *now, reversed);
+                decoder.data(direction, window, &mut out.with_unseen(unseen))
             };
             match half_of(&mut self.halves, direction).feed(bytes, *now, *host, read) {
                 Fed::All => return,
@@ -289,7 +300,8 @@ impl Connection {
         let none = Seen::default();
         let window = tail.as_ref().map_or(Window::new(&[], &none), |t| t.window());
         call.host.counters.gaps += 1;
-        let mut out = Out::new(&mut call.host.arena, call.flow, call.totals, call.now, self.reversed);
+        let out = Out::new(&mut call.host.arena, call.flow, call.totals, call.now, self.reversed);
+        let mut out = out.with_unseen(unseen_beside(&self.halves, direction));
         match decoder.gap(direction, window, lost, &mut out) {
             Next::More { .. } => {}
             Next::Skip { then, .. } => self.half(direction).set_skip(then),
