@@ -93,13 +93,15 @@ fn a_panic_is_an_error_and_no_hang() {
     for threads in [1, 2, 4] {
         let (done, ended) = mpsc::channel();
         std::thread::spawn(move || {
-            let mut frames = 0;
+            let mut frames = None;
             let result =
-                sniff_x_engine::run(config(threads), &Control::default(), |s| frames = s.reader.frames);
+                sniff_x_engine::run(config(threads), &Control::default(), |s| frames = Some(s.reader.frames));
             done.send((result, frames)).unwrap();
         });
         let (result, frames) = ended.recv_timeout(Duration::from_secs(60)).unwrap();
         assert!(matches!(result, Err(EngineError::Panic(_))), "{threads}: {result:?}");
-        assert!(frames > 0, "what was counted is told all the same");
+        // Of several readers one counts, which another's panic may stop before its first frame.
+        let counted = if threads == 1 { 1 } else { 0 };
+        assert!(frames.is_some_and(|frames| frames >= counted), "what was counted is told all the same");
     }
 }
