@@ -169,9 +169,10 @@ impl Inline {
         Self { worker, many: false, waiting: PacketBatch::default() }
     }
 
-    /// The worker. Between leases nothing waits for it.
-    pub(crate) fn worker(&mut self) -> &mut Worker {
-        &mut self.worker
+    /// Takes over new rules and plugins' options, if there are any.
+    #[inline]
+    pub(crate) fn renew(&mut self) {
+        self.worker.renew();
     }
 
     /// What it counted so far.
@@ -207,6 +208,12 @@ impl Inline {
         self.waiting.work_off(&mut self.worker);
         self.worker.batch_done(now);
         self.many = self.worker.connections() >= MANY;
+    }
+
+    /// The input is over, also within a lease: every connection ends.
+    pub(crate) fn finish(&mut self) {
+        self.waiting.work_off(&mut self.worker);
+        self.worker.finish();
     }
 }
 

@@ -240,7 +240,7 @@ impl Reader<'_> {
             self.rules = setup.rules.clone();
             self.doubted.clear();
             if let Workers::Inline(worker) | Workers::Share(worker, ..) = &mut self.workers {
-                worker.worker().renew();
+                worker.renew();
             }
         }
     }
@@ -365,7 +365,7 @@ impl Reader<'_> {
         // From here on nobody waits for it.
         self.share = None;
         if let Workers::Inline(worker) | Workers::Share(worker, ..) = &mut self.workers {
-            worker.worker().finish();
+            worker.finish();
         }
     }
 }
