@@ -117,10 +117,12 @@ impl HttpDecoder {
                         && known > 1
                         && !self.queue.back().is_some_and(|n| n.wants_body(shown))
                     {
-                        let then = if known == u64::MAX { known } else { known - 1 };
+                        let before = self.queue.back().map_or(0, |newest| newest.body_size);
+                        // What never came is subtracted in the end, so that the sum must hold.
+                        let then = if known == u64::MAX { known - before } else { known - 1 };
                         self.request_body.pass(then);
                         if let Some(newest) = self.queue.back_mut() {
-                            newest.body_size = newest.body_size.saturating_add(then);
+                            newest.body_size = before.saturating_add(then);
                         }
                         return Next::Skip { used: at, then };
                     }
