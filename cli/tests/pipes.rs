@@ -2,24 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "a test: what is not as expected shall stop it")]
 
 mod pcap;
+mod program;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-fn program(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sniff-x"));
-    command
-        .current_dir(folder)
-        .env("XDG_DATA_HOME", folder)
-        .env_remove("SNIFF_X_PLUGIN_DIR")
-        .env_remove("RUST_LOG");
-    command.stdin(Stdio::null());
-    command
-}
+use program::program;
 
 /// Nobody reads standard output, from the beginning on: whatever would be written there, the end is a good one.
 #[test]

@@ -2,16 +2,18 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and says why it is skipped")]
 
 mod pcap;
+mod program;
 
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use program::program;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -40,17 +42,6 @@ impl Place {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code(), text(output.stdout), text(output.stderr))
     }
-}
-
-fn program(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sniff-x"));
-    command
-        .current_dir(folder)
-        .env("XDG_DATA_HOME", folder)
-        .env_remove("SNIFF_X_PLUGIN_DIR")
-        .env_remove("RUST_LOG");
-    command.stdin(Stdio::null());
-    command
 }
 
 #[test]
